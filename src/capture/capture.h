@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Capture: load the BPF programs, keep them to their targets, read the ring.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "abi/record.h"
+#include "base/buf.h"
+
+struct clew_target_opts {
+	const uint32_t *pids;	 /* and their descendants */
+	size_t n_pids;
+	char *const *cgroups;	 /* paths, relative to the v2 mount or absolute; NULL-terminated or NULL */
+	char *const *exes;	 /* globs, running and future processes */
+	const uint16_t *ports;	 /* processes that listen there, now or later */
+	size_t n_ports;
+	char *const *netns;	 /* names (as of ip netns) or paths */
+	bool all;		 /* the whole host */
+};
+
+struct clew_capture_opts {
+	struct clew_target_opts targets; /* at least one, or run_argv */
+	uint32_t payload_bytes;		 /* captured of a message's start, over its operations; 0: none */
+	uint64_t ring_bytes;		 /* rounded up to a power of two */
+	char *const *meta_options;	 /* NAME=VALUE for the meta record, NULL-terminated or NULL */
+};
+
+struct clew_capture_stats {
+	uint64_t records, bytes;
+	uint64_t lost_ring, lost_task_state, lost_sock_state, lost_payload;
+	uint64_t kernel_ns, kernel_runs; /* from bpf_stats_enabled, when it is on */
+};
+
+struct clew_capture;
+
+/* One record, valid during the call. A negative errno stops the poll and is returned by it. */
+typedef int (*clew_record_fn)(void *user, const struct clew_rec *rec);
+
+/**
+ * clew_capture_open() - load and attach for the given targets, adopt what already runs.
+ *
+ * Emits first the meta, clock, process and thread records of what runs, and adopted connections.
+ * ret_error (owned by the caller) says in words what failed and what to do. Returns 0 or -errno: -EPERM
+ * without the capabilities of docs/capabilities.md, -ENOENT for a target that does not exist, -EINVAL.
+ */
+int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture **ret, char **ret_error);
+
+/**
+ * clew_capture_spawn() - start argv as a target, traced with all its descendants from its first
+ * instruction. user: run it as that user, or NULL. Returns its pid, or -errno: -EACCES not executable,
+ * -ENOENT not found (as exec says), -EINVAL unknown user.
+ */
+pid_t clew_capture_spawn(struct clew_capture *c, char *const *argv, const char *user, char **ret_error);
+
+/**
+ * clew_capture_poll() - hand all records that are waiting to fn, in order; also emits clock records
+ * (once a second) and loss records. Never blocks. Returns the number of records, or -errno from fn.
+ */
+int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user);
+
+/** clew_capture_targets_alive() - how many threads of targets live: 0 when all have ended. */
+uint64_t clew_capture_targets_alive(const struct clew_capture *c);
+/** clew_capture_stop() - detach; what is in the ring can still be polled. */
+void clew_capture_stop(struct clew_capture *c);
+void clew_capture_stats(const struct clew_capture *c, struct clew_capture_stats *ret);
+void clew_capture_free(struct clew_capture *c);
+
+/* What this kernel allows, for `clew check`. */
+struct clew_feature {
+	const char *name;
+	const char *without; /* what is lost without it */
+	bool required;
+	bool ok;
+	char detail[160];    /* why not, or what was found */
+};
+
+/**
+ * clew_capture_check() - probe each feature. Fills at most max, returns how many there are.
+ * Nothing stays attached.
+ */
+size_t clew_capture_check(struct clew_feature *features, size_t max);

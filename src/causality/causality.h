@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who caused whom, inside one process: which request was being served when a call was made.
+ *
+ * Exchanges and thread evidence go in, links come out, each with its evidence. A link is decided after
+ * the fact, when the answer of the request that it would hang from has been written (or after a bounded
+ * wait), so that evidence of both ends counts. An orphan is better than a wrong parent.
+ *
+ * Time is the records' own; the same records give the same links.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/record.h"
+#include "stream/stream.h"
+
+/* What spoke for a link: bits, kept with the span. docs/architecture.md explains each. */
+enum clew_evidence {
+	CLEW_EV_THREAD = 1 << 0,     /* this context read the request last */
+	CLEW_EV_EXCLUSIVE = 1 << 1,  /* ... and had no other request open from then to its answer */
+	CLEW_EV_CONNECT = 1 << 2,    /* connect() was called while this context served the request */
+	CLEW_EV_COMPLETION = 1 << 3, /* the context that read the call's response then wrote the answer */
+	CLEW_EV_CHAIN = 1 << 4,	     /* a sibling call of the same stretch of work is so confirmed */
+	CLEW_EV_TASK = 1 << 5,	     /* the runtime's task is the same */
+	CLEW_EV_WAKE = 1 << 6,
+	CLEW_EV_FORK = 1 << 7,
+	CLEW_EV_ORDER = 1 << 8,
+	CLEW_EV_MODEL = 1 << 9,	     /* the service's checkpoints confirm the hypothesis that was used */
+	CLEW_EV_HEADER = 1 << 10,    /* a trace header on the wire */
+	CLEW_EV_WIRE = 1 << 11,	     /* both ends of one exchange: same wire key */
+	CLEW_EV_CONFLICT = 1 << 16,  /* against: evidence named different requests */
+	CLEW_EV_UNCONFIRMED = 1 << 17, /* against: nothing confirmed the guess */
+	CLEW_EV_NONE_OPEN = 1 << 18, /* no request was open: the process did this by itself */
+};
+
+enum clew_link_class {
+	CLEW_LINK_ROOT = 0,    /* nothing to hang from: work that the process began by itself */
+	CLEW_LINK_CERTAIN = 1,
+	CLEW_LINK_PROBABLE = 2,
+	CLEW_LINK_ORPHAN = 3,  /* a parent is likely to exist and is not known */
+};
+
+#define CLEW_MAX_CANDIDATES 8
+
+struct clew_link {
+	uint64_t parent; /* id of the server exchange that caused this client exchange; 0: none */
+	enum clew_link_class class;
+	uint32_t evidence; /* enum clew_evidence */
+	float confidence;  /* 0 to 1 */
+	uint32_t n_candidates; /* orphans: likely requests, best first */
+	uint64_t candidates[CLEW_MAX_CANDIDATES]; /* exchange ids */
+};
+
+struct clew_causality_opts {
+	uint64_t decide_ns; /* 0: 2 s; longest wait between a request's answer and its calls' links */
+	uint64_t stream_ns; /* 0: 30 s; a call whose request is still not answered is decided after this */
+	uint32_t max_open;  /* 0: 262144 undecided calls; beyond it the oldest is decided at once */
+};
+
+struct clew_causality_stats {
+	uint64_t calls, certain, probable, orphans, roots;
+	uint64_t forced; /* decided early because a table was full */
+	uint64_t late;	 /* evidence that came after the decision */
+};
+
+struct clew_causality;
+
+/**
+ * decide - the link of client exchange @id is final. Called exactly once for each client exchange that
+ * began, in a deterministic order. The server exchanges that the link names have begun and may still be
+ * open.
+ */
+typedef void (*clew_decide_fn)(void *user, uint64_t id, const struct clew_link *link);
+
+int clew_causality_new(clew_decide_fn decide, void *user, const struct clew_causality_opts *opts,
+		       struct clew_causality **ret);
+/** clew_causality_free() - decides what is still open first. Takes NULL. */
+void clew_causality_free(struct clew_causality *c);
+
+/* The stream layer's events, passed on in their order; exchanges are read during the call only. */
+void clew_causality_begin(struct clew_causality *c, const struct clew_exchange *x);
+void clew_causality_io(struct clew_causality *c, const struct clew_exchange *x, enum clew_part part,
+		       bool first, const struct clew_rec_io *io);
+void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x);
+void clew_causality_connect(struct clew_causality *c, const struct clew_conn *conn);
+/** clew_causality_record() - thread and handoff records; others are ignored. */
+void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec);
+/** clew_causality_advance() - the record stream has reached now_ns: decide what is due. */
+void clew_causality_advance(struct clew_causality *c, uint64_t now_ns);
+/** clew_causality_flush() - tracing ends: decide everything. */
+void clew_causality_flush(struct clew_causality *c);
+const struct clew_causality_stats *clew_causality_stats(const struct clew_causality *c);
+
+/** clew_evidence_words() - "thread, completion; against: conflict" into out; returns out. */
+const char *clew_evidence_words(uint32_t evidence, char *out, size_t size);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Capture to spans, joined: records in, finished spans out by a callback.
+ *
+ *	record ─► identity, stream ─► exchanges ─► causality ─► links
+ *	                                  └───────────┬───────────┘
+ *	                                        assembly: both ends joined by wire key, trace ids from roots
+ *	                                              └─► spans ─► on_span
+ *
+ * One thread drives it. Time is the records' own (a clock record moves it when nothing else does).
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "abi/record.h"
+#include "causality/causality.h"
+#include "identity/identity.h"
+#include "model/span.h"
+#include "stream/stream.h"
+
+struct clew_pipeline_opts {
+	char *const *name_rules;      /* --name, NULL-terminated or NULL */
+	char *const *capture_headers; /* --capture-header, lower case, NULL-terminated or NULL */
+	/* A span is final; the callee owns it. */
+	void (*on_span)(void *user, struct clew_span *span);
+	/* A trace's root has ended and its spans were handed out (for --live). May be NULL. */
+	void (*on_trace)(void *user, const struct clew_span *root, uint32_t n_spans);
+	void *user;
+};
+
+struct clew_pipeline_stats {
+	struct clew_stream_stats stream;
+	struct clew_causality_stats causality;
+	uint64_t records, bytes;
+	uint64_t spans, traces, incomplete_spans;
+	uint64_t lost_ring, lost_state, lost_payload, lost_limit; /* from loss records and our own limits */
+};
+
+struct clew_pipeline;
+
+/** clew_pipeline_new() - 0; -EINVAL for a malformed name rule (ret_bad names it); -ENOMEM. */
+int clew_pipeline_new(const struct clew_pipeline_opts *opts, struct clew_pipeline **ret,
+		      const char **ret_bad);
+/** clew_pipeline_free() - drops what is open; flush first to keep it. */
+void clew_pipeline_free(struct clew_pipeline *p);
+/** clew_pipeline_feed() - one record, of any type. Returns 0 or -ENOMEM. */
+int clew_pipeline_feed(struct clew_pipeline *p, const struct clew_rec *rec);
+/** clew_pipeline_flush() - tracing ends: everything open is ended, decided and handed out. */
+void clew_pipeline_flush(struct clew_pipeline *p);
+void clew_pipeline_stats(const struct clew_pipeline *p, struct clew_pipeline_stats *ret);
