@@ -17,7 +17,7 @@ struct clew_buf {
 	size_t len;
 	size_t cap;
 	size_t limit; /* 0: CLEW_BUF_LIMIT */
-	int err;      /* the first error that an append met; sticky, so that callers may check once */
+	int err; /* the first error that an append met; sticky, so that callers may check once */
 };
 
 /* The limit of a buffer that names none of its own. */
@@ -29,7 +29,8 @@ void clew_buf_init(struct clew_buf *b, size_t limit);
 void clew_buf_done(struct clew_buf *b);
 /** clew_buf_clear() - empty it for reuse, memory kept, error forgotten. */
 void clew_buf_clear(struct clew_buf *b);
-/** clew_buf_add() - append n bytes. 0, -ENOMEM, or -EFBIG over the limit; nothing is appended then. */
+/** clew_buf_add() - append n bytes. 0, -ENOMEM, or -EFBIG over the limit; nothing is appended then.
+ */
 int clew_buf_add(struct clew_buf *b, const void *p, size_t n);
 /** clew_buf_addf() - append as printf does. Same errors. */
 int clew_buf_addf(struct clew_buf *b, const char *fmt, ...) CLEW_PRINTF(2, 3);

@@ -36,8 +36,8 @@ void clew_log(enum clew_log_level level, const char *fmt, ...)
 	if (level > level_now)
 		return;
 	n = snprintf(line, sizeof(line), "clew: %s",
-		     level == CLEW_LOG_INFO   ? ""
-		     : level == CLEW_LOG_WARN ? "warning: "
+		     level == CLEW_LOG_INFO    ? ""
+		     : level == CLEW_LOG_WARN  ? "warning: "
 		     : level == CLEW_LOG_DEBUG ? "debug: "
 					       : "");
 	va_start(ap, fmt);

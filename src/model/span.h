@@ -3,7 +3,8 @@
  * Span, trace, resource, attribute: OpenTelemetry's data model, in memory.
  *
  * A span owns all that it points to, in one arena of its own; a resource is shared and counted.
- * Attribute names follow OpenTelemetry's semantic conventions (CLEW_SCHEMA_URL); ours begin with "clew.".
+ * Attribute names follow OpenTelemetry's semantic conventions (CLEW_SCHEMA_URL); ours begin with
+ * "clew.".
  */
 #pragma once
 
@@ -49,17 +50,18 @@ const char *clew_status_name(enum clew_status s);
 /* A process's description. Shared by its spans; the count is atomic. */
 struct clew_resource {
 	int refs;
-	uint64_t id;		    /* hash of all attributes: equal resources have equal ids */
-	struct slice service;	    /* service.name */
-	struct slice instance;	    /* service.instance.id */
-	struct slice host;	    /* host.name */
+	uint64_t id;	       /* hash of all attributes: equal resources have equal ids */
+	struct slice service;  /* service.name */
+	struct slice instance; /* service.instance.id */
+	struct slice host;     /* host.name */
 	struct clew_id128 boot_id;
 	uint32_t n_attrs;
-	struct clew_attr *attrs;    /* all, service.name and the like included */
+	struct clew_attr *attrs; /* all, service.name and the like included */
 	void *mem;
 };
 
-/** clew_resource_new() - copies everything; sorts attributes by key. One reference. NULL: no memory. */
+/** clew_resource_new() - copies everything; sorts attributes by key. One reference. NULL: no
+ * memory. */
 struct clew_resource *clew_resource_new(const struct clew_attr *attrs, size_t n,
 					const struct clew_id128 *boot_id);
 struct clew_resource *clew_resource_ref(struct clew_resource *r);
@@ -69,7 +71,7 @@ CLEW_DEFINE_CLEANUP(struct clew_resource *, clew_resource_unref)
 struct clew_span_link {
 	struct clew_id128 trace_id;
 	struct clew_id64 span_id;
-	float confidence;	    /* of a candidate; -1 where it does not apply */
+	float confidence; /* of a candidate; -1 where it does not apply */
 	uint32_t n_attrs;
 	struct clew_attr *attrs;
 };
@@ -93,28 +95,28 @@ struct clew_span {
 	struct clew_id128 wire_key;	 /* none: not captured from a wire */
 	enum clew_span_kind kind;
 	enum clew_status status;
-	uint64_t start_ns;		 /* Unix */
+	uint64_t start_ns; /* Unix */
 	uint64_t duration_ns;
 	struct slice name;
 	struct slice status_message;
 	struct slice trace_state;
-	struct slice scope;		 /* instrumentation scope; "clew" for ours */
-	struct clew_resource *resource;	 /* a reference */
-	uint32_t pid, tid;		 /* 0: not known */
+	struct slice scope;		/* instrumentation scope; "clew" for ours */
+	struct clew_resource *resource; /* a reference */
+	uint32_t pid, tid;		/* 0: not known */
 	uint64_t proc_start_ns;
-	uint32_t evidence;		 /* enum clew_evidence bits; 0 for spans that were received */
-	uint8_t link_class;		 /* enum clew_link_class */
-	float confidence;		 /* of the link to the parent; -1: not ours */
-	uint32_t incomplete;		 /* enum clew_incomplete bits */
-	uint64_t sampling_threshold;	 /* OTel's th, 56 bits; 0: all are kept */
-	int64_t clock_offset_ns;	 /* added to this host's clock; 0 on one host */
+	uint32_t evidence;	     /* enum clew_evidence bits; 0 for spans that were received */
+	uint8_t link_class;	     /* enum clew_link_class */
+	float confidence;	     /* of the link to the parent; -1: not ours */
+	uint32_t incomplete;	     /* enum clew_incomplete bits */
+	uint64_t sampling_threshold; /* OTel's th, 56 bits; 0: all are kept */
+	int64_t clock_offset_ns;     /* added to this host's clock; 0 on one host */
 	struct clew_span_times times;
 	uint32_t n_attrs, n_links, n_events;
 	struct clew_attr *attrs;
 	struct clew_span_link *links;
 	struct clew_span_event *events;
 	uint32_t dropped_attrs, dropped_links, dropped_events;
-	bool is_root;			 /* the trace's id was made from this span */
+	bool is_root; /* the trace's id was made from this span */
 	struct clew_span_arena *arena;
 };
 
@@ -131,8 +133,8 @@ CLEW_DEFINE_CLEANUP(struct clew_span *, clew_span_free)
 /** clew_span_copy() - bytes copied into the span's arena. p is NULL on no memory. */
 struct slice clew_span_copy(struct clew_span *s, struct slice bytes);
 /*
- * Add an attribute: the key must be a string literal or live as long as the span; the value is copied.
- * A key that is there already is replaced. Without memory or room, dropped_attrs counts.
+ * Add an attribute: the key must be a string literal or live as long as the span; the value is
+ * copied. A key that is there already is replaced. Without memory or room, dropped_attrs counts.
  */
 void clew_span_set_str(struct clew_span *s, const char *key, struct slice value);
 void clew_span_set_int(struct clew_span *s, const char *key, int64_t value);

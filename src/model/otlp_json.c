@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/otlp_json.h"
+
+#include <inttypes.h>
+
+#include "base/json.h"
+
+int clew_otlp_json_value(struct clew_buf *b, const struct clew_attr *a)
+{
+	switch (a->type) {
+	case CLEW_ATTR_STR:
+		clew_buf_adds(b, "{\"stringValue\":");
+		clew_json_str(b, a->str);
+		break;
+	case CLEW_ATTR_INT:
+		clew_buf_addf(b, "{\"intValue\":\"%" PRId64 "\"", a->i);
+		break;
+	case CLEW_ATTR_DOUBLE:
+		clew_buf_adds(b, "{\"doubleValue\":");
+		clew_json_double(b, a->d);
+		break;
+	case CLEW_ATTR_BOOL:
+		clew_buf_addf(b, "{\"boolValue\":%s", a->b ? "true" : "false");
+		break;
+	}
+	return clew_buf_addc(b, '}');
+}
+
+static void add_attrs(struct clew_buf *b, const struct clew_attr *attrs, uint32_t n)
+{
+	clew_buf_adds(b, "\"attributes\":[");
+	for (uint32_t i = 0; i < n; i++) {
+		clew_buf_adds(b, i ? ",{\"key\":" : "{\"key\":");
+		clew_json_str(b, attrs[i].key);
+		clew_buf_adds(b, ",\"value\":");
+		clew_otlp_json_value(b, &attrs[i]);
+		clew_buf_addc(b, '}');
+	}
+	clew_buf_addc(b, ']');
+}
+
+static void add_hex(struct clew_buf *b, const char *field, const void *id, size_t n)
+{
+	char hex[33];
+
+	clew_hex(id, n, hex);
+	clew_buf_addf(b, "\"%s\":\"%s\"", field, hex);
+}
+
+static void add_links(struct clew_buf *b, const struct clew_span *s)
+{
+	if (!s->n_links)
+		return;
+	clew_buf_adds(b, ",\"links\":[");
+	for (uint32_t i = 0; i < s->n_links; i++) {
+		const struct clew_span_link *l = &s->links[i];
+
+		clew_buf_adds(b, i ? ",{" : "{");
+		add_hex(b, "traceId", l->trace_id.b, 16);
+		clew_buf_addc(b, ',');
+		add_hex(b, "spanId", l->span_id.b, 8);
+		clew_buf_addc(b, ',');
+		if (l->n_attrs || l->confidence < 0) {
+			add_attrs(b, l->attrs, l->n_attrs);
+		} else {
+			clew_buf_adds(b, "\"attributes\":[{\"key\":\"clew.link.confidence\","
+					 "\"value\":{\"doubleValue\":");
+			clew_json_double(b, (double)l->confidence);
+			clew_buf_adds(b, "}}]");
+		}
+		clew_buf_addc(b, '}');
+	}
+	clew_buf_addc(b, ']');
+}
+
+static void add_events(struct clew_buf *b, const struct clew_span *s)
+{
+	if (!s->n_events)
+		return;
+	clew_buf_adds(b, ",\"events\":[");
+	for (uint32_t i = 0; i < s->n_events; i++) {
+		const struct clew_span_event *e = &s->events[i];
+
+		clew_buf_addf(b, "%s{\"timeUnixNano\":\"%" PRIu64 "\",\"name\":", i ? "," : "",
+			      e->time_ns);
+		clew_json_str(b, e->name);
+		clew_buf_addc(b, ',');
+		add_attrs(b, e->attrs, e->n_attrs);
+		clew_buf_addc(b, '}');
+	}
+	clew_buf_addc(b, ']');
+}
+
+static void add_dropped(struct clew_buf *b, const struct clew_span *s)
+{
+	if (s->dropped_attrs)
+		clew_buf_addf(b, ",\"droppedAttributesCount\":%u", s->dropped_attrs);
+	if (s->dropped_links)
+		clew_buf_addf(b, ",\"droppedLinksCount\":%u", s->dropped_links);
+	if (s->dropped_events)
+		clew_buf_addf(b, ",\"droppedEventsCount\":%u", s->dropped_events);
+}
+
+static void add_span(struct clew_buf *b, const struct clew_span *s)
+{
+	clew_buf_addc(b, '{');
+	add_hex(b, "traceId", s->trace_id.b, 16);
+	clew_buf_addc(b, ',');
+	add_hex(b, "spanId", s->span_id.b, 8);
+	if (!clew_id64_none(&s->parent_span_id)) {
+		clew_buf_addc(b, ',');
+		add_hex(b, "parentSpanId", s->parent_span_id.b, 8);
+	}
+	if (s->trace_state.n) {
+		clew_buf_adds(b, ",\"traceState\":");
+		clew_json_str(b, s->trace_state);
+	}
+	clew_buf_adds(b, ",\"name\":");
+	clew_json_str(b, s->name);
+	clew_buf_addf(b,
+		      ",\"kind\":%d,\"startTimeUnixNano\":\"%" PRIu64
+		      "\",\"endTimeUnixNano\":\"%" PRIu64 "\",",
+		      s->kind, s->start_ns, s->start_ns + s->duration_ns);
+	add_attrs(b, s->attrs, s->n_attrs);
+	add_links(b, s);
+	add_events(b, s);
+	add_dropped(b, s);
+	clew_buf_adds(b, ",\"status\":{");
+	if (s->status_message.n) {
+		clew_buf_adds(b, "\"message\":");
+		clew_json_str(b, s->status_message);
+		clew_buf_addc(b, ',');
+	}
+	clew_buf_addf(b, "\"code\":%d}}", s->status);
+}
+
+static bool same_resource(const struct clew_span *a, const struct clew_span *b)
+{
+	return a->resource == b->resource ||
+	       (a->resource && b->resource && a->resource->id == b->resource->id);
+}
+
+/* All spans of first's resource and scope, from i on, that are not done yet. */
+static void add_group(struct clew_buf *b, struct clew_span *const *spans, size_t n, size_t i,
+		      char *done)
+{
+	const struct clew_span *first = spans[i];
+	const char *sep = "";
+
+	clew_buf_adds(b, "{\"resource\":{");
+	add_attrs(b, first->resource ? first->resource->attrs : NULL,
+		  first->resource ? first->resource->n_attrs : 0);
+	clew_buf_adds(b, "},\"scopeSpans\":[{\"scope\":{\"name\":");
+	clew_json_str(b, first->scope);
+	clew_buf_adds(b, "},\"spans\":[");
+	for (; i < n; i++) {
+		if (done[i] || !same_resource(first, spans[i]) ||
+		    !slice_eq(first->scope, spans[i]->scope))
+			continue;
+		done[i] = 1;
+		clew_buf_adds(b, sep);
+		add_span(b, spans[i]);
+		sep = ",";
+	}
+	clew_buf_adds(b, "],\"schemaUrl\":\"" CLEW_SCHEMA_URL
+			 "\"}],\"schemaUrl\":\"" CLEW_SCHEMA_URL "\"}");
+}
+
+int clew_otlp_json(struct clew_buf *out, struct clew_span *const *spans, size_t n)
+{
+	_cleanup_(freep) char *done = calloc(n ? n : 1, 1);
+	const char *sep = "";
+
+	if (!done)
+		return -ENOMEM;
+	clew_buf_adds(out, "{\"resourceSpans\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (done[i])
+			continue;
+		clew_buf_adds(out, sep);
+		add_group(out, spans, n, i, done);
+		sep = ",";
+	}
+	clew_buf_adds(out, "]}");
+	return out->err;
+}

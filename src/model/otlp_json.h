@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Spans as OTLP/JSON (opentelemetry-proto 1.x, JSON mapping: hex ids, integer enums,
+ * lowerCamelCase, 64-bit integers as strings).
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "model/span.h"
+
+/**
+ * clew_otlp_json() - append one document, {"resourceSpans":[...]}: spans grouped by resource and
+ * scope, in the order of their first span. Returns 0, -ENOMEM or the buffer's error.
+ */
+int clew_otlp_json(struct clew_buf *out, struct clew_span *const *spans, size_t n);
+
+/** clew_otlp_json_value() - append an attribute's value as an AnyValue object. */
+int clew_otlp_json_value(struct clew_buf *out, const struct clew_attr *a);
