@@ -14,33 +14,8 @@
 #include <stdint.h>
 
 #include "abi/record.h"
+#include "base/marks.h"
 #include "stream/stream.h"
-
-/* What spoke for a link: bits, kept with the span. docs/architecture.md explains each. */
-enum clew_evidence {
-	CLEW_EV_THREAD = 1 << 0,     /* this context read the request last */
-	CLEW_EV_EXCLUSIVE = 1 << 1,  /* ... and had no other request open from then to its answer */
-	CLEW_EV_CONNECT = 1 << 2,    /* connect() was called while this context served the request */
-	CLEW_EV_COMPLETION = 1 << 3, /* the context that read the call's response then wrote the answer */
-	CLEW_EV_CHAIN = 1 << 4,	     /* a sibling call of the same stretch of work is so confirmed */
-	CLEW_EV_TASK = 1 << 5,	     /* the runtime's task is the same */
-	CLEW_EV_WAKE = 1 << 6,
-	CLEW_EV_FORK = 1 << 7,
-	CLEW_EV_ORDER = 1 << 8,
-	CLEW_EV_MODEL = 1 << 9,	     /* the service's checkpoints confirm the hypothesis that was used */
-	CLEW_EV_HEADER = 1 << 10,    /* a trace header on the wire */
-	CLEW_EV_WIRE = 1 << 11,	     /* both ends of one exchange: same wire key */
-	CLEW_EV_CONFLICT = 1 << 16,  /* against: evidence named different requests */
-	CLEW_EV_UNCONFIRMED = 1 << 17, /* against: nothing confirmed the guess */
-	CLEW_EV_NONE_OPEN = 1 << 18, /* no request was open: the process did this by itself */
-};
-
-enum clew_link_class {
-	CLEW_LINK_ROOT = 0,    /* nothing to hang from: work that the process began by itself */
-	CLEW_LINK_CERTAIN = 1,
-	CLEW_LINK_PROBABLE = 2,
-	CLEW_LINK_ORPHAN = 3,  /* a parent is likely to exist and is not known */
-};
 
 #define CLEW_MAX_CANDIDATES 8
 
@@ -92,6 +67,3 @@ void clew_causality_advance(struct clew_causality *c, uint64_t now_ns);
 /** clew_causality_flush() - tracing ends: decide everything. */
 void clew_causality_flush(struct clew_causality *c);
 const struct clew_causality_stats *clew_causality_stats(const struct clew_causality *c);
-
-/** clew_evidence_words() - "thread, completion; against: conflict" into out; returns out. */
-const char *clew_evidence_words(uint32_t evidence, char *out, size_t size);

@@ -2,8 +2,8 @@
 /*
  * Processes to resources: which service a process is, which instance, on which host.
  *
- * Works from process and meta records alone, so that a replay names the same. Service name, the first
- * that is known of: --name, container or unit name, jar, script or module, executable.
+ * Works from process and meta records alone, so that a replay names the same. Service name, the
+ * first that is known of: --name, container or unit name, jar, script or module, executable.
  */
 #pragma once
 
@@ -19,8 +19,8 @@ int clew_identity_new(struct clew_identity **ret);
 void clew_identity_free(struct clew_identity *id);
 
 /**
- * clew_identity_name_rule() - a --name rule, "PID=SERVICE" or "EXE=SERVICE" (EXE: a base name, a path
- * or a glob over either). Returns 0; -EINVAL if it is not of this form; -ENOMEM.
+ * clew_identity_name_rule() - a --name rule, "PID=SERVICE" or "EXE=SERVICE" (EXE: a base name, a
+ * path or a glob over either). Returns 0; -EINVAL if it is not of this form; -ENOMEM.
  */
 int clew_identity_name_rule(struct clew_identity *id, const char *rule);
 
@@ -28,8 +28,8 @@ int clew_identity_name_rule(struct clew_identity *id, const char *rule);
 int clew_identity_record(struct clew_identity *id, const struct clew_rec *rec);
 
 /**
- * clew_identity_resource() - the resource of a process, borrowed until the next call that changes it.
- * Never NULL but for want of memory: an unknown process is "unknown_service:COMM" or
+ * clew_identity_resource() - the resource of a process, borrowed until the next call that changes
+ * it. Never NULL but for want of memory: an unknown process is "unknown_service:COMM" or
  * "unknown_service".
  */
 struct clew_resource *clew_identity_resource(struct clew_identity *id, uint32_t tgid,

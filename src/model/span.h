@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
+#include "base/marks.h"
 #include "base/slice.h"
 
 #define CLEW_SCHEMA_URL "https://opentelemetry.io/schemas/1.37.0"
@@ -145,3 +146,10 @@ const struct clew_attr *clew_span_attr(const struct clew_span *s, struct slice k
 /** clew_span_add_link() - to a span of any trace; confidence -1 where it does not apply. */
 void clew_span_add_link(struct clew_span *s, const struct clew_id128 *trace_id,
 			const struct clew_id64 *span_id, float confidence);
+
+/**
+ * clew_span_show_fields() - set the attributes that stand for this span's own columns:
+ * clew.link.class, clew.link.evidence, clew.link.confidence, clew.incomplete, clew.wire_key,
+ * thread.id and clew.time.*. For spans that are about to be shown; the store keeps the columns.
+ */
+void clew_span_show_fields(struct clew_span *s);

@@ -22,24 +22,12 @@
 
 #include "abi/record.h"
 #include "base/id.h"
+#include "base/marks.h"
 #include "base/slice.h"
 
 enum clew_proto {
 	CLEW_PROTO_RAW = 0, /* direction flips and byte counts */
 	CLEW_PROTO_HTTP1 = 1,
-};
-
-/* Why an exchange is not whole; kept on its span. */
-enum clew_incomplete {
-	CLEW_INC_LOSS = 1 << 0,	      /* records of this connection were lost inside it */
-	CLEW_INC_NO_RESPONSE = 1 << 1, /* the connection ended, or tracing stopped, before the response's
-				       * first byte */
-	CLEW_INC_CUT = 1 << 2,	      /* ... before the response's last byte */
-	CLEW_INC_JOINED = 1 << 3,     /* tracing began in the middle of it */
-	CLEW_INC_UNSYNCED = 1 << 4,   /* the protocol's parser lost its place inside it */
-	CLEW_INC_NO_HEAD = 1 << 5,    /* the head went on past what was captured */
-	CLEW_INC_END_GUESSED = 1 << 6, /* its end was inferred from what came next */
-	CLEW_INC_LIMIT = 1 << 7,      /* a table was full */
 };
 
 struct clew_thread_ref {
