@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.x heads. Lines are found with memchr(); only field names that matter for framing are
+ * looked at twice, so a head of ten fields costs a few hundred ns.
+ */
+#include "proto/http1.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* tchar of RFC 9110, 5.6.2. */
+static const bool tchar[256] = {
+	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1,	    ['&'] = 1,	       ['\''] = 1,
+	['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,	    ['^'] = 1,	       ['_'] = 1,
+	['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+};
+
+static const struct clew_http1_head empty_head = {.content_length = -1};
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* CRLF or LF at p: returns what follows it, or NULL with *err set. */
+static const char *line_end(const char *p, const char *end, int *err)
+{
+	if (p < end && *p == '\r')
+		p++;
+	if (p == end) {
+		*err = -EAGAIN;
+		return NULL;
+	}
+	if (*p != '\n') {
+		*err = -EBADMSG;
+		return NULL;
+	}
+	return p + 1;
+}
+
+/* "HTTP/1." and a digit. Returns what follows it, or NULL with *err set. */
+static const char *version(const char *p, const char *end, uint8_t *minor, int *err)
+{
+	static const char name[] = "HTTP/1.";
+
+	for (size_t i = 0; i < sizeof(name) - 1; i++, p++) {
+		if (p == end) {
+			*err = -EAGAIN;
+			return NULL;
+		}
+		if (*p != name[i]) {
+			*err = -EBADMSG;
+			return NULL;
+		}
+	}
+	if (p == end) {
+		*err = -EAGAIN;
+		return NULL;
+	}
+	if (!is_digit(*p)) {
+		*err = -EBADMSG;
+		return NULL;
+	}
+	*minor = (uint8_t)(*p - '0');
+	return p + 1;
+}
+
+ssize_t clew_http1_request_line(struct slice in, struct clew_http1_head *ret)
+{
+	const char *p = in.p, *end = in.p + in.n, *word;
+	struct clew_http1_head h = empty_head;
+	int err = 0;
+
+	while (p < end && tchar[(uint8_t)*p] && p - in.p <= CLEW_HTTP1_METHOD_MAX)
+		p++;
+	if (p - in.p > CLEW_HTTP1_METHOD_MAX)
+		return -EBADMSG;
+	if (p == end)
+		return -EAGAIN;
+	if (*p != ' ' || p == in.p)
+		return -EBADMSG;
+	h.method = slice_of(in.p, (size_t)(p - in.p));
+
+	word = ++p;
+	while (p < end && (uint8_t)*p > ' ' && *p != 0x7f)
+		p++;
+	if (p == end)
+		return -EAGAIN;
+	if (*p != ' ' || p == word)
+		return -EBADMSG;
+	h.target = slice_of(word, (size_t)(p - word));
+
+	p = version(p + 1, end, &h.minor, &err);
+	if (p)
+		p = line_end(p, end, &err);
+	if (!p)
+		return err;
+	*ret = h;
+	return p - in.p;
+}
+
+ssize_t clew_http1_status_line(struct slice in, struct clew_http1_head *ret)
+{
+	const char *p, *end = in.p + in.n, *nl;
+	struct clew_http1_head h = empty_head;
+	int err = 0;
+
+	p = version(in.p, end, &h.minor, &err);
+	if (!p)
+		return err;
+	if (p == end)
+		return -EAGAIN;
+	if (*p++ != ' ')
+		return -EBADMSG;
+	for (int i = 0; i < 3; i++, p++) {
+		if (p == end)
+			return -EAGAIN;
+		if (!is_digit(*p))
+			return -EBADMSG;
+		h.status = (uint16_t)(h.status * 10 + (*p - '0'));
+	}
+	if (h.status < 100)
+		return -EBADMSG;
+	if (p == end)
+		return -EAGAIN;
+	/* The reason may be missing, and some leave out its space too. */
+	if (*p != ' ' && *p != '\r' && *p != '\n')
+		return -EBADMSG;
+	nl = memchr(p, '\n', (size_t)(end - p));
+	if (!nl)
+		return -EAGAIN;
+	*ret = h;
+	return nl + 1 - in.p;
+}
+
+int clew_http1_request_start(struct slice in, struct clew_http1_head *ret)
+{
+	static const struct slice known[] = {
+		SLICE("GET "),	 SLICE("POST "),    SLICE("PUT "),
+		SLICE("HEAD "),	 SLICE("DELETE "),  SLICE("PATCH "),
+		SLICE("TRACE "), SLICE("OPTIONS "), SLICE("CONNECT "),
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		struct clew_http1_head h = empty_head;
+		struct slice rest;
+		const char *sp;
+
+		if (!slice_starts(in, known[i]))
+			continue;
+		rest = slice_of(in.p + known[i].n, in.n - known[i].n);
+		sp = rest.n ? memchr(rest.p, ' ', rest.n) : NULL;
+		if (sp)
+			rest.n = (size_t)(sp - rest.p);
+		if (!slice_starts(rest, SLICE("/")) && !slice_starts(rest, SLICE("http")) &&
+		    !slice_eq(known[i], SLICE("CONNECT ")) && !slice_eq(rest, SLICE("*")))
+			return -EBADMSG;
+		for (size_t k = 0; k < rest.n; k++)
+			if ((uint8_t)rest.p[k] <= ' ' || rest.p[k] == 0x7f)
+				return -EBADMSG;
+		h.method = slice_of(in.p, known[i].n - 1);
+		h.target = rest;
+		h.minor = 1;
+		*ret = h;
+		return 0;
+	}
+	return -EBADMSG;
+}
+
+size_t clew_http1_blank(struct slice in)
+{
+	size_t i = 0;
+
+	while (i < in.n && (in.p[i] == '\r' || in.p[i] == '\n'))
+		i++;
+	return i;
+}
+
+bool clew_http1_head_ends(struct slice in, size_t from)
+{
+	const char *p, *end = in.p + in.n;
+
+	/* An empty line may have begun up to three bytes before what is new. */
+	for (p = in.p + (from > 3 ? from - 3 : 0); p < end; p++) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		if (!p || p + 1 == end)
+			return false;
+		if (p[1] == '\n' || (p[1] == '\r' && p + 2 < end && p[2] == '\n'))
+			return true;
+	}
+	return false;
+}
+
+static struct slice trim(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	while (end > p && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
+		end--;
+	return slice_of(p, (size_t)(end - p));
+}
+
+/* The next member of a comma-separated list; false at its end. */
+static bool list_next(struct slice *list, struct slice *ret)
+{
+	const char *comma, *end = list->p + list->n;
+
+	if (!list->p)
+		return false;
+	comma = list->n ? memchr(list->p, ',', list->n) : NULL;
+	*ret = trim(list->p, comma ? comma : end);
+	*list = comma ? slice_of(comma + 1, (size_t)(end - comma - 1)) : (struct slice){NULL, 0};
+	return true;
+}
+
+/* 1*DIGIT, or the same number several times as a list (RFC 9110, 8.6). */
+static int content_length(struct slice value, int64_t *len)
+{
+	struct slice item;
+
+	while (list_next(&value, &item)) {
+		int64_t n = 0;
+
+		if (!item.n)
+			return -EBADMSG;
+		for (size_t i = 0; i < item.n; i++) {
+			if (!is_digit(item.p[i]) || __builtin_mul_overflow(n, 10, &n) ||
+			    __builtin_add_overflow(n, item.p[i] - '0', &n))
+				return -EBADMSG;
+		}
+		if (*len >= 0 && *len != n)
+			return -EBADMSG;
+		*len = n;
+	}
+	return 0;
+}
+
+static void transfer_encoding(struct slice value, struct clew_http1_head *h)
+{
+	struct slice item;
+
+	h->transfer_encoding = true;
+	while (list_next(&value, &item))
+		if (item.n)
+			h->chunked = slice_ieq(item, SLICE("chunked"));
+}
+
+static void connection(struct slice value, struct clew_http1_head *h)
+{
+	struct slice item;
+
+	while (list_next(&value, &item)) {
+		h->connection_close |= slice_ieq(item, SLICE("close"));
+		h->connection_keep_alive |= slice_ieq(item, SLICE("keep-alive"));
+	}
+}
+
+/* Returns 1 if the field takes part in framing, 0, or -EBADMSG. */
+static int field(struct slice name, struct slice value, struct clew_http1_head *h)
+{
+	switch (name.n) {
+	case 6:
+		if (slice_ieq(name, SLICE("expect")))
+			h->expect_continue = slice_ieq(value, SLICE("100-continue"));
+		return 0;
+	case 7:
+		if (slice_ieq(name, SLICE("upgrade")))
+			h->upgrade = true;
+		return 0;
+	case 10:
+		if (slice_ieq(name, SLICE("connection")))
+			connection(value, h);
+		return 0;
+	case 14:
+		if (!slice_ieq(name, SLICE("content-length")))
+			return 0;
+		return content_length(value, &h->content_length) ? -EBADMSG : 1;
+	case 17:
+		if (!slice_ieq(name, SLICE("transfer-encoding")))
+			return 0;
+		transfer_encoding(value, h);
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* Field lines up to and with the empty line. Returns bytes consumed from p. */
+static ssize_t fields(const char *p, const char *end, struct clew_http1_head *h)
+{
+	const char *start = p, *nl, *colon;
+	int framing = -1; /* -1: no field yet, so nothing that a folded line could continue */
+
+	while (p < end) {
+		if (*p == '\n')
+			return p + 1 - start;
+		if (*p == '\r') {
+			if (p + 1 == end)
+				return -EAGAIN;
+			return p[1] == '\n' ? p + 2 - start : -EBADMSG;
+		}
+		nl = memchr(p, '\n', (size_t)(end - p));
+		if (!nl)
+			return -EAGAIN;
+		if (*p == ' ' || *p == '\t') {
+			/* obs-fold, RFC 9112, 5.2: harmless unless it continues a length. */
+			if (framing)
+				return -EBADMSG;
+			p = nl + 1;
+			continue;
+		}
+		for (colon = p; tchar[(uint8_t)*colon]; colon++)
+			;
+		if (*colon != ':' || colon == p)
+			return -EBADMSG;
+		framing = field(slice_of(p, (size_t)(colon - p)), trim(colon + 1, nl), h);
+		if (framing < 0)
+			return framing;
+		p = nl + 1;
+	}
+	return -EAGAIN;
+}
+
+static ssize_t head(struct slice in, ssize_t line, struct clew_http1_head *h,
+		    struct clew_http1_head *ret)
+{
+	ssize_t n;
+
+	if (line < 0)
+		return line;
+	n = fields(in.p + line, in.p + in.n, h);
+	if (n < 0)
+		return n;
+	*ret = *h;
+	return line + n;
+}
+
+ssize_t clew_http1_request(struct slice in, struct clew_http1_head *ret)
+{
+	struct clew_http1_head h;
+
+	return head(in, clew_http1_request_line(in, &h), &h, ret);
+}
+
+ssize_t clew_http1_response(struct slice in, struct clew_http1_head *ret)
+{
+	struct clew_http1_head h;
+
+	return head(in, clew_http1_status_line(in, &h), &h, ret);
+}
+
+struct slice clew_http1_field(struct slice in, struct slice name)
+{
+	const char *p, *end = in.p + in.n, *nl;
+
+	if (!in.n || !name.n)
+		return (struct slice){NULL, 0};
+	p = memchr(in.p, '\n', in.n);
+	for (p = p ? p + 1 : end; p < end; p = nl + 1) {
+		nl = memchr(p, '\n', (size_t)(end - p));
+		if (!nl || *p == '\n' || *p == '\r')
+			break;
+		if ((size_t)(nl - p) > name.n && p[name.n] == ':' &&
+		    slice_ieq(slice_of(p, name.n), name))
+			return trim(p + name.n + 1, nl);
+	}
+	return (struct slice){NULL, 0};
+}
+
+enum clew_http1_body clew_http1_request_body(const struct clew_http1_head *h)
+{
+	if (h->transfer_encoding)
+		return h->chunked && h->minor ? CLEW_HTTP1_BODY_CHUNKED : CLEW_HTTP1_BODY_UNKNOWN;
+	return h->content_length > 0 ? CLEW_HTTP1_BODY_LENGTH : CLEW_HTTP1_BODY_NONE;
+}
+
+enum clew_http1_body clew_http1_response_body(const struct clew_http1_head *h, struct slice method)
+{
+	if (h->status == 101)
+		return CLEW_HTTP1_BODY_TUNNEL;
+	if (h->status < 200 || h->status == 204 || h->status == 304 ||
+	    slice_eq(method, SLICE("HEAD")))
+		return CLEW_HTTP1_BODY_NONE;
+	if (h->status < 300 && slice_eq(method, SLICE("CONNECT")))
+		return CLEW_HTTP1_BODY_TUNNEL;
+	if (h->transfer_encoding) {
+		if (!h->minor)
+			return CLEW_HTTP1_BODY_UNKNOWN;
+		return h->chunked ? CLEW_HTTP1_BODY_CHUNKED : CLEW_HTTP1_BODY_CLOSE;
+	}
+	if (h->content_length >= 0)
+		return h->content_length ? CLEW_HTTP1_BODY_LENGTH : CLEW_HTTP1_BODY_NONE;
+	return CLEW_HTTP1_BODY_CLOSE;
+}
