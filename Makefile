@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+# A short front for Meson. The two commands of a newcomer are `make demo` and `make test`.
+#
+#	make            build build/clew (installs what building needs, if anything is missing)
+#	make demo       a shop of five real programs, traced, explained
+#	make test       all tests that this machine can do (root: capture and end to end too)
+#	make check      the tests that need no root, in seconds
+#	make check-all  the same under ASan and UBSan, then `make test`
+#	make bench      the overhead benchmark (root, minutes)
+#	make accuracy   the accuracy benchmark at full length (root, minutes)
+#	make fuzz       fuzz each parser for FUZZ_SECONDS (60)
+#	make install    PREFIX=/usr/local, DESTDIR
+#	make deps       only what `make`, `make demo` and `make test` need
+#	make clean
+#
+# J=2 limits the build to two jobs; B=dir builds elsewhere.
+
+SHELL := /bin/bash
+B ?= build
+J ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+
+PY := /usr/bin/python3
+NINJA = ninja -C $(B) $(if $(J),-j$(J))
+export CLEW_BUILD = $(B)
+export CLEW_LOG_DIR = $(B)/logs
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.DEFAULT_GOAL := all
+.PHONY: all build deps deps-build demo test check check-all bench accuracy fuzz install clean
+
+all: build
+
+deps:
+	@tools/setup build demo test
+
+deps-build:
+	@tools/setup build
+
+build: deps-build
+	@test -e $(B)/build.ninja || \
+		tools/step "configure" $(B)/logs/configure.log meson setup $(B) --prefix=$(PREFIX)
+	@tools/step --live "build" $(B)/logs/build.log $(NINJA)
+
+demo:
+	@tools/setup build demo
+	@$(MAKE) --no-print-directory build
+	@$(PY) demo/demo.py --clew $(B)/clew --out $(B)/demo
+
+test:
+	@tools/setup build demo test
+	@$(MAKE) --no-print-directory build
+	@$(PY) tools/run-tests --build $(B) all
+
+check: build
+	@$(PY) tools/run-tests --build $(B) check
+
+check-all:
+	@tools/setup build demo test
+	@$(MAKE) --no-print-directory build
+	@test -e $(B)/asan/build.ninja || \
+		tools/step "configure with sanitizers" $(B)/logs/asan-configure.log \
+		meson setup $(B)/asan -Db_sanitize=address,undefined -Db_lundef=false
+	@tools/step --live "build with sanitizers" $(B)/logs/asan-build.log \
+		ninja -C $(B)/asan $(if $(J),-j$(J))
+	@$(PY) tools/run-tests --build $(B) --sanitized $(B)/asan all
+
+bench accuracy: build
+	@tools/setup build demo test
+	@$(PY) tools/run-tests --build $(B) $@
+
+fuzz: build
+	@$(PY) tools/run-tests --build $(B) --seconds $(FUZZ_SECONDS) fuzz
+
+install: build
+	@meson configure $(B) -Dprefix=$(PREFIX) && $(NINJA) >/dev/null && \
+		meson install -C $(B) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@echo "installed into $(DESTDIR)$(PREFIX)"
+
+clean:
+	rm -rf $(B)
