@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Scores the traces that clew made against what the services say they did.
+
+usage: score.py --spans SPANS.jsonl --load LOAD.tsv --truth TRUTH.tsv... [--root NAME] [--client-traced] [--json OUT]
+
+Truth. Every hop's URL carries a fresh random token. A service writes, for each call that it makes, a line
+
+    SERVICE \\t INCOMING-TOKEN \\t CALLED-SERVICE \\t OUTGOING-TOKEN
+
+and the load generator writes TOKEN, STATUS, START, END, done|cut. A request is scored when its answer came
+whole ("done"); its tree of hops follows from the pairs. A hop should have a client span and a server span; the
+hop that the load generator made has no client span unless the generator was traced too (--client-traced).
+
+Every expected span is an edge to its parent:
+
+    root      the topmost span has no parent
+    wire      a server span's parent is the client span of the same hop
+    inside    a client span's parent is the server span of the request that it was made for
+
+right    that is its parent                  orphan   it has none (and should have)
+wrong    it has another one                  missing  the span itself, or the one it should hang from, is not there
+
+A wrong edge is "foreign" when the parent belongs to another request. A trace is exactly right when every
+expected span is there once, every edge is right, all have one trace id, and nothing else has that trace id. It
+is crossed when a span of the request has a trace id that some other request's span has too.
+
+Bounds are one-sided 95 % (Clopper-Pearson; with no event that is the rule of three).
+"""
+
+import argparse
+import collections
+import json
+import math
+import re
+import sys
+
+TOKEN = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+URL_ATTRIBUTES = ("url.path", "url.full", "url.query")
+OUTCOMES = ("right", "orphan", "wrong", "missing")
+
+
+# ---- bounds ----
+
+def binomial_cdf(k, n, p):
+    """P(X <= k), exactly, by log terms."""
+    if p <= 0:
+        return 1.0
+    if p >= 1:
+        return 1.0 if k >= n else 0.0
+    lp, lq, base = math.log(p), math.log1p(-p), math.lgamma(n + 1)
+    return min(1.0, math.fsum(math.exp(base - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * lp + (n - i) * lq)
+                              for i in range(k + 1)))
+
+
+def upper_bound(k, n, alpha=0.05):
+    """The share that k events among n exclude with 1 - alpha (one-sided Clopper-Pearson)."""
+    if n == 0 or k >= n:
+        return 1.0
+    low, high = k / n, 1.0
+    for _ in range(60):
+        mid = (low + high) / 2
+        if binomial_cdf(k, n, mid) > alpha:
+            low = mid
+        else:
+            high = mid
+    return high
+
+
+# ---- reading ----
+
+def read_truth(paths):
+    """{incoming token: [(service, called service, outgoing token)]}"""
+    calls = collections.defaultdict(list)
+    for path in paths:
+        with open(path) as f:
+            for number, line in enumerate(f, 1):
+                fields = line.rstrip("\n").split("\t")
+                if len(fields) != 4:
+                    raise ValueError("%s:%d: not SERVICE IN CALLED OUT: %r" % (path, number, line))
+                calls[fields[1]].append((fields[0], fields[2], fields[3]))
+    return calls
+
+
+def read_load(path):
+    """[(token, status, done)]"""
+    rows = []
+    with open(path) as f:
+        for line in f:
+            token, status, _, _, how = line.rstrip("\n").split("\t")
+            rows.append((token, int(status), how == "done"))
+    return rows
+
+
+def read_spans(path):
+    with open(path) as f:
+        return [json.loads(line) for line in f if line.strip()]
+
+
+class Hop:
+    """One call on the wire, as the truth has it."""
+
+    __slots__ = ("token", "request", "caller", "called", "via")
+
+    def __init__(self, token, request, caller, called, via):
+        self.token, self.request, self.caller, self.called, self.via = token, request, caller, called, via
+
+
+def build_hops(calls, load, root):
+    """{token: Hop} of every request, and the tokens of the requests that are scored."""
+    hops, scored = {}, []
+    for token, _, done in load:
+        if done:
+            scored.append(token)
+        todo = [Hop(token, token, None, root, None)]
+        while todo:
+            hop = todo.pop()
+            if hop.token in hops:
+                raise ValueError("token %s was used twice: the truth is broken" % hop.token)
+            hops[hop.token] = hop
+            for service, called, out in calls.get(hop.token, ()):
+                todo.append(Hop(out, token, service, called, hop.token))
+    return hops, scored
+
+
+def token_of(span, hops):
+    """The known token in the span's URL, or None. Two different ones would be a span of two hops: refuse."""
+    attributes = span.get("attributes") or {}
+    found = None
+    for name in URL_ATTRIBUTES:
+        value = attributes.get(name)
+        for token in TOKEN.findall(value) if isinstance(value, str) else ():
+            if token in hops:
+                if found and found != token:
+                    raise ValueError("span %s names two hops" % span["span_id"])
+                found = token
+    return found
+
+
+# ---- scoring ----
+
+class Score:
+    """Counts, and the reasons behind the first few of each kind of mistake."""
+
+    def __init__(self, hops, scored, spans, client_traced=False):
+        self.hops, self.scored, self.client_traced = hops, scored, client_traced
+        self.edges = collections.defaultdict(collections.Counter)
+        self.by_class = collections.defaultdict(collections.Counter)
+        self.by_evidence = collections.defaultdict(collections.Counter)
+        self.counts = collections.Counter()
+        self.examples = collections.defaultdict(list)
+        self.at = collections.defaultdict(list)        # (token, kind) -> spans
+        self.by_id = {}
+        self.request_of = {}                           # span id -> request
+        self.members = collections.defaultdict(list)   # trace id -> spans
+        self.index(spans)
+        self.of_request = collections.defaultdict(list)
+        for hop in hops.values():
+            self.of_request[hop.request].append(hop)
+        for token in scored:
+            self.score_request(token)
+
+    def index(self, spans):
+        for span in spans:
+            token = token_of(span, self.hops)
+            self.members[span["trace_id"]].append(span)
+            self.by_id[span["span_id"]] = span
+            if token is None:
+                self.counts["spans of no known hop"] += 1
+                continue
+            self.counts["spans"] += 1
+            self.request_of[span["span_id"]] = self.hops[token].request
+            self.at[token, span["kind"]].append(span)
+            if (span.get("attributes") or {}).get("clew.incomplete"):
+                self.counts["incomplete spans"] += 1
+
+    def example(self, kind, text):
+        if len(self.examples[kind]) < 5:
+            self.examples[kind].append(text)
+
+    def one(self, token, kind):
+        found = self.at.get((token, kind), ())
+        return found[0] if found else None
+
+    def expected(self, hop):
+        """[(edge name, kind, the hop and kind of the parent or None)] of a hop's spans."""
+        out = []
+        has_client = hop.via is not None or self.client_traced
+        if has_client:
+            inside = "inside %s→%s" % (hop.caller, hop.called) if hop.via else "root"
+            out.append((inside, "client", (hop.via, "server") if hop.via else None))
+        wire = "wire %s→%s" % (hop.caller or "load", hop.called) if has_client else "root"
+        out.append((wire, "server", (hop.token, "client") if has_client else None))
+        return out
+
+    def judge(self, span, parent_at):
+        """The outcome of one edge; the second value says of a wrong one whether it left the request."""
+        if span is None:
+            return "missing", False
+        parent_id = span.get("parent_span_id")
+        if parent_at is None:
+            foreign = parent_id and self.request_of.get(parent_id) != self.request_of[span["span_id"]]
+            return ("wrong" if parent_id else "right"), bool(foreign)
+        parent = self.one(*parent_at)
+        if parent and parent_id == parent["span_id"]:
+            return "right", False
+        if parent_id is None:
+            return ("orphan" if parent else "missing"), False
+        if parent is None and parent_id not in self.by_id:
+            return "missing", False  # it points to what it should, which was lost, or to nothing we can name
+        return "wrong", self.request_of.get(parent_id) != self.request_of[span["span_id"]]
+
+    def score_request(self, token):
+        right, ids, spans = True, set(), []
+        for hop in self.of_request[token]:
+            for edge, kind, parent_at in self.expected(hop):
+                found = self.at.get((hop.token, kind), ())
+                if len(found) > 1:
+                    self.counts["duplicate spans"] += len(found) - 1
+                    self.example("duplicate", "%s %s: %s" % (kind, hop.token, [s["span_id"] for s in found]))
+                    right = False
+                spans.extend(found)
+                ids.update(s["trace_id"] for s in found)
+                outcome, foreign = self.judge(found[0] if found else None, parent_at)
+                self.count_edge(edge, outcome, foreign, found[0] if found else None, hop, kind)
+                right = right and outcome == "right"
+        crossed = any(self.request_of.get(s["span_id"], token) != token for i in ids for s in self.members[i])
+        alien = any(s["span_id"] not in self.request_of for i in ids for s in self.members[i])
+        self.counts["requests"] += 1
+        self.counts["crossed"] += crossed
+        self.counts["with spans of no known hop"] += alien
+        self.counts["split"] += len(ids) > 1
+        self.counts["exactly right"] += right and len(ids) == 1 and not crossed and not alien
+        if crossed:
+            self.example("crossed", "request %s in traces %s" % (token, sorted(ids)))
+            self.counts["spans in a wrong trace"] += self.strays(token, spans)
+
+    def strays(self, token, spans):
+        """Spans of this request that are in the trace of another request's root."""
+        root = self.one(token, "client" if self.client_traced else "server")
+        home = root["trace_id"] if root else None
+        return sum(s["trace_id"] != home and any(self.request_of.get(m["span_id"], token) != token
+                                                for m in self.members[s["trace_id"]]) for s in spans)
+
+    def count_edge(self, edge, outcome, foreign, span, hop, kind):
+        self.edges[edge][outcome] += 1
+        if outcome == "wrong":
+            self.edges[edge]["foreign"] += foreign
+            self.example("wrong " + edge, "%s span %s (hop %s): parent %s" % (kind, span["span_id"], hop.token,
+                                                                            span["parent_span_id"]))
+        elif outcome != "right":
+            self.example("%s %s" % (outcome, edge), "%s span of hop %s: %s" % (kind, hop.token,
+                                                                           span and span["span_id"]))
+        if span and edge.startswith("inside"):
+            attributes = span.get("attributes") or {}
+            self.by_class[str(attributes.get("clew.link.class"))][outcome] += 1
+            self.by_evidence["%s: %s" % (edge[7:], attributes.get("clew.link.evidence"))][outcome] += 1
+
+    # ---- results ----
+
+    def groups(self):
+        """Edges summed by kind: root, wire, inside."""
+        out = collections.defaultdict(collections.Counter)
+        for edge, c in self.edges.items():
+            out[edge.split()[0]].update(c)
+        return out
+
+    def result(self):
+        def edge(c):
+            n = sum(c[o] for o in OUTCOMES)
+            return {**{o: c[o] for o in OUTCOMES}, "foreign": c["foreign"], "n": n,
+                    "right_share": c["right"] / n if n else None,
+                    "wrong_share": c["wrong"] / n if n else None, "wrong_upper95": upper_bound(c["wrong"], n)}
+        n = self.counts["requests"]
+        total = sum(self.groups().values(), collections.Counter())
+        return {
+            "requests": n, "cut": len({h.request for h in self.hops.values()}) - n,
+            "exactly_right": self.counts["exactly right"],
+            "exactly_right_share": self.counts["exactly right"] / n if n else None,
+            "crossed": self.counts["crossed"], "crossed_share": self.counts["crossed"] / n if n else None,
+            "crossed_upper95": upper_bound(self.counts["crossed"], n),
+            "spans_in_wrong_trace": self.counts["spans in a wrong trace"],
+            "split": self.counts["split"], "alien": self.counts["with spans of no known hop"],
+            "duplicates": self.counts["duplicate spans"], "incomplete": self.counts["incomplete spans"],
+            "spans": self.counts["spans"], "other_spans": self.counts["spans of no known hop"],
+            "all_edges": edge(total),
+            "edges": {k: edge(c) for k, c in sorted(self.edges.items())},
+            "classes": {k: dict(c) for k, c in sorted(self.by_class.items())},
+            "evidence": {k: dict(c) for k, c in sorted(self.by_evidence.items())},
+            "examples": dict(self.examples),
+        }
+
+
+def percent(share):
+    return "-" if share is None else "%.3f" % (100 * share)
+
+
+def table(result, title=""):
+    """The result for people."""
+    lines = []
+    if title:
+        lines.append(title)
+    lines.append("  requests %d (cut off, left out: %d)   exactly right %s %%   crossed %d (upper bound %s %%)   split %d"
+                 % (result["requests"], result["cut"], percent(result["exactly_right_share"]), result["crossed"],
+                    percent(result["crossed_upper95"]), result["split"]))
+    lines.append("  spans %d   in a wrong trace %d   duplicates %d   incomplete %d   traces with spans of no hop %d"
+                 % (result["spans"], result["spans_in_wrong_trace"], result["duplicates"], result["incomplete"],
+                    result["alien"]))
+    lines.append("  %-24s %8s %9s %8s %8s %8s %9s %9s" % ("edge", "n", "right %", "orphan", "wrong", "missing",
+                                                        "wrong %", "<= (95 %)"))
+    for name, e in list(result["edges"].items()) + [("all", result["all_edges"])]:
+        lines.append("  %-24s %8d %9s %8d %8d %8d %9s %9s" % (name, e["n"], percent(e["right_share"]), e["orphan"],
+                                                            e["wrong"], e["missing"], percent(e["wrong_share"]),
+                                                            percent(e["wrong_upper95"])))
+    for name, c in result["classes"].items():
+        n = sum(c.values())
+        lines.append("  class %-18s %8d %9s %8d %8d %8d" % (name, n, percent(c.get("right", 0) / n), c.get("orphan", 0),
+                                                          c.get("wrong", 0), c.get("missing", 0)))
+    return "\n".join(lines)
+
+
+def score_files(spans, load, truth, root="front", client_traced=False):
+    hops, scored = build_hops(read_truth(truth), read_load(load), root)
+    return Score(hops, scored, read_spans(spans), client_traced).result()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    p.add_argument("--spans", required=True)
+    p.add_argument("--load", required=True)
+    p.add_argument("--truth", required=True, nargs="+")
+    p.add_argument("--root", default="front", help="name of the service that the load generator calls")
+    p.add_argument("--client-traced", action="store_true")
+    p.add_argument("--json")
+    a = p.parse_args()
+    result = score_files(a.spans, a.load, a.truth, a.root, a.client_traced)
+    print(table(result))
+    for kind, texts in result["examples"].items():
+        print("  e.g. %s: %s" % (kind, texts[0]))
+    if a.json:
+        with open(a.json, "w") as f:
+            json.dump(result, f, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

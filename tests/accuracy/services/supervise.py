@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the services of a scenario and stops them again: the one process that clew is pointed at.
+
+usage: supervise.py SPEC.json PIDFILE
+
+SPEC: a list of {"name", "args", "env", "cwd"}. Ends on SIGTERM (children last to first), or when one of them ends
+by itself: then with status 1, for that is a mistake.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+
+def main():
+    spec_path, pid_path = sys.argv[1:3]
+    with open(spec_path) as f:
+        spec = json.load(f)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD])
+    unblock = lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD])
+    children = []
+    for s in spec:
+        out = open(os.path.join(os.path.dirname(pid_path), s["name"] + ".log"), "wb")
+        children.append((s["name"], subprocess.Popen(s["args"], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                                     env={**os.environ, **s.get("env", {})}, cwd=s.get("cwd"),
+                                                     preexec_fn=unblock)))
+    with open(pid_path + ".new", "w") as f:
+        json.dump({"supervisor": os.getpid(), **{n: c.pid for n, c in children}}, f)
+    os.rename(pid_path + ".new", pid_path)
+    status = 0
+    while signal.sigwait([signal.SIGTERM, signal.SIGINT, signal.SIGCHLD]) == signal.SIGCHLD:
+        dead = [(n, c.poll()) for n, c in children if c.poll() is not None]
+        if dead:
+            print("ended by itself:", dead, file=sys.stderr)
+            status = 1
+            break
+    for _, c in reversed(children):
+        c.terminate()
+        try:
+            c.wait(10)
+        except subprocess.TimeoutExpired:
+            c.kill()
+            c.wait()
+    return status
+
+
+sys.exit(main())
