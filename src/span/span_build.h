@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An exchange, its link and its process become a span: name, kind, status, attributes.
+ *
+ * Attributes follow OpenTelemetry's semantic conventions for HTTP spans (CLEW_SCHEMA_URL); what is
+ * ours begins with "clew.". Secrets are left out here (span/redact.h), before anything is stored or
+ * shown.
+ */
+#pragma once
+
+#include "causality/causality.h"
+#include "model/span.h"
+#include "stream/stream.h"
+
+struct clew_span_build_opts {
+	char *const *capture_headers; /* lower case, NULL-terminated or NULL */
+};
+
+/**
+ * clew_span_build() - the span of a finished exchange, without its ids and its place in a trace.
+ * @real_offset_ns: added to record times to make Unix times.
+ * Returns NULL without memory. The caller owns it.
+ */
+struct clew_span *clew_span_build(const struct clew_exchange *x, struct clew_resource *resource,
+				  int64_t real_offset_ns, const struct clew_span_build_opts *opts);
+
+/** clew_span_id_of() - the id of an exchange's span: a hash of wire key and role. */
+struct clew_id64 clew_span_id_of(const struct clew_id128 *wire_key, enum clew_role role);
+/** clew_trace_id_of() - the id of a trace whose root has this wire key. */
+struct clew_id128 clew_trace_id_of(const struct clew_id128 *wire_key);
+
+/* http_attrs.c: attributes, name and status of an HTTP exchange. */
+void clew_span_add_http(struct clew_span *s, const struct clew_exchange *x,
+			const struct clew_span_build_opts *opts);
