@@ -4,8 +4,8 @@
  *
  *	record ─► identity, stream ─► exchanges ─► causality ─► links
  *	                                  └───────────┬───────────┘
- *	                                        assembly: both ends joined by wire key, trace ids from roots
- *	                                              └─► spans ─► on_span
+ *	                                        assembly: both ends joined by wire key, trace ids
+ *from roots └─► spans ─► on_span
  *
  * One thread drives it. Time is the records' own (a clock record moves it when nothing else does).
  */
@@ -34,7 +34,8 @@ struct clew_pipeline_stats {
 	struct clew_causality_stats causality;
 	uint64_t records, bytes;
 	uint64_t spans, traces, incomplete_spans;
-	uint64_t lost_ring, lost_state, lost_payload, lost_limit; /* from loss records and our own limits */
+	uint64_t lost_ring, lost_state, lost_payload,
+		lost_limit; /* from loss records and our own limits */
 };
 
 struct clew_pipeline;

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline/assembly.h"
+
+#include <stdlib.h>
+
+#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned int)clew_hash64(key, len, 0))
+#include <uthash.h>
+
+#include "span/trace_context.h"
+
+#define MS	       1000000ull
+#define PEER_WAIT_NS   (250 * MS)
+#define OPEN_WAIT_NS   (10000 * MS)
+#define ORPHAN_WAIT_NS (1000 * MS)
+#define KEEP_NS	       (4000 * MS)
+
+enum wait { WAIT_PEER, WAIT_OPEN, WAIT_ORPHAN, WAIT_KEEP, N_WAITS };
+
+static const uint64_t wait_ns[N_WAITS] = {PEER_WAIT_NS, OPEN_WAIT_NS, ORPHAN_WAIT_NS, KEEP_NS};
+
+struct node {
+	uint64_t id;		 /* the exchange's */
+	struct clew_id128 key;	 /* wire key, or one made up where there is none */
+	struct clew_exchange *x; /* ours once it has ended; NULL when the span is out */
+	struct node *parent;	 /* holds a reference */
+	struct node *children,
+		*next_sibling;	/* that wait for this node to be resolved; hold references */
+	struct clew_link *link; /* orphans: with candidates, until the span is out */
+	struct clew_id128 trace_id;
+	struct clew_id64 remote_parent; /* from a header */
+	struct node *root; /* of its trace, once resolved; not counted: a child's chain holds it */
+	float confidence;
+	uint32_t evidence;
+	uint32_t n_spans; /* of a root: spans of its trace that are out */
+	int refs;
+	uint8_t role;
+	uint8_t link_class;
+	bool ended, decided, resolved, out, has_key, waits_for_candidates;
+	UT_hash_handle hh;     /* by id */
+	UT_hash_handle hh_key; /* by wire key; one table a role */
+};
+
+/* A queue of nodes that all wait equally long, so that the first is due first. */
+struct timer {
+	uint64_t due_ns;
+	struct node *n;
+};
+struct timer_queue {
+	struct timer *ring;
+	size_t head, len, cap;
+};
+
+struct clew_assembly {
+	struct clew_assembly_opts opts;
+	struct clew_assembly_stats stats;
+	struct node *by_id;
+	struct node *by_key[3]; /* by role */
+	struct timer_queue waits[N_WAITS];
+	uint64_t now_ns;
+	int64_t real_offset_ns;
+};
+
+static void resolve(struct clew_assembly *a, struct node *n);
+
+static void unref(struct node *n)
+{
+	while (n && --n->refs == 0) {
+		struct node *parent = n->parent;
+
+		clew_exchange_free(n->x);
+		free(n->link);
+		free(n);
+		n = parent;
+	}
+}
+
+static struct node *ref(struct node *n)
+{
+	n->refs++;
+	return n;
+}
+
+/* Wait for later. Without memory the wait is over at once: earlier than meant, never lost. */
+static bool wait_for(struct clew_assembly *a, enum wait w, struct node *n)
+{
+	struct timer_queue *q = &a->waits[w];
+
+	if (q->len == q->cap) {
+		size_t cap = q->cap ? q->cap * 2 : 256;
+		struct timer *ring = malloc(cap * sizeof(*ring));
+
+		if (!ring)
+			return false;
+		for (size_t i = 0; i < q->len; i++)
+			ring[i] = q->ring[(q->head + i) % q->cap];
+		free(q->ring);
+		*q = (struct timer_queue){.ring = ring, .len = q->len, .cap = cap};
+	}
+	q->ring[(q->head + q->len++) % q->cap] =
+		(struct timer){.due_ns = a->now_ns + wait_ns[w], .n = ref(n)};
+	return true;
+}
+
+/* The next node that is due, with the queue's reference; NULL if there is none. */
+static struct node *next_due(struct clew_assembly *a, enum wait w, uint64_t now_ns)
+{
+	struct timer_queue *q = &a->waits[w];
+	struct node *n;
+
+	if (!q->len || q->ring[q->head].due_ns > now_ns)
+		return NULL;
+	n = q->ring[q->head].n;
+	q->head = (q->head + 1) % q->cap;
+	q->len--;
+	return n;
+}
+
+int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembly **ret)
+{
+	struct clew_assembly *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->opts = *opts;
+	*ret = a;
+	return 0;
+}
+
+static struct node *find_id(struct clew_assembly *a, uint64_t id)
+{
+	struct node *n;
+
+	HASH_FIND(hh, a->by_id, &id, sizeof(id), n);
+	return n;
+}
+
+static struct node *find_key(struct clew_assembly *a, enum clew_role role,
+			     const struct clew_id128 *key)
+{
+	struct node *n;
+
+	HASH_FIND(hh_key, a->by_key[role], key, sizeof(*key), n);
+	return n;
+}
+
+/* No longer to be found by id or key; the tables' reference is given back. */
+static void forget(struct clew_assembly *a, struct node *n)
+{
+	HASH_DELETE(hh, a->by_id, n);
+	if (n->has_key)
+		HASH_DELETE(hh_key, a->by_key[n->role], n);
+	unref(n);
+}
+
+static void drop_children(struct node *n)
+{
+	struct node *c, *next;
+
+	for (c = n->children; c; c = next) {
+		next = c->next_sibling;
+		unref(c);
+	}
+	n->children = NULL;
+}
+
+void clew_assembly_free(struct clew_assembly *a)
+{
+	struct node *n, *tmp;
+
+	if (!a)
+		return;
+	for (int w = 0; w < N_WAITS; w++) {
+		while ((n = next_due(a, (enum wait)w, UINT64_MAX)))
+			unref(n);
+		free(a->waits[w].ring);
+	}
+	HASH_ITER (hh, a->by_id, n, tmp) {
+		drop_children(n);
+		if (!n->ended)
+			n->x = NULL; /* still the stream's */
+		forget(a, n);
+	}
+	free(a);
+}
+
+/* Where the request's offset is unknown, an id all the same, the same on every replay. */
+static struct clew_id128 made_up_key(const struct clew_exchange *x)
+{
+	const uint64_t parts[] = {x->conn->cookie, x->req.offset, x->role, x->id};
+
+	return clew_hash128(parts, sizeof(parts), 1);
+}
+
+/* child's place is below parent: resolve it with its parent, or now. */
+static void attach(struct clew_assembly *a, struct node *child, struct node *parent)
+{
+	child->parent = ref(parent);
+	if (parent->resolved) {
+		resolve(a, child);
+		return;
+	}
+	child->next_sibling = parent->children;
+	parent->children = ref(child);
+}
+
+/* Could child be an ancestor of n? Then hanging it below n would close a circle. */
+static bool is_above(const struct node *child, const struct node *n)
+{
+	for (; n; n = n->parent)
+		if (n == child)
+			return true;
+	return false;
+}
+
+static void join_wire(struct clew_assembly *a, struct node *server, struct node *client)
+{
+	if (server->resolved || server->parent || is_above(server, client)) {
+		a->stats.late++;
+		return;
+	}
+	server->evidence = CLEW_EV_WIRE;
+	server->link_class = CLEW_LINK_CERTAIN;
+	server->confidence = 1;
+	attach(a, server, client);
+}
+
+void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
+{
+	enum clew_role other = x->role == CLEW_ROLE_SERVER ? CLEW_ROLE_CLIENT : CLEW_ROLE_SERVER;
+	struct node *n = NULL, *peer;
+
+	if (HASH_COUNT(a->by_id) < CLEW_ASSEMBLY_MAX_NODES)
+		n = calloc(1, sizeof(*n));
+	if (!n) {
+		a->stats.dropped++;
+		return;
+	}
+	n->id = x->id;
+	n->x = x;
+	n->role = x->role == CLEW_ROLE_SERVER ? CLEW_ROLE_SERVER : CLEW_ROLE_CLIENT;
+	n->key = x->has_wire_key ? x->wire_key : made_up_key(x);
+	n->refs = 1;
+	x->user = n;
+	HASH_ADD(hh, a->by_id, id, sizeof(n->id), n);
+	if (n->role == CLEW_ROLE_SERVER)
+		wait_for(a, WAIT_OPEN, n);
+	if (!x->has_wire_key || find_key(a, n->role, &n->key))
+		return;
+	n->has_key = true;
+	HASH_ADD(hh_key, a->by_key[n->role], key, sizeof(n->key), n);
+	peer = find_key(a, other, &n->key);
+	if (peer && n->role == CLEW_ROLE_SERVER)
+		join_wire(a, n, peer);
+	else if (peer)
+		join_wire(a, peer, n);
+}
+
+/* Every trace header names a parent that we did not see; take it where we know no better. */
+static bool parent_from_header(struct node *n)
+{
+	struct clew_trace_context c;
+
+	if (!n->x || clew_trace_context(n->x, &c) < 0)
+		return false;
+	n->trace_id = c.trace_id;
+	n->remote_parent = c.span_id;
+	n->evidence |= CLEW_EV_HEADER;
+	/*
+	 * The server's end: the sender wrote it. The client's end of a service that has no parent
+	 * of its own: the SDK inside it, or a proxy that let the header pass, and then a hop lies
+	 * between.
+	 */
+	n->link_class = n->role == CLEW_ROLE_SERVER ? CLEW_LINK_CERTAIN : CLEW_LINK_PROBABLE;
+	n->confidence = n->role == CLEW_ROLE_SERVER ? 1.0f : 0.9f;
+	free(n->link);
+	n->link = NULL;
+	return true;
+}
+
+static void add_candidates(struct clew_assembly *a, const struct node *n, struct clew_span *s)
+{
+	float each;
+
+	if (!n->link)
+		return;
+	each = 1.0f / (float)n->link->n_candidates;
+	for (uint32_t i = 0; i < n->link->n_candidates; i++) {
+		struct node *c = find_id(a, n->link->candidates[i]);
+		struct clew_id64 id;
+
+		if (!c || !c->resolved) {
+			s->dropped_links++;
+			continue;
+		}
+		id = clew_span_id_of(&c->key, c->role);
+		clew_span_add_link(s, &c->trace_id, &id, each);
+	}
+}
+
+static struct clew_span *make_span(struct clew_assembly *a, struct node *n)
+{
+	struct clew_resource *r =
+		clew_identity_resource(a->opts.identity, n->x->tgid, n->x->proc_start_ns);
+	struct clew_span *s = clew_span_build(n->x, r, a->real_offset_ns, &a->opts.build);
+
+	if (!s)
+		return NULL;
+	s->trace_id = n->trace_id;
+	s->span_id = clew_span_id_of(&n->key, n->role);
+	if (n->parent)
+		s->parent_span_id = clew_span_id_of(&n->parent->key, n->parent->role);
+	else
+		s->parent_span_id = n->remote_parent;
+	s->is_root = n->root == n && clew_id64_none(&n->remote_parent);
+	s->evidence = n->evidence;
+	s->link_class = n->link_class;
+	s->confidence = n->confidence;
+	add_candidates(a, n, s);
+	return s;
+}
+
+static void hand_out(struct clew_assembly *a, struct node *n)
+{
+	struct clew_span *s = make_span(a, n);
+
+	n->out = true;
+	clew_exchange_free(n->x);
+	n->x = NULL;
+	free(n->link);
+	n->link = NULL;
+	if (!s) {
+		a->stats.dropped++;
+		return;
+	}
+	a->stats.spans++;
+	a->stats.incomplete += s->incomplete != 0;
+	n->root->n_spans++;
+	if (n->root == n) {
+		a->stats.traces++;
+		if (a->opts.on_trace)
+			a->opts.on_trace(a->opts.user, s, n->n_spans);
+	}
+	a->opts.on_span(a->opts.user, s);
+}
+
+static void hand_out_if_ready(struct clew_assembly *a, struct node *n)
+{
+	if (n->resolved && n->ended && !n->out && !n->waits_for_candidates)
+		hand_out(a, n);
+}
+
+static void resolve_one(struct node *n)
+{
+	n->resolved = true;
+	if (n->parent) {
+		n->trace_id = n->parent->trace_id;
+		n->root = n->parent->root;
+		return;
+	}
+	n->root = n;
+	if (!parent_from_header(n))
+		n->trace_id = clew_trace_id_of(&n->key);
+}
+
+/*
+ * n's place is final; so is, then, that of all that waits below it. Children are handed out before
+ * their parent, so that a root comes last and can speak for its trace. The walk is a loop over an
+ * explicit stack (the siblings' links), because a chain of proxies may be long.
+ */
+static void resolve(struct clew_assembly *a, struct node *n)
+{
+	struct node *todo = NULL, *done = NULL, *c;
+
+	if (n->resolved)
+		return;
+	n->next_sibling = NULL;
+	todo = ref(n);
+	while (todo) {
+		struct node *at = todo;
+
+		todo = at->next_sibling;
+		resolve_one(at);
+		while ((c = at->children)) {
+			at->children = c->next_sibling;
+			c->next_sibling = todo;
+			todo = c;
+		}
+		at->next_sibling = done;
+		done = at;
+	}
+	while (done) {
+		c = done;
+		done = c->next_sibling;
+		c->next_sibling = NULL;
+		hand_out_if_ready(a, c);
+		unref(c);
+	}
+}
+
+void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
+{
+	struct node *n = x->user;
+
+	if (!n) {
+		clew_exchange_free(x);
+		return;
+	}
+	n->ended = true;
+	wait_for(a, WAIT_KEEP, n);
+	if (!n->resolved && n->role == CLEW_ROLE_SERVER && !n->parent && !wait_for(a, WAIT_PEER, n))
+		resolve(a, n);
+	hand_out_if_ready(a, n);
+}
+
+void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct clew_link *link)
+{
+	struct node *n = find_id(a, id), *parent;
+
+	if (!n || n->decided)
+		return;
+	n->decided = true;
+	n->evidence = link->evidence;
+	n->link_class = link->class;
+	n->confidence = link->confidence;
+	parent = link->parent ? find_id(a, link->parent) : NULL;
+	if (parent && !n->resolved && !is_above(n, parent)) {
+		attach(a, n, parent);
+		return;
+	}
+	if (link->parent) { /* it was kept too short, or the link would close a circle */
+		a->stats.late++;
+		n->link_class = CLEW_LINK_ORPHAN;
+	}
+	if (link->n_candidates) {
+		n->link = malloc(sizeof(*link));
+		if (n->link) {
+			*n->link = *link;
+			n->waits_for_candidates = wait_for(a, WAIT_ORPHAN, n);
+		}
+	}
+	resolve(a, n);
+}
+
+void clew_assembly_clock(struct clew_assembly *a, int64_t real_offset_ns)
+{
+	int64_t d = real_offset_ns - a->real_offset_ns;
+
+	/* Small corrections of the clock would only tear spans of one trace apart. */
+	if (d > (int64_t)MS || d < -(int64_t)MS)
+		a->real_offset_ns = real_offset_ns;
+}
+
+static void expire(struct clew_assembly *a, uint64_t now_ns)
+{
+	struct node *n;
+
+	while ((n = next_due(a, WAIT_PEER, now_ns))) {
+		if (!n->parent)
+			resolve(a, n);
+		unref(n);
+	}
+	while ((n = next_due(a, WAIT_OPEN, now_ns))) {
+		if (!n->parent)
+			resolve(a, n);
+		unref(n);
+	}
+	while ((n = next_due(a, WAIT_ORPHAN, now_ns))) {
+		n->waits_for_candidates = false;
+		hand_out_if_ready(a, n);
+		unref(n);
+	}
+	while ((n = next_due(a, WAIT_KEEP, now_ns))) {
+		/* One that is not out yet still waits for its parent: keep it a while longer. */
+		if (n->out || !wait_for(a, WAIT_KEEP, n))
+			forget(a, n);
+		unref(n);
+	}
+}
+
+void clew_assembly_advance(struct clew_assembly *a, uint64_t now_ns)
+{
+	if (now_ns > a->now_ns)
+		a->now_ns = now_ns;
+	expire(a, a->now_ns);
+}
+
+void clew_assembly_flush(struct clew_assembly *a)
+{
+	struct node *n, *tmp;
+
+	for (int w = WAIT_PEER; w <= WAIT_ORPHAN; w++) {
+		while ((n = next_due(a, (enum wait)w, UINT64_MAX))) {
+			n->waits_for_candidates =
+				w == WAIT_ORPHAN ? false : n->waits_for_candidates;
+			if (!n->parent)
+				resolve(a, n);
+			hand_out_if_ready(a, n);
+			unref(n);
+		}
+	}
+	/* What is left has a parent that never got its place: in the order of its begin. */
+	HASH_ITER (hh, a->by_id, n, tmp) {
+		if (!n->parent)
+			resolve(a, n);
+		n->waits_for_candidates = false;
+		hand_out_if_ready(a, n);
+	}
+	while ((n = next_due(a, WAIT_KEEP, UINT64_MAX)))
+		unref(n);
+	HASH_ITER (hh, a->by_id, n, tmp) {
+		if (!n->ended)
+			n->x = NULL;
+		forget(a, n);
+	}
+}
+
+const struct clew_assembly_stats *clew_assembly_stats(const struct clew_assembly *a)
+{
+	return &a->stats;
+}
