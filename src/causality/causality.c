@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's entry points: events of the stream layer and of threads in, decisions out.
+ */
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "causality/internal.h"
+
+#define DECIDE_NS (2ull * 1000 * 1000 * 1000)
+#define STREAM_NS (30ull * 1000 * 1000 * 1000)
+#define MAX_OPEN  262144
+
+int clew_causality_new(clew_decide_fn decide, void *user, const struct clew_causality_opts *opts,
+		       struct clew_causality **ret)
+{
+	struct clew_causality *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->decide = decide;
+	c->user = user;
+	if (opts)
+		c->opts = *opts;
+	if (!c->opts.decide_ns)
+		c->opts.decide_ns = DECIDE_NS;
+	if (!c->opts.stream_ns)
+		c->opts.stream_ns = STREAM_NS;
+	if (!c->opts.max_open)
+		c->opts.max_open = MAX_OPEN;
+	*ret = c;
+	return 0;
+}
+
+void clew_causality_free(struct clew_causality *c)
+{
+	if (!c)
+		return;
+	decide_all(c);
+	birth_done(c);
+	context_done(c);
+	node_done(c);
+	free(c);
+}
+
+static void reached(struct clew_causality *c, uint64_t ns)
+{
+	if (ns > c->now_ns)
+		c->now_ns = ns;
+}
+
+/* Not tracked for want of memory: the promise of one decision for each call still holds. */
+static void refuse(struct clew_causality *c, const struct clew_exchange *x)
+{
+	struct clew_link link = {.class = CLEW_LINK_ORPHAN, .evidence = CLEW_EV_UNCONFIRMED};
+
+	c->stats.forced++;
+	if (x->role == CLEW_ROLE_SERVER)
+		return;
+	c->stats.calls++;
+	c->stats.orphans++;
+	c->decide(c->user, x->id, &link);
+}
+
+void clew_causality_begin(struct clew_causality *c, const struct clew_exchange *x)
+{
+	bool is_call = x->role == CLEW_ROLE_CLIENT;
+	struct node *n;
+
+	if (!is_call && x->role != CLEW_ROLE_SERVER)
+		return;
+	reached(c, x->req.first_ns);
+	n = node_new(c, x->id, is_call);
+	if (!n) {
+		refuse(c, x);
+		return;
+	}
+	n->conn = x->conn ? x->conn->cookie : 0;
+	if (is_call)
+		decide_begun(c, n);
+}
+
+void clew_causality_io(struct clew_causality *c, const struct clew_exchange *x, enum clew_part part,
+		       bool first, const struct clew_rec_io *io)
+{
+	struct node *n = node_find(c, x->id);
+
+	reached(c, io->end_ns);
+	if (n)
+		segment_io(c, n, x, part, first, io);
+}
+
+void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
+{
+	struct node *n = node_find(c, x->id);
+
+	reached(c, x->resp.last_ns);
+	if (!n || n->ended)
+		return;
+	n->ended = true;
+	if (n->is_call) {
+		segment_call_ended(c, n, x);
+		decide_call_ended(c, n);
+		return;
+	}
+	if (n->proc) {
+		DL_DELETE2(n->proc->open, n, open_prev, open_next);
+		n->proc->n_open--;
+	}
+	for (uint32_t i = 0; i < n->n_readers; i++)
+		ctx_close(&n->readers[i]);
+	decide_request_ended(c, n);
+}
+
+void clew_causality_connect(struct clew_causality *c, const struct clew_conn *conn)
+{
+	reached(c, conn->connect_ns);
+	if (conn->connector.tgid)
+		birth_connect(c, conn);
+}
+
+void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
+{
+	const struct clew_rec_thread *t = (const void *)rec;
+	const struct clew_rec_conn *conn = (const void *)rec;
+
+	if (rec->type == CLEW_REC_THREAD && rec->len >= sizeof(*t)) {
+		reached(c, t->ts_ns);
+		context_record(c, t);
+	} else if (rec->type == CLEW_REC_CONN && rec->len >= sizeof(*conn)) {
+		reached(c, conn->ts_ns);
+		if (conn->event == CLEW_CONN_CLOSED)
+			birth_conn_closed(c, conn->conn);
+	}
+}
+
+void clew_causality_advance(struct clew_causality *c, uint64_t now_ns)
+{
+	reached(c, now_ns);
+	birth_expire(c);
+	decide_due(c);
+}
+
+void clew_causality_flush(struct clew_causality *c)
+{
+	decide_all(c);
+}
+
+const struct clew_causality_stats *clew_causality_stats(const struct clew_causality *c)
+{
+	return &c->stats;
+}

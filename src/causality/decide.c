@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When a call's link is decided, and what it is. The rules, in their order, are in
+ * docs/causality.md.
+ *
+ * A call waits for the end of the request that it is charged to and of that request's other calls;
+ * at the latest it is decided decide_ns after the request's end, or stream_ns after its own birth.
+ * Where the service is not known well enough yet, it waits that long too. Beyond max_open undecided
+ * calls the oldest is decided as things stand.
+ */
+#include "causality/internal.h"
+
+static enum verdict accept(struct clew_link *l, enum clew_link_class class, double wrong)
+{
+	l->class = class;
+	l->confidence = (float)(1 - wrong);
+	return VERDICT_PASS;
+}
+
+static enum verdict wait_or_fail(bool final)
+{
+	return final ? VERDICT_FAIL : VERDICT_WAIT;
+}
+
+/* The context works for one request at a time and had this one open only. */
+static enum verdict by_exclusive(const struct node *n, bool final, struct clew_link *l)
+{
+	enum verdict v;
+	bool mature;
+
+	if (!n->birth.sole || n->birth.ctx->mux)
+		return VERDICT_FAIL;
+	v = model_sequential(n->birth.ctx->proc->group, &mature);
+	if (v == VERDICT_FAIL)
+		return v;
+	if (v == VERDICT_WAIT && !final)
+		return v;
+	l->evidence |= CLEW_EV_EXCLUSIVE;
+	if (mature)
+		return accept(l, CLEW_LINK_CERTAIN, 0.0005);
+	return accept(l, CLEW_LINK_PROBABLE, 0.01);
+}
+
+/* The only request that was open in the whole process; a timer's call is still possible. */
+static enum verdict by_alone(const struct node *n, bool final, struct clew_link *l)
+{
+	struct group *g = n->birth.ctx->proc->group;
+	bool slept = n->on_path ? n->path_slept : n->birth.slept;
+
+	if (n->on_path && !slept) {
+		l->evidence |= CLEW_EV_EXCLUSIVE;
+		return accept(l, CLEW_LINK_CERTAIN, 0.0005);
+	}
+	if (!n->on_path && slept) {
+		if (final)
+			g->self_calls++;
+		return wait_or_fail(final);
+	}
+	if (!final)
+		return VERDICT_WAIT;
+	if (!model_no_timers(g))
+		return VERDICT_FAIL;
+	l->evidence |= CLEW_EV_EXCLUSIVE;
+	return accept(l, CLEW_LINK_PROBABLE, 0.01);
+}
+
+/* Several are open: what the context read last, if the service's checkpoints bear it out. */
+static enum verdict by_model(const struct node *n, bool final, struct clew_link *l)
+{
+	const struct group *g = n->birth.ctx->proc->group;
+	double wrong;
+	enum verdict v;
+
+	if (n->on_path)
+		v = model_on_path(g, n->path_slept, &wrong);
+	else
+		v = model_off_path(g, n->birth.slept, &wrong);
+	if (v != VERDICT_PASS)
+		return v == VERDICT_FAIL ? v : wait_or_fail(final);
+	l->evidence |= CLEW_EV_MODEL;
+	return accept(l, n->on_path ? CLEW_LINK_CERTAIN : CLEW_LINK_PROBABLE, wrong);
+}
+
+static void add_candidate(struct clew_link *l, uint64_t id)
+{
+	for (uint32_t i = 0; i < l->n_candidates; i++)
+		if (l->candidates[i] == id)
+			return;
+	if (id && l->n_candidates < CLEW_MAX_CANDIDATES)
+		l->candidates[l->n_candidates++] = id;
+}
+
+static void make_orphan(const struct node *n, struct clew_link *l)
+{
+	const struct birth *b = &n->birth;
+
+	l->class = CLEW_LINK_ORPHAN;
+	if (!(l->evidence & CLEW_EV_CONFLICT))
+		l->evidence |= CLEW_EV_UNCONFIRMED;
+	if (n->owner)
+		add_candidate(l, n->owner->id);
+	add_candidate(l, n->sink);
+	if (b->closed)
+		add_candidate(l, b->closed->id);
+	for (uint32_t i = 0; i < b->n_near; i++)
+		add_candidate(l, b->near[i]);
+	l->confidence = l->n_candidates ? 1.0f / (float)(l->n_candidates + 1) : 0;
+}
+
+static uint32_t evidence_for(const struct node *n)
+{
+	const struct birth *b = &n->birth;
+	uint32_t e = 0;
+
+	if (b->chain)
+		e |= b->connect ? CLEW_EV_CONNECT : CLEW_EV_THREAD;
+	if (b->fork)
+		e |= CLEW_EV_FORK;
+	if (b->ctx && b->ctx->key.task && (b->chain || b->sole))
+		e |= CLEW_EV_TASK;
+	if (n->on_path)
+		e |= CLEW_EV_COMPLETION;
+	else if (b->chain && n->owner->confirmed)
+		e |= CLEW_EV_CHAIN;
+	return e;
+}
+
+static bool in_conflict(const struct node *n)
+{
+	return n->sink || (n->owner->sink_elsewhere && !n->on_path);
+}
+
+static bool is_root(const struct node *n)
+{
+	return n->born && !n->owner && !n->birth.n_proc && !n->birth.lost;
+}
+
+/* VERDICT_PASS: *l is the link. VERDICT_WAIT is not answered when final. */
+static enum verdict judge(const struct node *n, bool final, struct clew_link *l)
+{
+	enum verdict v;
+
+	*l = (struct clew_link){.class = CLEW_LINK_ORPHAN};
+	if (is_root(n)) {
+		l->evidence = CLEW_EV_NONE_OPEN;
+		return accept(l, CLEW_LINK_ROOT, 0.1);
+	}
+	if (!n->born || !n->owner || n->birth.lost)
+		v = VERDICT_FAIL;
+	else {
+		l->evidence = evidence_for(n);
+		v = by_exclusive(n, final, l);
+		if (v == VERDICT_FAIL && n->birth.fork) {
+			v = accept(l, CLEW_LINK_PROBABLE, 0.05);
+		} else if (v == VERDICT_FAIL && in_conflict(n)) {
+			l->evidence |= CLEW_EV_CONFLICT;
+		} else if (v == VERDICT_FAIL && n->birth.chain) {
+			v = n->birth.n_proc == 1 ? by_alone(n, final, l) : by_model(n, final, l);
+		}
+	}
+	if (v == VERDICT_PASS)
+		l->parent = n->owner->id;
+	else if (v == VERDICT_FAIL)
+		make_orphan(n, l);
+	return v;
+}
+
+static void count(struct clew_causality_stats *s, enum clew_link_class class)
+{
+	switch (class) {
+	case CLEW_LINK_ROOT:
+		s->roots++;
+		break;
+	case CLEW_LINK_CERTAIN:
+		s->certain++;
+		break;
+	case CLEW_LINK_PROBABLE:
+		s->probable++;
+		break;
+	case CLEW_LINK_ORPHAN:
+		s->orphans++;
+		break;
+	}
+}
+
+/* A request that is over and has nothing undecided left is forgotten. */
+static void request_idle(struct clew_causality *c, struct node *req)
+{
+	if (!req->ended || req->calls)
+		return;
+	if (req->queued) {
+		DL_DELETE2(c->done, req, done_prev, done_next);
+		req->queued = false;
+	}
+	node_unhash(c, req);
+}
+
+/* Returns false if the call has to wait. */
+static bool try_decide(struct clew_causality *c, struct node *n, bool final)
+{
+	struct node *owner = n->owner;
+	struct clew_link link;
+
+	if (judge(n, final, &link) == VERDICT_WAIT)
+		return false;
+	node_get(n);
+	node_get(owner);
+	n->decided = true;
+	DL_DELETE2(c->by_age, n, age_prev, age_next);
+	c->n_undecided--;
+	if (owner) {
+		DL_DELETE2(owner->calls, n, sib_prev, sib_next);
+		owner->n_calls_open -= !n->ended;
+	} else if (n->born) {
+		DL_DELETE2(c->loose, n, sib_prev, sib_next);
+	}
+	birth_clear(&n->birth);
+	count(&c->stats, link.class);
+	c->decide(c->user, n->id, &link);
+	if (n->ended)
+		node_unhash(c, n);
+	if (owner)
+		request_idle(c, owner);
+	node_put(owner);
+	node_put(n);
+	return true;
+}
+
+static void decide_calls_of(struct clew_causality *c, struct node *req, bool final)
+{
+	struct node *n, *tmp;
+
+	node_get(req);
+	DL_FOREACH_SAFE2(req->calls, n, tmp, sib_next)
+	try_decide(c, n, final);
+	node_put(req);
+}
+
+void decide_begun(struct clew_causality *c, struct node *call)
+{
+	call->born_ns = c->now_ns;
+	c->stats.calls++;
+	DL_APPEND2(c->by_age, call, age_prev, age_next);
+	c->n_undecided++;
+	while (c->n_undecided > c->opts.max_open) {
+		c->stats.forced++;
+		try_decide(c, c->by_age, true);
+	}
+}
+
+void decide_born(struct clew_causality *c, struct node *call)
+{
+	if (call->owner) {
+		DL_APPEND2(call->owner->calls, call, sib_prev, sib_next);
+		call->owner->n_calls_open++;
+	} else {
+		DL_APPEND2(c->loose, call, sib_prev, sib_next);
+	}
+}
+
+void decide_call_ended(struct clew_causality *c, struct node *call)
+{
+	struct node *owner = call->owner;
+
+	if (call->decided) {
+		node_unhash(c, call);
+		return;
+	}
+	if (!call->born || is_root(call)) {
+		try_decide(c, call, true);
+		return;
+	}
+	if (!owner)
+		return;
+	if (!--owner->n_calls_open && owner->ended)
+		decide_calls_of(c, owner, false);
+}
+
+void decide_request_ended(struct clew_causality *c, struct node *req)
+{
+	req->ended_ns = c->now_ns;
+	if (!req->calls) {
+		request_idle(c, req);
+		return;
+	}
+	DL_APPEND2(c->done, req, done_prev, done_next);
+	req->queued = true;
+	if (!req->n_calls_open)
+		decide_calls_of(c, req, false);
+}
+
+void decide_due(struct clew_causality *c)
+{
+	while (c->done && c->done->ended_ns + c->opts.decide_ns <= c->now_ns)
+		decide_calls_of(c, c->done, true);
+	while (c->loose && c->loose->born_ns + c->opts.decide_ns <= c->now_ns)
+		try_decide(c, c->loose, true);
+	while (c->by_age && c->by_age->born_ns + c->opts.stream_ns <= c->now_ns)
+		try_decide(c, c->by_age, true);
+}
+
+void decide_all(struct clew_causality *c)
+{
+	while (c->by_age)
+		try_decide(c, c->by_age, true);
+}

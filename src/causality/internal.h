@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this folder share. The rules are in docs/causality.md.
+ *
+ *	process ──► group (siblings: one program's workers; their statistics are pooled)
+ *	   │ requests that are open in it
+ *	   ▼
+ *	context (thread or runtime task) ── cur ──► node that it read last
+ *	                                             │ owner
+ *	node (exchange): call ── parent ──► node ──► request
+ *
+ * A node is an exchange. Reading a request, or the response of a call, makes its node the context's
+ * current one: that stretch of the context's life is a segment, and all segments of one node share
+ *its owner, so the node stands for them. A call hangs from the node that was current when it was
+ *born.
+ *
+ * Invariants: a request is its own owner; owner, parent and cur hold references; a decided call has
+ *no parent, so chains never grow without bound. Lists are in the order of the records and hash
+ *tables are never walked, so the same records give the same decisions.
+ */
+#pragma once
+
+#include "causality/causality.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+#define MAX_READERS   4	    /* contexts that one request is open in; more are not kept */
+#define MAX_CONTEXTS  65536 /* LRU beyond it */
+#define MAX_PROCESSES 32768 /* oldest first beyond it */
+#define MAX_PENDING   65536 /* connects without an exchange, oldest first beyond it */
+#define MAX_PATH      4096  /* calls in one chain that are marked */
+
+/* The longest share of wrong links that a rule may be expected to make. */
+#define MAX_WRONG 0.001
+
+#define GAP_NS 500000 /* between a read and what follows, where nothing tells whether it slept */
+
+struct node;
+struct ctx;
+struct proc;
+
+/* One hypothesis for one kind of stretch: how often did it name the request that was then answered?
+ */
+struct bucket {
+	uint64_t hits, misses;
+	double chance; /* sum over all checkpoints: how likely a random name would have been a hit
+			*/
+	double false_hits; /* sum over the misses of the hits by accident that go with a miss */
+};
+
+enum { BUCKET_AWAKE, BUCKET_SLEPT, N_BUCKETS };
+
+struct group {
+	uint32_t refs;
+	uint64_t answers;     /* first bytes of answers written */
+	uint64_t foreign;     /* ... by a context that did not read the request */
+	uint64_t mux_answers; /* ... by a context that does several things at once */
+	uint64_t self_calls;  /* calls without cause by contexts that serve requests: timers */
+	struct bucket buckets[N_BUCKETS];
+};
+
+struct proc {
+	UT_hash_handle hh; /* by tgid */
+	struct proc *prev, *next;
+	uint32_t tgid;
+	uint32_t refs;
+	uint64_t start_ns;
+	char comm[16];
+	struct group *group;
+	struct node *open; /* requests, oldest first */
+	uint32_t n_open;
+	struct node *inherited; /* the request that its parent served when it forked */
+};
+
+struct ctx_key {
+	uint64_t proc_start_ns;
+	uint64_t task;
+	uint32_t tgid;
+	uint32_t tid; /* 0 where task says who it is */
+};
+
+/* A place in a context's list of open requests. */
+struct reader {
+	struct ctx *ctx;
+	struct node *req;
+	struct reader *prev, *next;
+	bool on; /* still counted */
+};
+
+struct ctx {
+	UT_hash_handle hh;
+	struct ctx *prev, *next; /* least recently used first */
+	struct ctx_key key;
+	struct proc *proc;
+	uint32_t refs;
+	bool hashed;
+
+	struct node *cur; /* what it read last; NULL: nothing, or several things in one read */
+	uint64_t cur_ns;
+	uint64_t cur_nv; /* voluntary switches when it did */
+	uint32_t cur_tid;
+	bool cur_counted;
+	bool lost; /* records of it were lost since it last read a request */
+
+	struct reader *open; /* oldest first */
+	uint32_t n_open;
+	uint64_t seq; /* calls born, requests read, answers begun: to see what overlaps */
+	bool mux;     /* it does several things at once: an event loop */
+	bool serves;  /* it has read a request */
+	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
+};
+
+/* What was true of a context when it called, or called connect(). */
+struct birth {
+	struct ctx *ctx;
+	struct node *parent;	/* current node; NULL unless its owner was open */
+	struct node *owner;	/* the request that it is charged to, NULL: none */
+	struct node *closed;	/* the chain's owner where that was over already */
+	uint32_t n_ctx, n_proc; /* requests open */
+	bool sole;		/* owner is the only one open in the context */
+	bool chain;		/* owner is the one of the node read last */
+	bool fork;		/* owner was inherited */
+	bool slept;		/* the context waited between its last read and this */
+	bool lost;
+	bool connect;
+	uint64_t near[CLEW_MAX_CANDIDATES]; /* open requests, best first */
+	uint32_t n_near;
+};
+
+struct node {
+	UT_hash_handle hh; /* by id */
+	uint64_t id;
+	uint32_t refs;
+	bool is_call;
+	bool ended;
+	bool hashed;
+	uint64_t conn;	    /* cookie */
+	struct node *owner; /* NULL: none known. A request's is itself, not referenced */
+
+	/* a call's */
+	struct birth birth;
+	bool born, decided;
+	bool on_path;	 /* its response led to the answer of its owner */
+	bool path_slept; /* ... and the context waited somewhere on that path */
+	uint64_t sink;	 /* its response led to the answer of another request: that one's id */
+	uint64_t born_ns, born_seq;
+	bool resp_seen;
+	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
+	struct node *age_prev, *age_next; /* all undecided calls, oldest first */
+
+	/* a request's */
+	struct proc *proc;
+	struct node *calls;
+	uint32_t n_calls_open; /* of its undecided calls, those that have not ended */
+	bool answered;
+	bool sink_elsewhere; /* its answer was written where another request's work was expected */
+	bool confirmed;	     /* some call of it is on the path */
+	bool queued;	     /* in the list of those that are over and have undecided calls */
+	uint64_t ended_ns;
+	struct node *open_prev, *open_next; /* of the process */
+	struct node *done_prev, *done_next;
+	struct reader readers[MAX_READERS];
+	uint32_t n_readers;
+};
+
+/* connect() was called; the first exchange of the connection was born then. */
+struct pending {
+	UT_hash_handle hh; /* by cookie */
+	struct pending *prev, *next;
+	uint64_t cookie;
+	uint64_t ns;
+	struct birth birth;
+};
+
+struct clew_causality {
+	clew_decide_fn decide;
+	void *user;
+	struct clew_causality_opts opts;
+	struct clew_causality_stats stats;
+	uint64_t now_ns;
+
+	struct node *nodes;
+	struct proc *procs, *proc_list;
+	uint32_t n_procs;
+	struct ctx *ctxs, *lru;
+	uint32_t n_ctxs;
+	struct pending *pendings, *pending_list;
+	uint32_t n_pending;
+
+	struct node *by_age; /* undecided calls, oldest first */
+	uint32_t n_undecided;
+	struct node *loose; /* undecided calls without an owner, oldest first */
+	struct node *done;  /* requests that are over and have undecided calls */
+};
+
+/* node.c */
+struct node *node_find(struct clew_causality *c, uint64_t id);
+struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call);
+void node_unhash(struct clew_causality *c, struct node *n);
+void node_put(struct node *n);
+void node_done(struct clew_causality *c);
+
+static inline struct node *node_get(struct node *n)
+{
+	if (n)
+		n->refs++;
+	return n;
+}
+
+/* context.c */
+struct proc *proc_of(struct clew_causality *c, uint32_t tgid, uint64_t start_ns);
+void proc_put(struct proc *p);
+struct ctx *ctx_of(struct clew_causality *c, uint32_t tgid, uint64_t proc_start_ns, uint64_t task,
+		   uint32_t tid);
+void ctx_put(struct ctx *ctx);
+void ctx_set_cur(struct ctx *ctx, struct node *n);
+/* The request is open in this context from now on. */
+void ctx_open(struct ctx *ctx, struct node *req);
+void ctx_close(struct reader *r);
+bool ctx_has_open(const struct ctx *ctx, const struct node *req);
+void context_record(struct clew_causality *c, const struct clew_rec_thread *t);
+void context_done(struct clew_causality *c);
+
+/* birth.c */
+void birth_make(struct ctx *ctx, bool slept, struct birth *ret);
+void birth_clear(struct birth *b);
+void birth_connect(struct clew_causality *c, const struct clew_conn *conn);
+/* What connect() knew of this connection goes to ret, which takes the references; false if nothing.
+ */
+bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth *ret);
+void birth_choose(struct birth *write, struct birth *connect);
+/* The connection is gone unused: its connector works on what it connected for. */
+void birth_conn_closed(struct clew_causality *c, uint64_t cookie);
+void birth_expire(struct clew_causality *c);
+void birth_done(struct clew_causality *c);
+
+/* segment.c */
+void segment_io(struct clew_causality *c, struct node *n, const struct clew_exchange *x,
+		enum clew_part part, bool first, const struct clew_rec_io *io);
+void segment_call_ended(struct clew_causality *c, struct node *n, const struct clew_exchange *x);
+
+/* model.c */
+enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
+void model_hit(struct group *g, bool slept, uint32_t n);
+void model_miss(struct group *g, bool slept, uint32_t n);
+/* Both: expected share of wrong links in *ret_wrong. */
+enum verdict model_on_path(const struct group *g, bool slept, double *ret_wrong);
+enum verdict model_off_path(const struct group *g, bool slept, double *ret_wrong);
+enum verdict model_sequential(const struct group *g, bool *ret_mature);
+bool model_no_timers(const struct group *g);
+
+/* checkpoint.c */
+void checkpoint_answer(struct ctx *ctx, struct node *req, bool slept);
+
+/* decide.c */
+void decide_begun(struct clew_causality *c, struct node *call);
+void decide_born(struct clew_causality *c, struct node *call);
+void decide_call_ended(struct clew_causality *c, struct node *call);
+void decide_request_ended(struct clew_causality *c, struct node *req);
+void decide_due(struct clew_causality *c);
+void decide_all(struct clew_causality *c);

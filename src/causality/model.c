@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each service's checkpoints say of the hypothesis "a call belongs to what its context read
+ *last".
+ *
+ * A checkpoint is an answer that a context writes while several requests are open: the hypothesis
+ *names a request (the owner of what was read last), the socket says which one it is. A hit can be
+ *an accident. With n requests to choose from, each miss stands for 1 / (n - 1) hits by accident, so
+ *
+ *	wrong links among those that end in a hit  =  sum over misses of 1 / (n - 1)  /  hits
+ *
+ * which is used twice over (SAFETY), with half a miss that was never seen (UNSEEN). Where nothing
+ *but the hypothesis speaks for a call, the share of misses itself is the expected share of wrong
+ *links.
+ *
+ * Stretches in which the context slept are counted apart: what comes after a sleep on an event loop
+ *was a timer or another thread, not what was read.
+ */
+#include "causality/internal.h"
+
+#define SAFETY	 2.0
+#define UNSEEN	 0.5
+#define MIN_HITS 20
+#define FORGET	 100000 /* checkpoints, after which old ones count half */
+#define HOPELESS 0.02	/* expected share of wrong links at which waiting for more is vain */
+
+static void forget(struct bucket *b)
+{
+	if (b->hits + b->misses < FORGET)
+		return;
+	b->hits /= 2;
+	b->misses /= 2;
+	b->chance /= 2;
+	b->false_hits /= 2;
+}
+
+void model_hit(struct group *g, bool slept, uint32_t n)
+{
+	struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
+
+	b->hits++;
+	b->chance += 1.0 / (n - 1);
+	forget(b);
+}
+
+void model_miss(struct group *g, bool slept, uint32_t n)
+{
+	struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
+
+	b->misses++;
+	b->chance += 1.0 / (n - 1);
+	b->false_hits += 1.0 / (n - 1);
+	forget(b);
+}
+
+static enum verdict judge(const struct bucket *b, double wrong, double *ret_wrong)
+{
+	*ret_wrong = wrong < 1 ? wrong : 1;
+	if (b->hits >= MIN_HITS && wrong <= MAX_WRONG)
+		return VERDICT_PASS;
+	if (b->hits + b->misses >= MIN_HITS && wrong > HOPELESS && b->misses > b->hits / 4)
+		return VERDICT_FAIL;
+	return VERDICT_WAIT;
+}
+
+enum verdict model_on_path(const struct group *g, bool slept, double *ret_wrong)
+{
+	const struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
+	uint64_t all = b->hits + b->misses;
+	double mean = all ? b->chance / (double)all : 1;
+	double wrong = (SAFETY * b->false_hits + UNSEEN * mean) / (double)(b->hits ? b->hits : 1);
+
+	return judge(b, wrong, ret_wrong);
+}
+
+enum verdict model_off_path(const struct group *g, bool slept, double *ret_wrong)
+{
+	const struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
+	double wrong = (SAFETY * (double)b->misses + UNSEEN) / (double)(b->hits ? b->hits : 1);
+
+	return judge(b, wrong, ret_wrong);
+}
+
+/*
+ * "A context works for the one request that it has open": fails where answers are written by others
+ * than the readers (work moves between threads) or by contexts that do several things at once.
+ */
+enum verdict model_sequential(const struct group *g, bool *ret_mature)
+{
+	*ret_mature = g->answers >= 64;
+	if (g->foreign * 50 > g->answers || g->mux_answers * 50 > g->answers)
+		return VERDICT_FAIL;
+	return *ret_mature ? VERDICT_PASS : VERDICT_WAIT;
+}
+
+/* Contexts that serve requests were never seen to begin work by themselves, or hardly ever. */
+bool model_no_timers(const struct group *g)
+{
+	return g->self_calls * 2000 <= g->answers;
+}

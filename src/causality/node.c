@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes: the exchanges that are known, by id, with reference counts.
+ *
+ * A node stays in the table while it is open or undecided; after that it lives as long as a context
+ * or an undecided call points at it.
+ */
+#include "causality/internal.h"
+
+struct node *node_find(struct clew_causality *c, uint64_t id)
+{
+	struct node *n;
+
+	HASH_FIND(hh, c->nodes, &id, sizeof(id), n);
+	return n;
+}
+
+struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
+{
+	struct node *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->id = id;
+	n->is_call = is_call;
+	if (!is_call)
+		n->owner = n;
+	HASH_ADD(hh, c->nodes, id, sizeof(n->id), n);
+	if (!n->hh.tbl) {
+		free(n);
+		return NULL;
+	}
+	n->hashed = true;
+	n->refs = 1;
+	return n;
+}
+
+void node_unhash(struct clew_causality *c, struct node *n)
+{
+	if (!n->hashed)
+		return;
+	HASH_DELETE(hh, c->nodes, n);
+	n->hashed = false;
+	node_put(n);
+}
+
+void node_put(struct node *n)
+{
+	while (n && !--n->refs) {
+		struct node *owner = n->is_call ? n->owner : NULL;
+
+		birth_clear(&n->birth);
+		for (uint32_t i = 0; i < n->n_readers; i++)
+			ctx_close(&n->readers[i]);
+		if (n->proc)
+			proc_put(n->proc);
+		free(n);
+		n = owner;
+	}
+}
+
+void node_done(struct clew_causality *c)
+{
+	struct node *n, *tmp;
+
+	HASH_ITER (hh, c->nodes, n, tmp) {
+		if (!n->is_call && !n->ended && n->proc) {
+			DL_DELETE2(n->proc->open, n, open_prev, open_next);
+			n->proc->n_open--;
+		}
+		for (uint32_t i = 0; i < n->n_readers; i++)
+			ctx_close(&n->readers[i]);
+		n->ended = true;
+		node_unhash(c, n);
+	}
+}

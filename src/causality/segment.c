@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One operation on a socket: what it does to the context that made it.
+ *
+ * A read makes its exchange the context's current node. The first byte of a call is its birth, the
+ * first byte of an answer a checkpoint; other writes mean nothing (an event loop goes on writing
+ * whenever a socket has room, whatever it was working on).
+ */
+#include "causality/internal.h"
+
+/* Voluntary switches of the thread so far, where the record has them. */
+static bool switches(const struct clew_rec_io *io, uint64_t *ret)
+{
+	size_t at = io->hdr_bytes + sizeof(uint64_t) * CLEW_CNT_NVCSW;
+
+	if (io->n_counters <= CLEW_CNT_NVCSW || at + sizeof(*ret) > io->hdr.len)
+		return false;
+	memcpy(ret, (const char *)io + at, sizeof(*ret));
+	return true;
+}
+
+/* Did the context sleep between its last read and this operation? A task sleeps when it likes. */
+static bool slept_since_read(const struct ctx *ctx, const struct clew_rec_io *io)
+{
+	uint64_t nv, at = io->begin_ns ? io->begin_ns : io->end_ns;
+
+	if (ctx->key.task)
+		return false;
+	if (ctx->cur_counted && ctx->cur_tid == io->tid && switches(io, &nv))
+		return nv != ctx->cur_nv;
+	return ctx->cur_ns && at > ctx->cur_ns + GAP_NS;
+}
+
+static void read_by(struct ctx *ctx, struct node *n, const struct clew_rec_io *io)
+{
+	bool same = ctx->op_conn == io->conn && ctx->op_offset == io->offset &&
+		    ctx->op_ns == io->end_ns;
+
+	/* One read that holds parts of several requests' work says nothing of what comes next. */
+	if (same && (!ctx->cur || ctx->cur->owner != n->owner))
+		ctx_set_cur(ctx, NULL);
+	else
+		ctx_set_cur(ctx, n);
+	ctx->op_conn = io->conn;
+	ctx->op_offset = io->offset;
+	ctx->op_ns = io->end_ns;
+	ctx->cur_ns = io->end_ns;
+	ctx->cur_tid = io->tid;
+	ctx->cur_counted = switches(io, &ctx->cur_nv);
+}
+
+/* A request comes while others are open here: those that were answered are over, or it is a loop.
+ */
+static void make_room(struct ctx *ctx, const struct node *req)
+{
+	struct reader *r, *tmp;
+
+	DL_FOREACH_SAFE(ctx->open, r, tmp)
+	{
+		if (r->req->conn == req->conn)
+			continue;
+		if (!r->req->answered)
+			ctx->mux = true;
+		else if (!ctx->mux)
+			ctx_close(r);
+	}
+}
+
+static void request_read(struct ctx *ctx, struct node *n, const struct clew_rec_io *io)
+{
+	if (!n->proc) {
+		n->proc = ctx->proc;
+		n->proc->refs++;
+		DL_APPEND2(n->proc->open, n, open_prev, open_next);
+		n->proc->n_open++;
+	}
+	if (!n->answered && !ctx_has_open(ctx, n)) {
+		make_room(ctx, n);
+		ctx_open(ctx, n);
+		ctx->serves = true;
+		ctx->lost = false;
+		ctx->seq++;
+	}
+	read_by(ctx, n, io);
+}
+
+static void answer_written(struct ctx *ctx, struct node *n, bool first,
+			   const struct clew_rec_io *io)
+{
+	if (!first) {
+		if (ctx->n_open && !ctx_has_open(ctx, n))
+			ctx->mux = true; /* goes on with one while it has another */
+		return;
+	}
+	if (n->answered)
+		return;
+	ctx->seq++;
+	checkpoint_answer(ctx, n, slept_since_read(ctx, io));
+	n->answered = true;
+}
+
+static void call_written(struct clew_causality *c, struct ctx *ctx, struct node *n,
+			 const struct clew_exchange *x, const struct clew_rec_io *io)
+{
+	struct birth write, connect;
+
+	birth_make(ctx, slept_since_read(ctx, io), &write);
+	if (ctx->serves && !write.n_proc && !write.lost && !write.parent &&
+	    (write.slept || !ctx->cur))
+		ctx->proc->group->self_calls++;
+	n->born_seq = ++ctx->seq;
+	if (x->began_by_connect && birth_take_pending(c, x->conn->cookie, &connect)) {
+		if (connect.ctx != ctx)
+			n->born_seq = 0;
+		birth_choose(&write, &connect);
+	}
+	n->birth = write;
+	n->owner = node_get(write.owner);
+	n->born = true;
+	decide_born(c, n);
+}
+
+static void response_read(struct ctx *ctx, struct node *n, const struct clew_rec_io *io)
+{
+	if (!n->resp_seen && n->birth.ctx == ctx && n->born_seq && n->born_seq != ctx->seq)
+		ctx->mux = true; /* did other things while it waited for this */
+	n->resp_seen = true;
+	read_by(ctx, n, io);
+}
+
+void segment_io(struct clew_causality *c, struct node *n, const struct clew_exchange *x,
+		enum clew_part part, bool first, const struct clew_rec_io *io)
+{
+	struct ctx *ctx = ctx_of(c, io->tgid, io->proc_start_ns, io->task, io->tid);
+
+	if (!ctx)
+		return;
+	if (io->lost_thread) {
+		ctx->lost = true;
+		ctx_set_cur(ctx, NULL);
+	}
+	if (n->is_call && part == CLEW_PART_REQUEST) {
+		if (!n->born && !n->decided)
+			call_written(c, ctx, n, x, io);
+	} else if (n->is_call) {
+		response_read(ctx, n, io);
+	} else if (part == CLEW_PART_REQUEST) {
+		request_read(ctx, n, io);
+	} else {
+		answer_written(ctx, n, first, io);
+	}
+}
+
+/*
+ * A call that got no response: who made it has just seen that (the end of file, a timeout), and
+ * what follows, like a second attempt, is more of the same work.
+ */
+void segment_call_ended(struct clew_causality *c, struct node *n, const struct clew_exchange *x)
+{
+	struct ctx *ctx = n->birth.ctx;
+
+	if (!(x->incomplete & CLEW_INC_NO_RESPONSE) || n->resp_seen || !ctx || !ctx->hashed)
+		return;
+	ctx_set_cur(ctx, n);
+	ctx->cur_ns = c->now_ns;
+	ctx->cur_counted = false;
+}
