@@ -67,10 +67,12 @@ static const char *version(const char *p, const char *end, uint8_t *minor, int *
 
 ssize_t clew_http1_request_line(struct slice in, struct clew_http1_head *ret)
 {
-	const char *p = in.p, *end = in.p + in.n, *word;
+	const char *p = in.p, *end = in.n ? in.p + in.n : in.p, *word;
 	struct clew_http1_head h = empty_head;
 	int err = 0;
 
+	if (!in.n)
+		return -EAGAIN;
 	while (p < end && tchar[(uint8_t)*p] && p - in.p <= CLEW_HTTP1_METHOD_MAX)
 		p++;
 	if (p - in.p > CLEW_HTTP1_METHOD_MAX)
@@ -101,10 +103,12 @@ ssize_t clew_http1_request_line(struct slice in, struct clew_http1_head *ret)
 
 ssize_t clew_http1_status_line(struct slice in, struct clew_http1_head *ret)
 {
-	const char *p, *end = in.p + in.n, *nl;
+	const char *p, *end = in.n ? in.p + in.n : in.p, *nl;
 	struct clew_http1_head h = empty_head;
 	int err = 0;
 
+	if (!in.n)
+		return -EAGAIN;
 	p = version(in.p, end, &h.minor, &err);
 	if (!p)
 		return err;
@@ -178,8 +182,11 @@ size_t clew_http1_blank(struct slice in)
 
 bool clew_http1_head_ends(struct slice in, size_t from)
 {
-	const char *p, *end = in.p + in.n;
+	const char *p, *end;
 
+	if (!in.n)
+		return false;
+	end = in.p + in.n;
 	/* An empty line may have begun up to three bytes before what is new. */
 	for (p = in.p + (from > 3 ? from - 3 : 0); p < end; p++) {
 		p = memchr(p, '\n', (size_t)(end - p));
@@ -351,10 +358,11 @@ ssize_t clew_http1_response(struct slice in, struct clew_http1_head *ret)
 
 struct slice clew_http1_field(struct slice in, struct slice name)
 {
-	const char *p, *end = in.p + in.n, *nl;
+	const char *p, *end, *nl;
 
 	if (!in.n || !name.n)
 		return (struct slice){NULL, 0};
+	end = in.p + in.n;
 	p = memchr(in.p, '\n', in.n);
 	for (p = p ? p + 1 : end; p < end; p = nl + 1) {
 		nl = memchr(p, '\n', (size_t)(end - p));

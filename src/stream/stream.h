@@ -113,7 +113,10 @@ struct clew_conn {
 
 enum clew_part { CLEW_PART_REQUEST, CLEW_PART_RESPONSE };
 
-/* Callbacks; none may feed the stream. All may be NULL. */
+/*
+ * Callbacks; none may feed the stream. All may be NULL. For one operation that touches an exchange they
+ * come in the order begin, head, io, end; head() is called once for each exchange.
+ */
 struct clew_stream_ops {
 	/* The first byte of a request was moved. Head fields may still be empty. */
 	void (*begin)(void *u, struct clew_exchange *x);
@@ -146,6 +149,9 @@ struct clew_stream_stats {
 	uint64_t lost_ops;	  /* as the records say */
 	uint64_t gaps;		  /* places where bytes were not captured inside a head */
 	uint64_t resyncs;	  /* parsers that lost and found their place */
+	uint64_t unpaired_ops;	  /* operations with bytes of no exchange: a server's greeting, the rest
+				   * of a response that began before us, what a loss left unpaired */
+	uint64_t bad_records;	  /* impossible ones, skipped */
 	uint64_t dropped_conns, dropped_exchanges; /* limits */
 };
 

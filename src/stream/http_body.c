@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bodies of HTTP/1.x messages, by the framing that their heads announced. An owner that has ended
+ * already (f->x is NULL) changes nothing: its bytes are followed, and belong to no exchange.
+ */
+#include "stream/internal.h"
+
+static void give(struct conn *c, enum clew_part part, struct flow *f, struct cursor *cur,
+		 uint64_t n, uint64_t body)
+{
+	if (!f->x) {
+		conn_unpaired(c, cur, n);
+		return;
+	}
+	xch_touch(f->x, part, cur->io, cur->off, n, body);
+	cursor_take(cur, n);
+}
+
+static int chunked(struct conn *c, enum clew_part part, struct flow *f, struct cursor *cur)
+{
+	uint64_t data = 0, over;
+	ssize_t n;
+
+	if (cur->cap) {
+		n = clew_http1_chunks_feed(&f->chunks, cursor_slice(cur), &data);
+		if (n < 0) {
+			if (f->x)
+				f->x->pub.incomplete |= CLEW_INC_UNSYNCED;
+			f->state = FLOW_OPEN;
+			return 0;
+		}
+		give(c, part, f, cur, (uint64_t)n, data);
+		return clew_http1_chunks_done(&f->chunks);
+	}
+	over = clew_http1_chunks_skip(&f->chunks, cur->n, &data);
+	give(c, part, f, cur, over, data);
+	if (cur->n)
+		f->state = FLOW_OPEN;
+	return 0;
+}
+
+int http_body(struct conn *c, enum clew_part part, struct flow *f, struct cursor *cur)
+{
+	uint64_t n = cur->n;
+
+	switch (f->state) {
+	case FLOW_LENGTH:
+		if (n > f->left)
+			n = f->left;
+		f->left -= n;
+		give(c, part, f, cur, n, n);
+		return !f->left;
+	case FLOW_CHUNKED:
+		return chunked(c, part, f, cur);
+	default:
+		give(c, part, f, cur, n, n);
+		return 0;
+	}
+}
+
+int http_body_gap(struct flow *f, uint64_t n, uint64_t *ret_over)
+{
+	uint64_t over = 0, data;
+
+	if (f->state == FLOW_LENGTH) {
+		over = n < f->left ? n : f->left;
+		f->left -= over;
+	} else if (f->state == FLOW_CHUNKED) {
+		over = clew_http1_chunks_skip(&f->chunks, n, &data);
+	} else if (f->state == FLOW_CLOSE) {
+		over = n;
+	}
+	if (over && f->x)
+		f->x->pub.incomplete |= CLEW_INC_LOSS;
+	*ret_over = over;
+	return f->state == FLOW_LENGTH && !f->left;
+}
