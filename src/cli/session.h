@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session: what `clew run`, `clew record` and `clew replay` do once their options are read. It wires a
- * source of records (a capture or a recording) to the pipeline, a store and a recording:
+ * A session: what `clew run`, `clew record` and `clew replay` do once their options are read. It
+ *wires a source of records (a capture or a recording) to the pipeline, a store and a recording:
  *
  *	capture or recording ─► [raw file] ─► pipeline ─► store, --live
  *
@@ -25,14 +25,14 @@ struct clew_session_opts {
 	bool live;
 	bool quiet;
 	bool verbose;
-	uint64_t duration_ns;		  /* 0: until the end */
-	char *const *name_rules;	  /* --name, NULL-terminated or NULL */
-	char *const *capture_headers;	  /* --capture-header, NULL-terminated or NULL */
+	uint64_t duration_ns;	      /* 0: until the end */
+	char *const *name_rules;      /* --name, NULL-terminated or NULL */
+	char *const *capture_headers; /* --capture-header, NULL-terminated or NULL */
 };
 
 /**
  * clew_session_run() - do it all and print the summary on standard error.
- * Returns the exit status of the process: for `run` the command's own, or 125 to 127 for our failures
- * and 128+n for a signal; else 0 or 1.
+ * Returns the exit status of the process: for `run` the command's own, or 125 to 127 for our
+ * failures and 128+n for a signal; else 0 or 1.
  */
 int clew_session_run(const struct clew_session_opts *opts);

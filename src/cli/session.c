@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/session.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "capture/recording.h"
+#include "cli/session_internal.h"
+#include "server/server.h"
+
+/* The ring is read this often; it is sized for many missed polls. */
+#define POLL_MS 5
+
+#define NS_PER_S 1000000000ull
+
+static uint64_t mono_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static void flush_spans(struct session *s)
+{
+	if (s->n_spans)
+		clew_store_append(s->store, s->spans, s->n_spans);
+	s->n_spans = 0;
+}
+
+static void on_span(void *user, struct clew_span *span)
+{
+	struct session *s = user;
+
+	if (!s->store) {
+		clew_span_free(span);
+		return;
+	}
+	s->spans[s->n_spans++] = span;
+	if (s->n_spans == SESSION_BATCH)
+		flush_spans(s);
+}
+
+static void on_trace(void *user, const struct clew_span *root, uint32_t n_spans)
+{
+	struct session *s = user;
+
+	if (s->opts->live)
+		session_print_live(root, n_spans);
+}
+
+/* A recording that cannot be written any more ends; the tracing goes on, and the exit status tells.
+ */
+static void write_raw(struct session *s, const struct clew_rec *rec)
+{
+	int r = clew_recording_write(s->raw, rec);
+
+	if (r >= 0)
+		return;
+	log_error("--raw: cannot write %s: %s; the recording ends here, tracing goes on",
+		  s->opts->raw, strerror(-r));
+	clew_recording_close(s->raw);
+	s->raw = NULL;
+	s->failed = true;
+}
+
+static int on_record(void *user, const struct clew_rec *rec)
+{
+	struct session *s = user;
+
+	if (rec->type == CLEW_REC_IO)
+		s->operations++;
+	if (s->raw)
+		write_raw(s, rec);
+	return s->pipeline ? clew_pipeline_feed(s->pipeline, rec) : 0;
+}
+
+/* ---- setting up ---- */
+
+static int open_store(struct session *s)
+{
+	struct clew_store_opts o = {.command = s->opts->argv	 ? "clew run"
+					       : s->opts->replay ? "clew replay"
+								 : "clew record"};
+	_cleanup_(freep) char *error = NULL;
+	int r;
+
+	if (!s->opts->db || s->opts->capture_only)
+		return 0;
+	r = clew_store_open(s->opts->db, &o, &s->store, &error);
+	if (r < 0) {
+		log_error("--db %s: %s", s->opts->db, error ? error : strerror(-r));
+		return r;
+	}
+	r = clew_server_start(s->store, &s->server, &error);
+	if (r < 0)
+		log_warn("queries of this store must wait until this command ends: %s",
+			 error ? error : strerror(-r));
+	return 0;
+}
+
+static int open_raw(struct session *s)
+{
+	int r;
+
+	if (!s->opts->raw)
+		return 0;
+	r = clew_recording_create(s->opts->raw, &s->raw);
+	if (r < 0)
+		log_error("--raw %s: %s", s->opts->raw, strerror(-r));
+	return r;
+}
+
+static int open_pipeline(struct session *s)
+{
+	const struct clew_pipeline_opts o = {
+		.name_rules = s->opts->name_rules,
+		.capture_headers = s->opts->capture_headers,
+		.on_span = on_span,
+		.on_trace = on_trace,
+		.user = s,
+	};
+	const char *bad = NULL;
+	int r;
+
+	if (s->opts->capture_only)
+		return 0;
+	r = clew_pipeline_new(&o, &s->pipeline, &bad);
+	if (r < 0 && bad)
+		log_error("--name: '%s' is not of the form PID=SERVICE or EXE=SERVICE", bad);
+	else if (r < 0)
+		log_error("%s", strerror(-r));
+	return r;
+}
+
+/* The cgroup that we run in: a unit that holds us names none of our targets. */
+static char *own_cgroup_option(void)
+{
+	_cleanup_(freep) char *line = NULL;
+	char *option = NULL;
+	size_t cap = 0;
+	FILE *f = fopen("/proc/self/cgroup", "re");
+
+	while (f && getline(&line, &cap, f) > 0) {
+		char *path = strchr(line, ':');
+
+		path = path ? strchr(path + 1, ':') : NULL;
+		if (!path)
+			continue;
+		path[strcspn(path, "\n")] = '\0';
+		/* the path that says most, as capture does for its targets */
+		if (option && strlen(path + 1) <= strlen(option) - strlen("own-cgroup="))
+			continue;
+		free(option);
+		if (asprintf(&option, "own-cgroup=%s", path + 1) < 0)
+			option = NULL;
+	}
+	if (f)
+		fclose(f);
+	return option;
+}
+
+static int open_capture(struct session *s)
+{
+	struct clew_capture_opts o = s->opts->capture;
+	_cleanup_(freep) char *error = NULL;
+	_cleanup_(freep) char *own_cgroup = own_cgroup_option();
+	char *meta[] = {own_cgroup, NULL};
+	int r;
+
+	o.meta_options = meta;
+	r = clew_capture_open(&o, &s->capture, &error);
+	if (r < 0)
+		log_error("%s", error ? error : strerror(-r));
+	return r;
+}
+
+static int open_signals(struct session *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &set, &s->old_mask) < 0)
+		return -errno;
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signal_fd < 0 ? -errno : 0;
+}
+
+/* ---- the command of `clew run` ---- */
+
+static int spawn(struct session *s)
+{
+	_cleanup_(freep) char *error = NULL;
+	pid_t pid;
+
+	if (!s->opts->argv)
+		return 0;
+	/* The command starts with the signals that we were started with. */
+	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	pid = clew_capture_spawn(s->capture, s->opts->argv, s->opts->user, &error);
+	if (pid > 0) {
+		sigset_t set;
+
+		sigemptyset(&set);
+		sigaddset(&set, SIGINT);
+		sigaddset(&set, SIGTERM);
+		sigaddset(&set, SIGHUP);
+		sigaddset(&set, SIGCHLD);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		s->child = pid;
+		return 0;
+	}
+	log_error("cannot run %s: %s", s->opts->argv[0], error ? error : strerror((int)-pid));
+	s->status = pid == -ENOENT ? 127 : pid == -EACCES ? 126 : 125;
+	return (int)pid;
+}
+
+static void reap(struct session *s, bool block)
+{
+	int status;
+
+	if (s->child <= 0 || waitpid(s->child, &status, block ? 0 : WNOHANG) != s->child)
+		return;
+	s->child = 0;
+	s->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* ---- the loop ---- */
+
+/*
+ * The first signal ends a recording. Under `run` it is the command's, too: a terminal has sent it
+ * to both of us, any other sender's is passed on; the tracing ends when the command does. The
+ * second signal ends it in any case.
+ */
+static void on_signal(struct session *s, const struct signalfd_siginfo *info)
+{
+	int signo = (int)info->ssi_signo;
+
+	if (signo == SIGCHLD)
+		return;
+	s->signals++;
+	s->signal = signo;
+	if (s->opts->argv && s->child > 0 && s->signals == 1) {
+		if (info->ssi_code != SI_KERNEL)
+			kill(s->child, signo);
+		return;
+	}
+	s->stop = true;
+}
+
+static void take_signals(struct session *s, int timeout_ms)
+{
+	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
+	struct signalfd_siginfo info;
+
+	if (poll(&fd, 1, timeout_ms) <= 0)
+		return;
+	while (read(s->signal_fd, &info, sizeof(info)) == sizeof(info))
+		on_signal(s, &info);
+}
+
+static bool targets_ended(const struct session *s)
+{
+	return s->opts->argv && s->child == 0 &&
+	       (s->signals || clew_capture_targets_alive(s->capture) == 0);
+}
+
+static int capture_loop(struct session *s)
+{
+	uint64_t end_ns = s->opts->duration_ns ? mono_ns() + s->opts->duration_ns : UINT64_MAX;
+	int r = 0;
+
+	while (!s->stop && r >= 0) {
+		take_signals(s, POLL_MS);
+		reap(s, false);
+		if (targets_ended(s) || mono_ns() >= end_ns)
+			s->stop = true;
+		r = clew_capture_poll(s->capture, on_record, s);
+		if (s->store)
+			flush_spans(s);
+		if (s->opts->live && r > 0)
+			fflush(stdout);
+	}
+	clew_capture_stop(s->capture);
+	if (r >= 0)
+		r = clew_capture_poll(s->capture, on_record, s);
+	return r < 0 ? r : 0;
+}
+
+static int replay_loop(struct session *s)
+{
+	struct clew_recording_reader *in;
+	const struct clew_rec *rec;
+	uint64_t n = 0;
+	int r = clew_recording_open(s->opts->replay, &in);
+
+	if (r < 0) {
+		log_error("cannot replay %s: %s", s->opts->replay,
+			  r == -EBADMSG ? "it is not a recording (made with --raw)"
+			  : r == -EPROTONOSUPPORT
+				  ? "it was made by a newer clew; use that to read it"
+				  : strerror(-r));
+		return r;
+	}
+	while (!s->stop && (r = clew_recording_next(in, &rec)) > 0) {
+		r = on_record(s, rec);
+		if (r < 0)
+			break;
+		if (++n % 4096 == 0)
+			take_signals(s, 0);
+		session_wait_for_store(s);
+	}
+	if (r == -ENODATA) {
+		log_warn("%s ends inside a record, as after a crash: what comes before it was read",
+			 s->opts->replay);
+		r = 0;
+	} else if (r == -EBADMSG) {
+		log_error("%s: malformed record at byte %llu; what comes before it was read",
+			  s->opts->replay, (unsigned long long)clew_recording_offset(in));
+	}
+	clew_recording_free(in);
+	return r;
+}
+
+/* Everything that is open ends, is decided and stored; then the summary. */
+static void finish(struct session *s)
+{
+	int r;
+
+	if (s->pipeline)
+		clew_pipeline_flush(s->pipeline);
+	if (s->store) {
+		flush_spans(s);
+		r = clew_store_flush(s->store);
+		if (r < 0) {
+			struct clew_store_stats st;
+
+			clew_store_stats(s->store, &st);
+			log_error("not all spans could be stored: %s",
+				  st.last_error[0] ? st.last_error : strerror(-r));
+			s->failed = true;
+		}
+	}
+	if (s->raw) {
+		r = clew_recording_close(s->raw);
+		s->raw = NULL;
+		if (r < 0) {
+			log_error("--raw %s: %s", s->opts->raw, strerror(-r));
+			s->failed = true;
+		}
+	}
+	if (!s->opts->quiet)
+		session_print_summary(s);
+}
+
+static void close_all(struct session *s)
+{
+	clew_server_stop(s->server);
+	clew_pipeline_free(s->pipeline);
+	clew_capture_free(s->capture);
+	clew_recording_close(s->raw);
+	clew_store_close(s->store);
+	closep(&s->signal_fd);
+}
+
+static int run_session(struct session *s)
+{
+	int r;
+
+	if ((r = open_signals(s)) < 0 || (r = open_pipeline(s)) < 0)
+		return r;
+	if (!s->opts->replay && (r = open_capture(s)) < 0)
+		return r;
+	if ((r = open_store(s)) < 0 || (r = open_raw(s)) < 0)
+		return r;
+	if ((r = spawn(s)) < 0)
+		return r;
+	r = s->opts->replay ? replay_loop(s) : capture_loop(s);
+	finish(s);
+	return r;
+}
+
+int clew_session_run(const struct clew_session_opts *opts)
+{
+	struct session s = {.opts = opts, .signal_fd = -1, .status = opts->argv ? 125 : 1};
+	int r = run_session(&s);
+
+	/* --duration ends the tracing, not the command: its status is still ours. */
+	if (opts->argv && s.child > 0 && r >= 0) {
+		if (s.signals)
+			s.status = 128 + s.signal;
+		else
+			reap(&s, true);
+	}
+	close_all(&s);
+	if (opts->argv)
+		return r < 0 && s.status == 0 ? 125 : s.status;
+	return r < 0 || s.failed ? 1 : 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of a session share. */
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "capture/recording.h"
+#include "cli/session.h"
+#include "pipeline/pipeline.h"
+#include "server/server.h"
+#include "store/store.h"
+
+/* Spans that go to the store at once. */
+#define SESSION_BATCH 256
+
+struct session {
+	const struct clew_session_opts *opts;
+	struct clew_capture *capture;
+	struct clew_pipeline *pipeline; /* NULL: --capture-only */
+	struct clew_store *store;	/* NULL: --db none */
+	struct clew_server *server;
+	struct clew_recording_writer *raw; /* NULL: none */
+	struct clew_span *spans[SESSION_BATCH];
+	size_t n_spans;
+	uint64_t operations;
+	pid_t child; /* 0: none, or it has ended */
+	int status;  /* to exit with */
+	int signal_fd;
+	int signals; /* that asked us to stop */
+	int signal;  /* the last of them */
+	sigset_t old_mask;
+	bool stop, failed;
+};
+
+/** session_print_summary() - what was seen, what was made of it, and what was lost where; to
+ * stderr. */
+void session_print_summary(const struct session *s);
+/** session_print_live() - one line for a finished trace; to stdout. */
+void session_print_live(const struct clew_span *root, uint32_t n_spans);
+/** session_wait_for_store() - replay only: a recording is read faster than a disk takes it. */
+void session_wait_for_store(struct session *s);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a session tells its user: the line of a finished trace and the summary at the end.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/units.h"
+#include "cli/session_internal.h"
+
+/* "1 span", "12 spans" */
+#define COUNT(n, one, many) (n), (n) == 1 ? one : many
+
+static void print_lost(bool *any, uint64_t n, const char *where)
+{
+	if (!n)
+		return;
+	fprintf(stderr, "%s%" PRIu64 " %s", *any ? "; " : "clew: lost: ", n, where);
+	*any = true;
+}
+
+static void print_losses(const struct session *s, const struct clew_pipeline_stats *p)
+{
+	struct clew_capture_stats c = {0};
+	struct clew_store_stats st = {0};
+	bool any = false;
+
+	if (s->capture)
+		clew_capture_stats(s->capture, &c);
+	if (s->store)
+		clew_store_stats(s->store, &st);
+	if (!s->capture) {
+		c.lost_ring = p->lost_ring;
+		c.lost_payload = p->lost_payload;
+		c.lost_task_state = p->lost_state;
+	}
+	print_lost(&any, c.lost_ring, "records, the ring was full (a larger --ring-size helps)");
+	print_lost(&any, c.lost_task_state, "threads without state");
+	print_lost(&any, c.lost_sock_state, "sockets without state");
+	print_lost(&any, c.lost_payload, "prefixes that could not be read");
+	print_lost(&any, p->lost_limit, "exchanges over a limit");
+	print_lost(&any, st.dropped_queue, "spans, the store was too slow");
+	print_lost(&any, st.dropped_error, "spans that the store could not take");
+	fprintf(stderr, any ? "\n" : "clew: lost: nothing\n");
+}
+
+void session_print_summary(const struct session *s)
+{
+	struct clew_pipeline_stats p = {0};
+	struct clew_store_stats st = {0};
+
+	if (s->pipeline)
+		clew_pipeline_stats(s->pipeline, &p);
+	fflush(stdout);
+	fprintf(stderr, "clew: %" PRIu64 " %s", COUNT(s->operations, "operation", "operations"));
+	if (s->pipeline)
+		fprintf(stderr,
+			", %" PRIu64 " %s, %" PRIu64 " %s, %" PRIu64 " %s, %" PRIu64 " %s, %" PRIu64
+			" %s, %" PRIu64 " incomplete",
+			COUNT(p.stream.messages, "message", "messages"),
+			COUNT(p.stream.exchanges, "exchange", "exchanges"),
+			COUNT(p.spans, "span", "spans"), COUNT(p.traces, "trace", "traces"),
+			COUNT(p.causality.orphans, "orphan", "orphans"), p.incomplete_spans);
+	fputc('\n', stderr);
+	print_losses(s, &p);
+	if (s->store) {
+		clew_store_stats(s->store, &st);
+		fprintf(stderr, "clew: stored %" PRIu64 " %s in %s; look: clew traces -d %s\n",
+			COUNT(st.stored, "span", "spans"), s->opts->db, s->opts->db);
+	}
+}
+
+void session_print_live(const struct clew_span *root, uint32_t n_spans)
+{
+	time_t t = (time_t)(root->start_ns / 1000000000u);
+	char hex[33], when[16], took[CLEW_UNITS_TEXT];
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	strftime(when, sizeof(when), "%H:%M:%S", &tm);
+	clew_hex(root->trace_id.b, 8, hex);
+	clew_format_duration(root->duration_ns, took);
+	printf("%s.%03u  %10s  %-16.*s %.*s  %u %s%s  %s\n", when,
+	       (unsigned int)(root->start_ns / 1000000u % 1000u), took,
+	       root->resource ? (int)root->resource->service.n : 0,
+	       root->resource ? root->resource->service.p : "", (int)root->name.n, root->name.p,
+	       n_spans, n_spans == 1 ? "span" : "spans",
+	       root->status == CLEW_STATUS_ERROR ? "  error" : "", hex);
+}
+
+void session_wait_for_store(struct session *s)
+{
+	struct clew_store_stats st;
+
+	if (!s->store || s->n_spans < SESSION_BATCH / 2)
+		return;
+	clew_store_append(s->store, s->spans, s->n_spans);
+	s->n_spans = 0;
+	clew_store_stats(s->store, &st);
+	if (st.queued > CLEW_STORE_QUEUE_SPANS / 2 && !st.failing)
+		(void)clew_store_flush(s->store);
+}
