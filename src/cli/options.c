@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one table of options: parser, --help, man page, configuration file and environment come from
+ * here. Rows stand in the order in which help shows them.
+ */
+#include "cli/cli.h"
+
+#include "abi/record.h"
+
+const struct clew_option cli_options[] = {
+	/* What to trace. */
+	{"pid", 'p', CLEW_OPT_NUMBER, "PID", NULL, CLI_RECORD,
+	 "Trace this process and its descendants.", .min = 1, .max = 1u << 22, .repeat = true,
+	 .group = "What to trace"},
+	{"cgroup", 0, CLEW_OPT_STRING, "PATH", NULL, CLI_RECORD,
+	 "Trace the processes of this cgroup and of those below it; absolute, or relative to the "
+	 "cgroup "
+	 "v2 mount.",
+	 .repeat = true},
+	{"exe", 0, CLEW_OPT_STRING, "GLOB", NULL, CLI_RECORD,
+	 "Trace processes whose executable matches, running and future ones; a pattern without a "
+	 "slash "
+	 "is matched against the file's name.",
+	 .repeat = true},
+	{"port", 0, CLEW_OPT_NUMBER, "N", NULL, CLI_RECORD,
+	 "Trace the processes that listen on this TCP port, now or later.", .min = 1, .max = 65535,
+	 .repeat = true},
+	{"netns", 0, CLEW_OPT_STRING, "NAME|PATH", NULL, CLI_RECORD,
+	 "Trace the processes of this network namespace: a name as of ip-netns, or a path.",
+	 .repeat = true},
+	{"all", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_RECORD,
+	 "Trace the whole host. Nothing less says so: it must be written out."},
+	{"user", 0, CLEW_OPT_STRING, "NAME", NULL, CLI_RUN, "Run CMD as this user."},
+
+	/* Where to and how. */
+	{"db", 'd', CLEW_OPT_STRING, "DIR", NULL, CLI_SESSION | CLI_QUERY,
+	 "The store's directory. \"none\": traces are made and not kept. Without it: /var/lib/clew "
+	 "for "
+	 "root, else clew in the XDG data directory (~/.local/share/clew).",
+	 .env = "CLEW_DB", .config = true, .group = "Store and capture"},
+	{"raw", 'o', CLEW_OPT_STRING, "FILE", NULL, CLI_CAPTURE,
+	 "Write what was captured into a recording, for replay and dump; - is standard output. It "
+	 "holds "
+	 "payload: keep it as safe as the traffic."},
+	{"capture-only", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
+	 "With --raw: write the recording and make no traces."},
+	{"duration", 0, CLEW_OPT_DURATION, "T", NULL, CLI_CAPTURE,
+	 "Stop tracing after this time; CMD goes on."},
+	{"payload", 0, CLEW_OPT_SIZE, "BYTES", "4096", CLI_CAPTURE,
+	 "How much of the start of each message is captured; 0 for none.", .max = CLEW_MAX_PAYLOAD,
+	 .env = "CLEW_PAYLOAD", .config = true},
+	{"ring-size", 0, CLEW_OPT_SIZE, "N", "16MiB", CLI_CAPTURE,
+	 "Size of the ring between kernel and user space, rounded up to a power of two.",
+	 .min = 4096, .max = 1u << 30, .env = "CLEW_RING_SIZE", .config = true},
+	{"capture-header", 0, CLEW_OPT_STRING, "NAME", NULL, CLI_SESSION,
+	 "Keep this HTTP header as a span attribute. Credentials are never kept.", .repeat = true,
+	 .env = "CLEW_CAPTURE_HEADER", .config = true},
+	{"name", 0, CLEW_OPT_PAIR, "PID|EXE=SERVICE", NULL, CLI_SESSION,
+	 "Call the service of this process, or of processes with this executable (a name, a path "
+	 "or a "
+	 "glob), SERVICE.",
+	 .repeat = true, .env = "CLEW_NAME", .config = true},
+	{"live", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "Print a line for each finished trace.",
+	 .env = "CLEW_LIVE", .config = true},
+
+	/* Filters. */
+	{"service", 0, CLEW_OPT_STRING, "S", NULL, CLI_FILTER, "Only spans of this service.",
+	 .group = "Filters"},
+	{"name", 0, CLEW_OPT_STRING, "OP", NULL, CLI_FILTER, "Only spans of this name."},
+	{"min-duration", 0, CLEW_OPT_DURATION, "D", NULL, CLI_FILTER,
+	 "Only spans that took this long or longer."},
+	{"max-duration", 0, CLEW_OPT_DURATION, "D", NULL, CLI_FILTER,
+	 "Only spans that took this long or less."},
+	{"error", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_FILTER, "Only spans that ended in an error."},
+	{"attr", 0, CLEW_OPT_PAIR, "K=V", NULL, CLI_FILTER,
+	 "Only spans with this attribute; of the resource counts too. All that are given must "
+	 "hold.",
+	 .repeat = true},
+	{"since", 0, CLEW_OPT_TIME, "T", NULL, CLI_FILTER,
+	 "Only spans that began then or later: RFC 3339, or an age (5m)."},
+	{"until", 0, CLEW_OPT_TIME, "T", NULL, CLI_FILTER,
+	 "Only spans that began then or earlier."},
+	{"limit", 0, CLEW_OPT_NUMBER, "N", NULL, CLI_FILTER,
+	 "At most so many; 0 for all. Default: 20 traces, all spans.", .max = UINT32_MAX},
+	{"sort", 0, CLEW_OPT_CHOICE, "start|duration", NULL, CLI_FILTER,
+	 "Newest first, or longest first. Default: traces newest first, spans oldest first.",
+	 .choices = "start|duration"},
+
+	/* What to print. */
+	{"last", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_TRACE, "The trace that began last.",
+	 .group = "Output"},
+	{"why", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_TRACE,
+	 "Under each span, what evidence made its link, and how sure it is."},
+	{"dot", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_MAP, "Print the map for Graphviz."},
+	{"json", 0, CLEW_OPT_FLAG, NULL, NULL,
+	 CLI_CHECK | CLI_TRACES | CLI_SPANS | CLI_TRACE | CLI_SERVICES | CLI_MAP | CLI_SQL,
+	 "Print JSON: lists as one object a line, a trace as one OTLP/JSON document."},
+	{"csv", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SQL, "Print comma-separated values (RFC 4180)."},
+
+	/* About the program itself. */
+	{"quiet", 'q', CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "No summary; only errors.",
+	 .env = "CLEW_QUIET", .config = true, .group = "General"},
+	{"verbose", 'v', CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "Say more.", .env = "CLEW_VERBOSE",
+	 .config = true},
+	{"log-level", 0, CLEW_OPT_CHOICE, "LEVEL", "info", CLI_ALL, "error, warn, info or debug.",
+	 .choices = "error|warn|info|debug", .env = "CLEW_LOG_LEVEL", .config = true},
+	{"config", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_ALL,
+	 "The configuration file. Without it: /etc/clew/clew.conf for root, else clew/clew.conf in "
+	 "the "
+	 "XDG configuration directory (~/.config); it need not be there.",
+	 .env = "CLEW_CONFIG"},
+	{"help", 'h', CLEW_OPT_FLAG, NULL, NULL, CLI_ALL, "Print this."},
+	{"man", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_HELP, "Print the source of the man page."},
+
+	/* Names kept for later work. */
+	{"server", .commands = CLI_ALL, .later = true},
+	{"event", .commands = CLI_ALL, .later = true},
+	{"export", .commands = CLI_ALL, .later = true},
+	{"sample", .commands = CLI_ALL, .later = true},
+	{"agent", .commands = CLI_ALL, .later = true},
+	{"port-protocol", .commands = CLI_ALL, .later = true},
+	{"retention-*", .commands = CLI_ALL, .later = true},
+	{NULL},
+};

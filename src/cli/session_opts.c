@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/session_opts.h"
+
+#include <stdio.h>
+
+/* What a recording's meta record says of the options: those that were given, and payload and ring.
+ */
+static const char *const meta_names[] = {"pid", "cgroup", "exe",     "port",	  "netns",
+					 "all", "user",	  "payload", "ring-size", "capture-header",
+					 "name"};
+#define N_META (sizeof(meta_names) / sizeof(meta_names[0]))
+
+static int read_numbers(struct session_opts *s, const struct clew_options *o)
+{
+	struct clew_target_opts *t = &s->session.capture.targets;
+	const uint64_t *pids = clew_options_u64s(o, "pid", &t->n_pids);
+	const uint64_t *ports = clew_options_u64s(o, "port", &t->n_ports);
+
+	s->pids = calloc(t->n_pids + 1, sizeof(*s->pids));
+	s->ports = calloc(t->n_ports + 1, sizeof(*s->ports));
+	if (!s->pids || !s->ports)
+		return -ENOMEM;
+	for (size_t i = 0; i < t->n_pids; i++)
+		s->pids[i] = (uint32_t)pids[i];
+	for (size_t i = 0; i < t->n_ports; i++)
+		s->ports[i] = (uint16_t)ports[i];
+	t->pids = s->pids;
+	t->ports = s->ports;
+	return 0;
+}
+
+static int make_meta(struct session_opts *s, const struct clew_options *o)
+{
+	size_t total = 0, k = 0;
+
+	for (size_t i = 0; i < N_META; i++) {
+		size_t n;
+
+		clew_options_list(o, meta_names[i], &n);
+		total += n;
+	}
+	s->meta = calloc(total + 1, sizeof(*s->meta));
+	if (!s->meta)
+		return -ENOMEM;
+	for (size_t i = 0; i < N_META; i++) {
+		size_t n;
+		char *const *texts = clew_options_list(o, meta_names[i], &n);
+
+		for (size_t j = 0; j < n; j++) {
+			if (asprintf(&s->meta[k], "%s=%s", meta_names[i], texts[j]) < 0) {
+				s->meta[k] = NULL;
+				return -ENOMEM;
+			}
+			k++;
+		}
+	}
+	s->session.capture.meta_options = s->meta;
+	return 0;
+}
+
+static int check(const struct cli *cli, const struct clew_session_opts *s)
+{
+	const struct clew_target_opts *t = &s->capture.targets;
+	bool targets = t->n_pids || t->cgroups || t->exes || t->n_ports || t->netns;
+
+	if (cli->command->bit == CLI_RECORD && !targets && !t->all)
+		return cli_usage(cli,
+				 "no target; name one with --pid, --cgroup, --exe, --port or "
+				 "--netns (several add up), or write --all for the whole host");
+	if (t->all && targets)
+		return cli_usage(cli, "--all is the whole host; leave it or the other targets out");
+	if (s->capture_only && !s->raw)
+		return cli_usage(cli, "--capture-only needs a recording to write; add --raw FILE");
+	if (s->capture_only && s->live)
+		return cli_usage(cli, "--capture-only makes no traces; leave out --live");
+	if (s->live && s->raw && !strcmp(s->raw, "-"))
+		return cli_usage(cli, "--live and --raw - both write to standard output; write the "
+				      "recording to a file");
+	return 0;
+}
+
+int session_opts_init(struct session_opts *s, const struct cli *cli)
+{
+	const struct clew_options *o = &cli->options;
+	struct clew_capture_opts *c = &s->session.capture;
+
+	*s = (struct session_opts){0};
+	if (read_numbers(s, o) < 0 || make_meta(s, o) < 0) {
+		log_error("out of memory");
+		return CLI_FAILURE;
+	}
+	c->targets.cgroups = clew_options_list(o, "cgroup", NULL);
+	c->targets.exes = clew_options_list(o, "exe", NULL);
+	c->targets.netns = clew_options_list(o, "netns", NULL);
+	c->targets.all = clew_options_flag(o, "all");
+	c->payload_bytes = (uint32_t)clew_options_u64(o, "payload");
+	c->ring_bytes = clew_options_u64(o, "ring-size");
+	s->session.user = clew_options_str(o, "user");
+	s->session.db = cli_db(cli);
+	s->session.raw = clew_options_str(o, "raw");
+	s->session.capture_only = clew_options_flag(o, "capture-only");
+	s->session.live = clew_options_flag(o, "live");
+	s->session.quiet = clew_options_flag(o, "quiet");
+	s->session.verbose = clew_options_flag(o, "verbose");
+	s->session.duration_ns = clew_options_u64(o, "duration");
+	s->session.name_rules = clew_options_list(o, "name", NULL);
+	s->session.capture_headers = clew_options_list(o, "capture-header", NULL);
+	return check(cli, &s->session);
+}
+
+void session_opts_done(struct session_opts *s)
+{
+	free(s->pids);
+	free(s->ports);
+	for (char **m = s->meta; m && *m; m++)
+		free(*m);
+	free(s->meta);
+}
