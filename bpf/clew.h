@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What the BPF object and its loader share beside the records: map values, limits, modes.
+ *
+ * Limits and where their overflow is counted:
+ *	targets' process ids	CLEW_MAX_WANTED		the update fails, the loader says so
+ *	cgroups, ports, netns	CLEW_MAX_TARGETS	refused by the loader
+ *	globs			CLEW_MAX_GLOBS, CLEW_MAX_GLOB bytes each; refused by the loader
+ *	sockets, threads	storage of their own; without memory CLEW_LOSS_{SOCK,TASK}_STATE
+ *	the ring		--ring-size; CLEW_LOSS_RING, per connection and per thread
+ */
+#pragma once
+
+#define CLEW_MAX_WANTED	 65536
+#define CLEW_MAX_TARGETS 1024
+#define CLEW_MAX_GLOBS	 64
+#define CLEW_MAX_GLOB	 128
+#define CLEW_MAX_PATH	 256
+#define CLEW_MAX_ARGS	 2048 /* of an exec record's tail: file name and arguments */
+#define CLEW_MAX_IOV	 4    /* iovecs of one operation whose bytes are captured */
+#define CLEW_LOSS_MAX	 8
+
+/* A thread of a target has one of these; nobody else has. */
+struct clew_task_state {
+	__u32 in_scope;
+	__u32 lost; /* records of this thread that the ring did not take, not told yet */
+};
+
+enum clew_sock_flags {
+	CLEW_SOCK_LISTENER = 1, /* children are born with a copy of this */
+	CLEW_SOCK_READY = 2,	/* its conn record is out, what follows is filled in */
+	CLEW_SOCK_EOF = 4,	/* the end of the peer's bytes was told */
+};
+
+enum clew_sock_kind { CLEW_KIND_TCP = 1, CLEW_KIND_UNIX = 2, CLEW_KIND_MPTCP = 3 };
+
+/* A socket that a target used. Freed with the socket. */
+struct clew_sock_state {
+	__u64 cookie;
+	__u64 owner;	   /* the thread that used it last (address) ... */
+	__u64 owner_start; /* ... and when that began: known to be in scope */
+	__u64 tx_next;	   /* not TCP: bytes sent since first seen */
+	__u64 rx_next;	   /* not TCP: bytes received; TCP: the last known offset */
+	__u64 begin_ns;	   /* a long send began then; 0: none */
+	__u32 tx_seq0;
+	__u32 rx_seq0;
+	__u32 run_left;	   /* payload bytes still wanted in this direction */
+	__u32 lost;	   /* not told yet */
+	__u32 lost_total;
+	__u32 loss_seen;   /* the value of loss_gen when this thread's losses were last told */
+	__u8 flags;
+	__u8 kind;
+	__u8 role;
+	__u8 run_dir;	   /* 1 + direction of the current run; 0: none yet */
+	__u32 pad;
+};
+
+struct clew_glob {
+	__u32 len;
+	__u32 has_slash; /* else it is matched against the last component */
+	char pattern[CLEW_MAX_GLOB];
+};

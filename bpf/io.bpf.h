@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Operations that moved bytes.
+ *
+ *	sock_send_length, sock_recv_length	read, write, *v, send*, recv*, *mmsg (each message),
+ *						sendfile and splice into a socket (6.5: each chunk),
+ *						io_uring
+ *	tcp_rcv_space_adjust			splice out of a TCP socket, which fires neither
+ *	tcp_sendmsg_locked (6.16)		only notes when a long send began
+ *
+ * Payload is read from the caller's memory, with the arguments in its registers, and only when three
+ * things hold: the thread is still inside a system call of the right kind (regs_in_call(), so not
+ * io_uring's work at the end of one), that call's descriptor is this very socket (so not a kernel
+ * service that uses a socket of its own inside somebody's write(2)), and the call is a native one.
+ * Everything else is a byte count.
+ */
+#pragma once
+
+#define MSG_OOB	     1
+#define MSG_PEEK     2
+#define MSG_TRUNC    0x20
+#define MSG_ERRQUEUE 0x2000
+
+#define N_COUNTERS 6
+
+struct io_rec {
+	struct clew_rec_io io;
+	__u64 counters[N_COUNTERS];
+	__u8 payload[];
+};
+
+struct user_iov {
+	__u64 base;
+	__u64 len;
+};
+
+/* Where an operation's bytes are in the caller's memory. */
+struct io_source {
+	struct user_iov iov[CLEW_MAX_IOV];
+	__u32 want;  /* 0: nothing to capture */
+	bool many;   /* the first iovec does not hold it all */
+	__u16 flags; /* for the record */
+};
+
+/*
+ * exec_start is on the scheduler's clock, whose distance from CLOCK_MONOTONIC differs from CPU to CPU
+ * and grows slowly with time that the host stole. The least distance seen lately is that distance plus
+ * next to nothing (a thread that was just switched in): two windows, so that it can also grow.
+ */
+struct clock_gap {
+	__s64 least, last;
+	__u64 since;
+};
+#define CLOCK_CPUS	256
+#define CLOCK_WINDOW_NS 100000000
+struct clock_gap clock_gaps[CLOCK_CPUS];
+
+static __always_inline __u64 task_cpu_ns(struct task_struct *t, __u64 now)
+{
+	struct clock_gap *g = &clock_gaps[bpf_get_smp_processor_id() & (CLOCK_CPUS - 1)];
+	__s64 gap = now - t->se.exec_start;
+	__s64 least;
+
+	if (now - g->since > CLOCK_WINDOW_NS) {
+		g->last = g->since ? g->least : gap;
+		g->least = gap;
+		g->since = now;
+	} else if (gap < g->least) {
+		g->least = gap;
+	}
+	least = g->last < g->least ? g->last : g->least;
+	return t->se.sum_exec_runtime + (gap > least ? gap - least : 0);
+}
+
+/* The caller's iovecs; returns 0, or an error after which nothing is captured. */
+static __always_inline int source_iovs(struct io_source *s, __u64 array, __u64 count)
+{
+	__u32 n = count > CLEW_MAX_IOV ? CLEW_MAX_IOV : count;
+
+	n *= sizeof(struct user_iov);
+	barrier_var(n); /* the bound must follow the last change of n */
+	if (n > sizeof(s->iov))
+		return -1;
+	return bpf_probe_read_user(s->iov, n, (void *)array);
+}
+
+static __always_inline void source_find(struct io_source *s, struct task_struct *cur,
+					struct task_struct *who, struct sock *sk, bool tx)
+{
+	struct pt_regs *regs;
+	enum clew_call call;
+	int err = 0;
+
+	if (cur->flags & PF_IO_WORKER) {
+		s->flags |= CLEW_IO_URING;
+		s->want = 0;
+		return;
+	}
+	regs = task_regs(cur);
+	call = clew_classify(regs->orig_ax, tx);
+	if (call == CLEW_CALL_SPLICE)
+		s->flags |= CLEW_IO_SPLICED;
+	else if (call == CLEW_CALL_URING || !regs_in_call(regs))
+		s->flags |= CLEW_IO_URING;
+	if (!s->want)
+		return;
+	if (call == CLEW_CALL_OTHER || call >= CLEW_CALL_MMSG || !regs_in_call(regs) ||
+	    task_compat(cur, regs) || !fd_is_sock(cur, regs->di, sk)) {
+		s->flags |= CLEW_IO_NOCAP;
+		s->want = 0;
+		return;
+	}
+	if (call == CLEW_CALL_BUF) {
+		s->iov[0].base = regs->si;
+		return;
+	}
+	if (call == CLEW_CALL_MSG) {
+		struct user_iov at = {}; /* msg_iov, msg_iovlen: 16 bytes into a msghdr */
+
+		err = bpf_probe_read_user(&at, sizeof(at), (void *)(regs->si + 16));
+		if (!err)
+			err = source_iovs(s, at.base, at.len);
+	} else {
+		err = source_iovs(s, regs->si, regs->dx);
+	}
+	if (err) {
+		count_loss(CLEW_LOSS_PAYLOAD);
+		s->flags |= CLEW_IO_NOCAP;
+		s->want = 0;
+		return;
+	}
+	s->many = s->iov[0].len < s->want;
+}
+
+/*
+ * Copy the wanted bytes to p, where room (a constant on each of the verifier's paths) bytes are free:
+ * twice room where there are many iovecs, as the verifier knows the bounds of offset and length but
+ * not of their sum. Returns how many were copied.
+ */
+static __always_inline __u32 source_copy(struct io_source *s, __u8 *p, __u32 room)
+{
+	__u32 n = s->want;
+
+	barrier_var(n); /* the bound must follow the last change of n */
+	if (n > room)
+		n = room;
+	if (bpf_probe_read_user(p, n, (void *)s->iov[0].base))
+		return 0;
+	return n;
+}
+
+static __always_inline __u32 source_gather(struct io_source *s, __u8 *p, __u32 room)
+{
+	__u32 at = 0;
+
+	for (int i = 0; i < CLEW_MAX_IOV; i++) {
+		__u64 n = s->iov[i].len;
+		__u32 left = s->want - at;
+
+		if (n > left)
+			n = left;
+		barrier_var(n);
+		barrier_var(at);
+		if (at >= room || at >= s->want)
+			break;
+		if (n > room)
+			n = room;
+		if (n && bpf_probe_read_user(p + at, n, (void *)s->iov[i].base))
+			break;
+		at += n;
+	}
+	return at;
+}
+
+#define IO_HEAD ((__u32)sizeof(struct io_rec))
+
+/* One size class: reserve, copy, zero up to the next multiple of 8. */
+#define IO_CLASS(size)                                                                             \
+	do {                                                                                       \
+		if (s.many) {                                                                      \
+			r = ring_reserve(IO_HEAD + 2 * (size) + 8);                                \
+			if (r) {                                                                   \
+				cap = source_gather(&s, r->payload, size);                         \
+				barrier_var(cap);                                                  \
+				if (cap <= 2 * (size))                                             \
+					*(__u64 *)(r->payload + cap) = 0;                          \
+			}                                                                          \
+		} else {                                                                           \
+			r = ring_reserve(IO_HEAD + (size) + 8);                                    \
+			if (r) {                                                                   \
+				cap = source_copy(&s, r->payload, size);                           \
+				barrier_var(cap);                                                  \
+				if (cap <= (size))                                                 \
+					*(__u64 *)(r->payload + cap) = 0;                          \
+			}                                                                          \
+		}                                                                                  \
+	} while (0)
+
+static __always_inline void io_fill(struct io_rec *r, struct task_struct *cur, __u64 now)
+{
+	struct clew_rec_io *io = &r->io;
+
+	io->hdr.type = CLEW_REC_IO;
+	io->end_ns = now;
+	io->task = 0;
+	io->proc_start_ns = cur->group_leader->start_time;
+	io->tgid = cur->tgid;
+	io->tid = cur->pid;
+	io->hdr_bytes = sizeof(*io);
+	io->n_counters = N_COUNTERS;
+	r->counters[CLEW_CNT_CPU_NS] = task_cpu_ns(cur, now);
+	r->counters[CLEW_CNT_RUNQ_NS] =
+		bpf_core_field_exists(cur->sched_info.run_delay) ? cur->sched_info.run_delay : 0;
+	r->counters[CLEW_CNT_MIN_FLT] = cur->min_flt;
+	r->counters[CLEW_CNT_MAJ_FLT] = cur->maj_flt;
+	r->counters[CLEW_CNT_NVCSW] = cur->nvcsw;
+	r->counters[CLEW_CNT_NIVCSW] = cur->nivcsw;
+}
+
+static __always_inline __u16 saturate16(__u32 n)
+{
+	return n > 0xffff ? 0xffff : n;
+}
+
+/* What was lost before this record is told with it. */
+static __always_inline void io_losses(struct clew_rec_io *io, struct clew_sock_state *st,
+				      struct task_struct *who, bool owner_changed)
+{
+	__u32 gen = loss_gen;
+
+	io->lost_conn = 0;
+	io->lost_thread = 0;
+	if (st->lost) {
+		io->lost_conn = saturate16(st->lost);
+		st->lost = 0;
+	}
+	if (owner_changed || st->loss_seen != gen) {
+		struct clew_task_state *ts = gen ? bpf_task_storage_get(&task_state, who, 0, 0) : NULL;
+
+		if (ts && ts->lost) {
+			io->lost_thread = saturate16(ts->lost);
+			ts->lost = 0;
+		}
+		st->loss_seen = gen;
+	}
+}
+
+static __always_inline __u64 io_offset(struct sock *sk, struct clew_sock_state *st, __u32 n, bool tx)
+{
+	if (st->kind == CLEW_KIND_TCP) {
+		struct tcp_sock *tp = view(struct tcp_sock, sk);
+		__u64 at;
+
+		if (tx)
+			return tcp_tx_offset(tp, st->tx_seq0, n);
+		at = tcp_rx_offset(tp, sk, st->rx_seq0, n);
+		st->rx_next = at + n;
+		return at;
+	}
+	return __sync_fetch_and_add(tx ? &st->tx_next : &st->rx_next, n);
+}
+
+/* The operation of a thread in scope on a socket that is set up: one record. */
+static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st,
+				     struct task_struct *cur, struct task_struct *who, __u32 n,
+				     __u16 flags, bool tx, bool owner_changed)
+{
+	struct clew_run run = {.left = st->run_left, .dir = st->run_dir};
+	struct io_source s = {.flags = flags};
+	struct io_rec *r;
+	__u64 offset = io_offset(sk, st, n, tx);
+	__u32 cap = 0;
+	bool new_run;
+
+	if (n) {
+		s.want = clew_run_take(&run, tx, n, opt_payload, &new_run);
+		st->run_left = run.left;
+		st->run_dir = run.dir;
+		if (new_run)
+			s.flags |= CLEW_IO_NEWRUN;
+		if (flags & CLEW_IO_TRUNC)
+			s.want = 0;
+		source_find(&s, cur, who, sk, tx);
+	}
+	if (!s.want)
+		r = ring_reserve(IO_HEAD);
+	else if (s.want <= 256)
+		IO_CLASS(256);
+	else if (s.want <= 1024)
+		IO_CLASS(1024);
+	else if (s.want <= 4096)
+		IO_CLASS(4096);
+	else
+		IO_CLASS(16384);
+	if (!r) {
+		st->lost++;
+		st->lost_total++;
+		thread_lost(who);
+		return 0;
+	}
+	if (s.want && !cap) {
+		count_loss(CLEW_LOSS_PAYLOAD);
+		s.flags |= CLEW_IO_NOCAP;
+	}
+	io_fill(r, cur, bpf_ktime_get_ns());
+	r->io.begin_ns = r->io.end_ns;
+	if (tx && st->begin_ns) {
+		r->io.begin_ns = st->begin_ns;
+		st->begin_ns = 0;
+	} else {
+		s.flags |= CLEW_IO_BEGIN_BOUND;
+	}
+	r->io.hdr.len = (IO_HEAD + cap + 7) & ~7u;
+	r->io.hdr.flags = s.flags;
+	r->io.conn = st->cookie;
+	r->io.offset = offset;
+	r->io.bytes = n;
+	r->io.cap_len = cap;
+	r->io.dir = tx;
+	io_losses(&r->io, st, who, owner_changed);
+	ring_commit(r);
+	return 0;
+}
+
+/*
+ * Who acts here: current, or the process for which an io_uring worker acts (those are born without a
+ * fork event). NULL: nobody has storage there, so it is no target.
+ */
+static __always_inline struct task_struct *io_actor(struct task_struct *cur)
+{
+	if (cur->bpf_storage)
+		return cur;
+	if (!(cur->flags & PF_IO_WORKER) || !cur->group_leader->bpf_storage)
+		return NULL;
+	return cur->group_leader;
+}
+
+static __always_inline int io_hook(struct sock *sk, __u32 n, __u16 flags, bool tx)
+{
+	struct task_struct *cur = bpf_get_current_task_btf();
+	struct task_struct *who = io_actor(cur);
+	struct clew_sock_state *st = NULL;
+	bool changed = false;
+
+	if (!who || !sock_kind(sk))
+		return 0;
+	if (sk->sk_bpf_storage)
+		st = bpf_sk_storage_get(&sock_state, sk, 0, 0);
+	/* The same thread as last time needs no second look: 42 ns saved. */
+	if (!st || !(st->flags & CLEW_SOCK_READY) || st->owner != (__u64)cur ||
+	    st->owner_start != cur->start_time) {
+		struct clew_task_state *ts = bpf_task_storage_get(&task_state, who, 0, 0);
+
+		if (!ts || !ts->in_scope)
+			return 0;
+		if (!st || !(st->flags & CLEW_SOCK_READY)) {
+			st = sock_adopt(sk, cur, n, tx);
+			if (!st)
+				return 0;
+		}
+		st->owner = (__u64)cur;
+		st->owner_start = cur->start_time;
+		changed = true;
+	}
+	if (flags & CLEW_IO_EOF) {
+		if (st->flags & CLEW_SOCK_EOF)
+			return 0;
+		st->flags |= CLEW_SOCK_EOF;
+	}
+	return io_record(sk, st, cur, who, n, flags, tx, changed);
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_send, struct sock *sk, int ret, int flags)
+{
+	if (ret <= 0)
+		return 0;
+	return io_hook(sk, ret, 0, true);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_recv, struct sock *sk, int ret, int flags)
+{
+	__u16 f = 0;
+
+	/* A peek consumes nothing, the error queue and urgent bytes are not of the stream. */
+	if (ret < 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)))
+		return 0;
+	if (!ret) {
+		/* Else a read of nothing. */
+		if (!(sk->sk_shutdown & RCV_SHUTDOWN))
+			return 0;
+		f = CLEW_IO_EOF;
+	} else if ((flags & MSG_TRUNC) && sk->__sk_common.skc_family != AF_UNIX) {
+		f = CLEW_IO_TRUNC;
+	}
+	return io_hook(sk, ret, f, false);
+}
