@@ -135,6 +135,18 @@ static bool is_root(const struct node *n)
 	return n->born && !n->owner && !n->birth.n_proc && !n->birth.lost;
 }
 
+/* Its request is over, so it is known whether its response led to the answer. */
+static void look_at(struct node *n)
+{
+	struct birth *b = &n->birth;
+
+	if (n->looked_at || !n->born || !n->owner || !b->ctx || !b->ctx->mux)
+		return;
+	n->looked_at = true;
+	if (!n->on_path && !b->fork)
+		model_off_call(b->ctx->proc->group, b->slept);
+}
+
 /* VERDICT_PASS: *l is the link. VERDICT_WAIT is not answered when final. */
 static enum verdict judge(const struct node *n, bool final, struct clew_link *l)
 {
@@ -278,11 +290,15 @@ void decide_call_ended(struct clew_causality *c, struct node *call)
 
 void decide_request_ended(struct clew_causality *c, struct node *req)
 {
+	struct node *n;
+
 	req->ended_ns = c->now_ns;
 	if (!req->calls) {
 		request_idle(c, req);
 		return;
 	}
+	DL_FOREACH2(req->calls, n, sib_next)
+	look_at(n);
 	DL_APPEND2(c->done, req, done_prev, done_next);
 	req->queued = true;
 	if (!req->n_calls_open)

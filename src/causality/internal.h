@@ -58,6 +58,10 @@ struct group {
 	uint64_t foreign;     /* ... by a context that did not read the request */
 	uint64_t mux_answers; /* ... by a context that does several things at once */
 	uint64_t self_calls;  /* calls without cause by contexts that serve requests: timers */
+	uint64_t reads;	      /* of loops */
+	uint64_t reads_slept; /* ... after a sleep */
+	uint64_t off_calls;   /* calls whose response did not lead to an answer, of loops */
+	uint64_t off_slept;   /* ... made after a sleep: what a timer's own calls look like */
 	struct bucket buckets[N_BUCKETS];
 };
 
@@ -142,6 +146,7 @@ struct node {
 	/* a call's */
 	struct birth birth;
 	bool born, decided;
+	bool looked_at;	 /* counted in the group's off_calls, if it is one */
 	bool on_path;	 /* its response led to the answer of its owner */
 	bool path_slept; /* ... and the context waited somewhere on that path */
 	uint64_t sink;	 /* its response led to the answer of another request: that one's id */
@@ -249,6 +254,8 @@ void model_miss(struct group *g, bool slept, uint32_t n);
 enum verdict model_on_path(const struct group *g, bool slept, double *ret_wrong);
 enum verdict model_off_path(const struct group *g, bool slept, double *ret_wrong);
 enum verdict model_sequential(const struct group *g, bool *ret_mature);
+void model_read(struct group *g, bool slept);
+void model_off_call(struct group *g, bool slept);
 bool model_no_timers(const struct group *g);
 
 /* checkpoint.c */

@@ -9,20 +9,22 @@
  *
  *	wrong links among those that end in a hit  =  sum over misses of 1 / (n - 1)  /  hits
  *
- * which is used twice over (SAFETY), with half a miss that was never seen (UNSEEN). Where nothing
- *but the hypothesis speaks for a call, the share of misses itself is the expected share of wrong
- *links.
+ * which is used twice over (SAFETY), with a part of a miss that was never seen (UNSEEN). Where
+ *nothing but the hypothesis speaks for a call, the share of misses itself is the expected share of
+ *wrong links.
  *
  * Stretches in which the context slept are counted apart: what comes after a sleep on an event loop
  *was a timer or another thread, not what was read.
  */
 #include "causality/internal.h"
 
-#define SAFETY	 2.0
-#define UNSEEN	 0.5
-#define MIN_HITS 20
-#define FORGET	 100000 /* checkpoints, after which old ones count half */
-#define HOPELESS 0.02	/* expected share of wrong links at which waiting for more is vain */
+#define SAFETY	     2.0
+#define UNSEEN	     0.05
+#define UNSEEN_OFF   0.2 /* the same where the misses' share itself counts */
+#define MIN_HITS     20
+#define FORGET	     100000 /* checkpoints, after which old ones count half */
+#define FORGET_READS 1000000
+#define HOPELESS     0.02 /* expected share of wrong links at which waiting for more is vain */
 
 static void forget(struct bucket *b)
 {
@@ -53,6 +55,24 @@ void model_miss(struct group *g, bool slept, uint32_t n)
 	forget(b);
 }
 
+void model_read(struct group *g, bool slept)
+{
+	g->reads++;
+	g->reads_slept += slept;
+	if (g->reads >= FORGET_READS) {
+		g->reads /= 2;
+		g->reads_slept /= 2;
+		g->off_calls /= 2;
+		g->off_slept /= 2;
+	}
+}
+
+void model_off_call(struct group *g, bool slept)
+{
+	g->off_calls++;
+	g->off_slept += slept;
+}
+
 static enum verdict judge(const struct bucket *b, double wrong, double *ret_wrong)
 {
 	*ret_wrong = wrong < 1 ? wrong : 1;
@@ -73,12 +93,28 @@ enum verdict model_on_path(const struct group *g, bool slept, double *ret_wrong)
 	return judge(b, wrong, ret_wrong);
 }
 
+/*
+ * A loop's timers make calls that no checkpoint tells of. Those that come after a sleep are seen;
+ * that none is says the more the more often the loop sleeps at all.
+ */
+static double timers_share(const struct group *g)
+{
+	double slept;
+
+	if (!g->off_calls || !g->reads_slept)
+		return 1;
+	slept = (double)g->reads_slept / (double)g->reads;
+	return ((double)g->off_slept + UNSEEN_OFF) / slept / (double)g->off_calls;
+}
+
 enum verdict model_off_path(const struct group *g, bool slept, double *ret_wrong)
 {
 	const struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
-	double wrong = (SAFETY * (double)b->misses + UNSEEN) / (double)(b->hits ? b->hits : 1);
+	double wrong = (SAFETY * (double)b->misses + UNSEEN_OFF) / (double)(b->hits ? b->hits : 1);
 
-	return judge(b, wrong, ret_wrong);
+	double timers = timers_share(g);
+
+	return judge(b, wrong > timers ? wrong : timers, ret_wrong);
 }
 
 /*

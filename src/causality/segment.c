@@ -36,6 +36,8 @@ static void read_by(struct ctx *ctx, struct node *n, const struct clew_rec_io *i
 	bool same = ctx->op_conn == io->conn && ctx->op_offset == io->offset &&
 		    ctx->op_ns == io->end_ns;
 
+	if (ctx->mux && ctx->cur_ns)
+		model_read(ctx->proc->group, slept_since_read(ctx, io));
 	/* One read that holds parts of several requests' work says nothing of what comes next. */
 	if (same && (!ctx->cur || ctx->cur->owner != n->owner))
 		ctx_set_cur(ctx, NULL);

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulator: workers (loops or blocking threads), each with a heap of events.
+ *
+ *	clients ──► request arrives ──► worker: read, steps of calls, answer ──► next request
+ *	                                   └──► backend: response 1 to 20 ms later
+ *
+ * A loop takes what is ready (a round), handles each with some CPU time, and sleeps when nothing
+ *is; a sleep shows as a voluntary switch. A blocking worker has one event at a time.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fab.h"
+#include "sim.h"
+
+#define US	  1000ull
+#define MS	  1000000ull
+#define MAX_ROUND 64
+
+enum ev_kind { EV_REQUEST, EV_RESPONSE, EV_WRITABLE, EV_TIMER, EV_BACKGROUND, EV_STEP };
+
+struct request {
+	struct fab_exchange f;
+	struct worker *home;
+	uint32_t client, stage, stages, waiting;
+	bool timed, slept, done;
+	uint32_t refs;
+};
+
+struct call {
+	struct fab_exchange f;
+	struct request *r; /* NULL: background */
+	struct worker *w;
+	bool closed; /* the connection will be found closed */
+	bool pooled;
+	struct call *next; /* waits for a socket */
+};
+
+struct event {
+	uint64_t ns, seq;
+	enum ev_kind kind;
+	void *what;
+};
+
+struct worker {
+	struct fab_thread th;
+	struct event *heap;
+	uint32_t n, cap;
+	uint64_t free_ns;
+	bool busy;
+};
+
+struct sim {
+	const struct sim_service *s;
+	struct clew_causality *c;
+	struct worker *workers;
+	uint32_t n_workers;
+	uint64_t now, seq, rng, next_id, next_conn;
+	uint32_t started, wanted, finished;
+	struct request **queue; /* blocking: waiting for a worker */
+	uint32_t q_head, q_tail, q_cap;
+	struct call *pool_head, *pool_tail;
+	uint32_t out;
+	uint64_t *truth;
+	uint8_t *kind; /* 0 unused, 1 call, 2 background, 3 after the answer */
+	uint8_t *decided;
+	uint64_t cap_ids;
+	struct event deferred[MAX_ROUND];
+	uint32_t n_deferred;
+	struct sim_result *res;
+};
+
+static uint64_t rnd(struct sim *s)
+{
+	s->rng ^= s->rng << 13;
+	s->rng ^= s->rng >> 7;
+	s->rng ^= s->rng << 17;
+	return s->rng * 0x2545f4914f6cdd1dull;
+}
+
+static uint64_t between(struct sim *s, uint64_t lo, uint64_t hi)
+{
+	return lo + (rnd(s) >> 11) % (hi - lo + 1);
+}
+
+static bool chance(struct sim *s, uint32_t pct)
+{
+	return pct && between(s, 0, 99) < pct;
+}
+
+static bool before(const struct event *a, const struct event *b)
+{
+	return a->ns != b->ns ? a->ns < b->ns : a->seq < b->seq;
+}
+
+static void push(struct sim *s, struct worker *w, uint64_t ns, enum ev_kind kind, void *what)
+{
+	struct event e = {ns, ++s->seq, kind, what};
+	uint32_t i;
+
+	if (w->n == w->cap) {
+		w->cap = w->cap ? w->cap * 2 : 16;
+		w->heap = realloc(w->heap, w->cap * sizeof(*w->heap));
+		if (!w->heap)
+			abort();
+	}
+	for (i = w->n++; i && before(&e, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		w->heap[i] = w->heap[(i - 1) / 2];
+	w->heap[i] = e;
+}
+
+static struct event pop(struct worker *w)
+{
+	struct event top = w->heap[0], e = w->heap[--w->n];
+	uint32_t i = 0, k;
+
+	while ((k = 2 * i + 1) < w->n) {
+		if (k + 1 < w->n && before(&w->heap[k + 1], &w->heap[k]))
+			k++;
+		if (!before(&w->heap[k], &e))
+			break;
+		w->heap[i] = w->heap[k];
+		i = k;
+	}
+	w->heap[i] = e;
+	return top;
+}
+
+static bool blocking(const struct sim *s)
+{
+	return s->s->kind == SIM_THREADS || s->s->kind == SIM_PREFORK;
+}
+
+static uint64_t new_id(struct sim *s, uint64_t truth, uint8_t kind)
+{
+	uint64_t id = ++s->next_id;
+
+	if (id >= s->cap_ids) {
+		uint64_t old = s->cap_ids;
+
+		s->cap_ids = old ? old * 2 : 65536;
+		s->truth = realloc(s->truth, s->cap_ids * sizeof(*s->truth));
+		s->kind = realloc(s->kind, s->cap_ids);
+		s->decided = realloc(s->decided, s->cap_ids);
+		if (!s->truth || !s->kind || !s->decided)
+			abort();
+		memset(s->kind + old, 0, s->cap_ids - old);
+		memset(s->decided + old, 0, s->cap_ids - old);
+	}
+	s->truth[id] = truth;
+	s->kind[id] = kind;
+	return id;
+}
+
+static void cpu(struct sim *s)
+{
+	s->now += between(s, 10, 60) * US;
+}
+
+static void io(struct sim *s, struct fab_exchange *f, enum clew_part part, struct worker *w)
+{
+	s->res->ops++;
+	fab_io(s->c, f, part, &w->th, s->now);
+	s->now += 2 * US;
+}
+
+static void new_request(struct sim *s, uint32_t client, uint64_t at)
+{
+	struct request *r;
+
+	if (s->started >= s->wanted)
+		return;
+	s->started++;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		abort();
+	r->client = client;
+	r->refs = 1;
+	r->stages = chance(s, s->s->cache_pct) ? 0 : s->s->stages ? s->s->stages : between(s, 1, 3);
+	r->timed = s->s->timers || (s->s->some_timers && chance(s, 5));
+	if (blocking(s)) /* any idle worker takes it: the first one keeps the queue's time */
+		push(s, &s->workers[s->n_workers], at, EV_REQUEST, r);
+	else
+		push(s,
+		     &s->workers[s->s->kind == SIM_MOVING ? between(s, 0, s->n_workers - 1)
+							  : client % s->n_workers],
+		     at, EV_REQUEST, r);
+}
+
+static void put_request(struct request *r)
+{
+	if (r && !--r->refs)
+		free(r);
+}
+
+static struct worker *other(struct sim *s, struct worker *w)
+{
+	if (s->s->kind == SIM_MOVING || s->s->kind == SIM_NETTY)
+		return &s->workers[between(s, 0, s->n_workers - 1)];
+	if (s->s->kind == SIM_HANDOFF) /* workers after the first are the pool */
+		return &s->workers[s->n_workers + 1 + between(s, 0, 7)];
+	return w;
+}
+
+static void write_call(struct sim *s, struct call *k)
+{
+	struct worker *w = k->w;
+
+	io(s, &k->f, CLEW_PART_REQUEST, w);
+	push(s, w, s->now + between(s, 1000, 20000) * US, EV_RESPONSE, k);
+}
+
+static void make_call(struct sim *s, struct request *r, struct worker *w, uint8_t kind)
+{
+	struct call *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		abort();
+	k->r = r;
+	if (r)
+		r->refs++;
+	k->w = kind == 1 ? other(s, w) : w;
+	fab_init(&k->f, new_id(s, r ? r->f.x.id : 0, kind), CLEW_ROLE_CLIENT, ++s->next_conn);
+	k->closed = kind == 1 && !s->s->connects && chance(s, s->s->retry_pct);
+	if (kind == 1 && s->s->max_sockets && !blocking(s)) {
+		k->pooled = true;
+		if (s->out >= s->s->max_sockets) {
+			*(s->pool_head ? &s->pool_tail->next : &s->pool_head) = k;
+			s->pool_tail = k;
+			return;
+		}
+		s->out++;
+	}
+	if (s->s->connects) {
+		fab_connect(s->c, &k->f, &k->w->th, s->now);
+		if (!blocking(s)) {
+			push(s, k->w, s->now + between(s, 50, 3000) * US, EV_WRITABLE, k);
+			return;
+		}
+		s->now += 100 * US;
+		k->w->th.nvcsw++;
+	}
+	write_call(s, k);
+}
+
+static void answer(struct sim *s, struct request *r, struct worker *w)
+{
+	uint64_t idle = s->s->clients ? between(s, s->s->clients / 2, s->s->clients * 3 / 2)
+				      : between(s, 50, 500);
+	struct worker *by = s->s->kind == SIM_MOVING ? other(s, w) : r->home;
+
+	io(s, &r->f, CLEW_PART_RESPONSE, by);
+	if (chance(s, 20)) {
+		cpu(s);
+		io(s, &r->f, CLEW_PART_RESPONSE, by);
+	}
+	fab_end(s->c, &r->f, 0);
+	r->done = true;
+	s->finished++;
+	new_request(s, r->client, s->now + idle * US);
+	if (chance(s, s->s->post_pct)) {
+		make_call(s, r, w, 3);
+	} else if (blocking(s)) {
+		w->busy = false;
+	}
+	put_request(r);
+}
+
+/* The next step of a request; blocking workers and loops alike. */
+static void step(struct sim *s, struct request *r, struct worker *w)
+{
+	if (r->timed && !r->slept) {
+		r->slept = true;
+		push(s, w, s->now + between(s, 1000, 20000) * US, EV_TIMER, r);
+		return;
+	}
+	r->slept = false;
+	cpu(s);
+	while (r->stage < r->stages && chance(s, s->s->skip_pct))
+		r->stage++;
+	if (r->stage >= r->stages) {
+		answer(s, r, w);
+		return;
+	}
+	r->stage++;
+	r->waiting = s->s->parallel ? s->s->parallel : 1;
+	for (uint32_t i = r->waiting; i; i--)
+		make_call(s, r, w, 1);
+}
+
+static void proceed(struct sim *s, struct request *r, struct worker *w)
+{
+	if (s->s->kind == SIM_BATCH)
+		s->deferred[s->n_deferred++] = (struct event){0, 0, EV_STEP, r};
+	else
+		step(s, r, w);
+}
+
+static void free_socket(struct sim *s, struct call *k)
+{
+	struct call *next = s->pool_head;
+
+	if (!k->pooled)
+		return;
+	if (!next) {
+		s->out--;
+		return;
+	}
+	s->pool_head = next->next;
+	write_call(s, next);
+}
+
+static void respond(struct sim *s, struct call *k)
+{
+	struct request *r = k->r;
+	struct worker *w = k->w;
+
+	if (k->closed) { /* end of file instead of a response: made again on a new connection */
+		struct call *again = calloc(1, sizeof(*again));
+
+		if (!again)
+			abort();
+		fab_end(s->c, &k->f, CLEW_INC_NO_RESPONSE);
+		again->r = r;
+		again->w = w;
+		again->pooled = k->pooled;
+		fab_init(&again->f, new_id(s, r->f.x.id, 1), CLEW_ROLE_CLIENT, ++s->next_conn);
+		fab_connect(s->c, &again->f, &w->th, s->now);
+		free(k);
+		push(s, w, s->now + between(s, 50, 3000) * US, EV_WRITABLE, again);
+		return;
+	}
+	io(s, &k->f, CLEW_PART_RESPONSE, w);
+	if (chance(s, 20))
+		io(s, &k->f, CLEW_PART_RESPONSE, w);
+	fab_end(s->c, &k->f, 0);
+	free_socket(s, k);
+	if (r && !r->done) {
+		if (!--r->waiting)
+			proceed(s, r, s->s->kind == SIM_HANDOFF ? w : r->home);
+	} else if (r && blocking(s)) {
+		w->busy = false;
+	}
+	put_request(r);
+	free(k);
+}
+
+static void handle(struct sim *s, struct worker *w, const struct event *e)
+{
+	struct request *r = e->what;
+
+	cpu(s);
+	switch (e->kind) {
+	case EV_REQUEST:
+		fab_init(&r->f, new_id(s, 0, 0), CLEW_ROLE_SERVER, 1000000 + r->client);
+		r->f.rx = r->f.tx = s->next_id * 1000;
+		r->home = w;
+		io(s, &r->f, CLEW_PART_REQUEST, w);
+		proceed(s, r, w);
+		break;
+	case EV_RESPONSE:
+		respond(s, e->what);
+		break;
+	case EV_WRITABLE:
+		write_call(s, e->what);
+		break;
+	case EV_TIMER:
+		step(s, r, w);
+		break;
+	case EV_BACKGROUND:
+		make_call(s, NULL, w, 2);
+		if (s->finished < s->wanted)
+			push(s, w, s->now + s->s->background_us * US, EV_BACKGROUND, NULL);
+		break;
+	case EV_STEP:
+		break;
+	}
+}
+
+/* One round of a loop: what is ready now, else sleep until something is. */
+static void loop_round(struct sim *s, struct worker *w)
+{
+	struct event round[MAX_ROUND];
+	uint32_t n = 0;
+
+	s->now = w->free_ns;
+	if (w->heap[0].ns > s->now) {
+		s->now = w->heap[0].ns;
+		w->th.nvcsw++;
+	}
+	while (w->n && w->heap[0].ns <= s->now && n < MAX_ROUND)
+		round[n++] = pop(w);
+	s->n_deferred = 0;
+	for (uint32_t i = 0; i < n; i++)
+		handle(s, w, &round[i]);
+	for (uint32_t i = 0; i < s->n_deferred; i++)
+		step(s, s->deferred[i].what, w);
+	w->free_ns = s->now;
+}
+
+/* A blocking worker always sleeps between two events; requests wait until one is free. */
+static void blocking_event(struct sim *s, struct worker *w)
+{
+	struct worker *q = &s->workers[s->n_workers];
+	struct event e = pop(w);
+
+	if (w == q) {
+		w = NULL;
+		for (uint32_t i = 0; i < s->n_workers && !w; i++)
+			if (!s->workers[i].busy)
+				w = &s->workers[i];
+		if (!w) {
+			push(s, q, e.ns + between(s, 50, 500) * US, e.kind, e.what);
+			return;
+		}
+		w->busy = true;
+	}
+	s->now = e.ns > w->free_ns ? e.ns : w->free_ns;
+	w->th.nvcsw++;
+	handle(s, w, &e);
+	w->free_ns = s->now;
+}
+
+static void decided(void *user, uint64_t id, const struct clew_link *l)
+{
+	struct sim *s = user;
+	struct sim_result *r = s->res;
+	bool ok = l->parent && l->parent == s->truth[id];
+
+	r->order = (r->order ^ id ^ l->parent << 32 ^ (uint64_t)l->class << 60) * 0x100000001b3ull;
+	if (s->decided[id]++) {
+		r->decided_twice++;
+		return;
+	}
+	switch (s->kind[id]) {
+	case 1:
+		r->calls++;
+		if (ok)
+			r->right++;
+		else if (l->parent)
+			r->wrong++;
+		else if (l->class == CLEW_LINK_ROOT)
+			r->root++;
+		else
+			r->orphan++;
+		break;
+	case 2:
+		r->background++;
+		r->background_linked += l->parent != 0;
+		break;
+	case 3: /* after the answer: its own request, an orphan or a root are all true */
+		r->background++;
+		r->background_linked += l->parent && !ok;
+		break;
+	}
+}
+
+static void set_up(struct sim *s, uint32_t in_flight)
+{
+	bool fork = s->s->kind == SIM_PREFORK || (s->s->kind == SIM_LOOP && s->s->workers > 1);
+
+	s->n_workers = s->s->workers ? s->s->workers : in_flight;
+	s->workers = calloc(s->n_workers + 9, sizeof(*s->workers));
+	if (!s->workers || clew_causality_new(decided, s, NULL, &s->c))
+		abort();
+	for (uint32_t i = 0; i < s->n_workers + 9; i++) {
+		struct fab_thread *t = &s->workers[i].th;
+
+		*t = (struct fab_thread){fork ? 101 + i : 100, 101 + i, 5, 0, 1000,
+					 s->s->no_counters,    0};
+		if (fork)
+			t->tid = t->tgid;
+		if (i < s->n_workers)
+			fab_thread_event(s->c, CLEW_THREAD_FORK, t, 100, 100, 1);
+	}
+	for (uint32_t i = 0; i < in_flight; i++)
+		new_request(s, i, 1 * MS + between(s, 0, 20000) * US);
+	for (uint32_t i = 0; s->s->background_us && i < s->n_workers; i++)
+		push(s, &s->workers[i], between(s, 1, s->s->background_us) * US, EV_BACKGROUND,
+		     NULL);
+}
+
+static double seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+void sim_run(const struct sim_service *service, uint32_t in_flight, uint32_t requests,
+	     uint64_t seed, struct sim_result *ret)
+{
+	struct sim s = {.s = service,
+			.wanted = requests,
+			.rng = seed * 0x9e3779b97f4a7c15ull + 1,
+			.res = ret};
+	double t0 = seconds();
+
+	memset(ret, 0, sizeof(*ret));
+	set_up(&s, in_flight);
+	for (;;) {
+		struct worker *w = NULL;
+		uint64_t at = UINT64_MAX;
+
+		for (uint32_t i = 0; i < s.n_workers + 9; i++) {
+			struct worker *k = &s.workers[i];
+			uint64_t t;
+
+			if (!k->n)
+				continue;
+			t = k->heap[0].ns > k->free_ns ? k->heap[0].ns : k->free_ns;
+			if (t < at) {
+				at = t;
+				w = k;
+			}
+		}
+		if (!w)
+			break;
+		clew_causality_advance(s.c, at);
+		if (blocking(&s))
+			blocking_event(&s, w);
+		else
+			loop_round(&s, w);
+	}
+	clew_causality_flush(s.c);
+	ret->ns_per_op = (seconds() - t0) * 1e9 / (double)ret->ops;
+	ret->stats = *clew_causality_stats(s.c);
+	for (uint64_t id = 1; id <= s.next_id; id++)
+		ret->undecided += s.kind[id] && !s.decided[id];
+	clew_causality_free(s.c);
+	for (uint32_t i = 0; i < s.n_workers + 9; i++)
+		free(s.workers[i].heap);
+	free(s.workers);
+	free(s.truth);
+	free(s.kind);
+	free(s.decided);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Simulated services at 1, 10, 50 and 200 requests in flight: at most 0.1 % of the links are wrong,
+ * everywhere, and where the answer can be known it is found. Prints the table.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sim.h"
+
+#define REQUESTS 4000
+
+static const uint32_t loads[] = {1, 2, 10, 50, 200};
+
+struct row {
+	struct sim_service s;
+	double min_right; /* %, at every load */
+};
+
+static const struct row rows[] = {
+	{{"threads", SIM_THREADS, 0}, 99},
+	{{"threads, timers", SIM_THREADS, 0, .timers = true}, 99},
+	{{"threads, pool of 8", SIM_THREADS, 8}, 99},
+	{{"threads, connect", SIM_THREADS, 0, .connects = true, .cache_pct = 20, .skip_pct = 10},
+	 99},
+	{{"threads, call after answer", SIM_THREADS, 16, .post_pct = 30}, 99},
+	{{"threads, background", SIM_THREADS, 0, .cache_pct = 30, .post_pct = 5}, 99},
+	{{"prefork 8", SIM_PREFORK, 8}, 99},
+	{{"prefork 2, timers", SIM_PREFORK, 2, .timers = true}, 99},
+	{{"nginx 1, connect", SIM_LOOP, 1, 1, .connects = true}, 99},
+	{{"nginx 2, connect", SIM_LOOP, 2, 1, .connects = true}, 99},
+	{{"nginx 2, connect, cache", SIM_LOOP, 2, 0, .connects = true, .cache_pct = 30}, 99},
+	{{"nginx 1, keep-alive", SIM_LOOP, 1, 1}, 99},
+	{{"nginx 2, keep-alive", SIM_LOOP, 2, 1}, 99},
+	{{"nginx 2, keep-alive, retry", SIM_LOOP, 2, 1, .retry_pct = 2}, 98},
+	{{"nginx, no counters", SIM_LOOP, 2, 1, .no_counters = true, .connects = true}, 99},
+	{{"node", SIM_LOOP, 1, .cache_pct = 10, .skip_pct = 10}, 99},
+	{{"node, connect", SIM_LOOP, 1, .connects = true}, 99},
+	{{"node, Promise.all of 3", SIM_LOOP, 1, .parallel = 3}, 0},
+	{{"node, maxSockets 8", SIM_LOOP, 1, .max_sockets = 8}, 0},
+	{{"node, maxSockets 45", SIM_LOOP, 1, .max_sockets = 45}, 0},
+	{{"node, maxSockets 8, seq 2", SIM_LOOP, 1, 2, .max_sockets = 8, .cache_pct = 10}, 0},
+	{{"node, timers", SIM_LOOP, 1, .timers = true}, 0},
+	{{"node, 5 % timers", SIM_LOOP, 1, .some_timers = true}, 0},
+	{{"node, 5 % timers, no counters", SIM_LOOP, 1, .some_timers = true, .no_counters = true},
+	 0},
+	{{"node, timers, background", SIM_LOOP, 1, .timers = true, .background_us = 50000}, 0},
+	{{"node, timers, background, idle", SIM_LOOP, 1, .timers = true, .background_us = 50000,
+	  .clients = 20000},
+	 0},
+	{{"node, background", SIM_LOOP, 1, .background_us = 20000}, 0},
+	{{"node, background, no counters", SIM_LOOP, 1, .background_us = 20000,
+	  .no_counters = true},
+	 0},
+	{{"node, call after answer", SIM_LOOP, 1, .post_pct = 30}, 0},
+	{{"node, cluster of 4", SIM_LOOP, 4}, 0},
+	{{"asyncio", SIM_BATCH, 1}, 0},
+	{{"asyncio, idle", SIM_BATCH, 1, .clients = 50000}, 0},
+	{{"asyncio, timers", SIM_BATCH, 1, .timers = true}, 0},
+	{{"moving threads", SIM_MOVING, 8}, 0},
+	{{"moving threads, idle", SIM_MOVING, 8, .clients = 50000}, 0},
+	{{"loops, calls on another", SIM_NETTY, 4}, 0},
+	{{"loops, calls on another, idle", SIM_NETTY, 4, .clients = 50000}, 0},
+	{{"hand-off to a pool", SIM_HANDOFF, 4}, 0},
+};
+
+static double pct(uint64_t part, uint64_t all)
+{
+	return all ? 100.0 * (double)part / (double)all : 0;
+}
+
+static void test_services(void **state)
+{
+	int failures = 0;
+	double cost = 0;
+
+	printf("%-32s  right / orphan+root / wrong %% at 1, 2, 10, 50, 200 in flight\n", "service");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		printf("%-32s", rows[i].s.name);
+		for (size_t k = 0; k < 5; k++) {
+			struct sim_result r;
+			uint64_t all, wrong;
+
+			sim_run(&rows[i].s, loads[k], REQUESTS, 1 + i * 5 + k, &r);
+			all = r.calls + r.background;
+			wrong = r.wrong + r.background_linked;
+			printf("  %5.1f/%5.1f/%4.2f", pct(r.right, r.calls),
+			       pct(r.orphan + r.root, r.calls), pct(wrong, all));
+			if (getenv("CLEW_TEST_COST"))
+				printf(" %.0f ns", r.ns_per_op);
+			if (rows[i].s.kind == SIM_LOOP && r.ns_per_op > cost)
+				cost = r.ns_per_op;
+			failures += pct(wrong, all) > 0.1 || r.undecided || r.decided_twice ||
+				    pct(r.right, r.calls) < rows[i].min_right;
+		}
+		printf("\n");
+	}
+	printf("CPU an operation, loops, simulator included: at most %.0f ns\n", cost);
+	assert_int_equal(failures, 0);
+}
+
+/* The first moments of a service, when little is known: summed over many short runs. */
+static void test_short_runs(void **state)
+{
+	int failures = 0;
+
+	printf("%-32s  the same, 100 runs of 100 requests each\n", "service");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		printf("%-32s", rows[i].s.name);
+		for (size_t k = 0; k < 5; k++) {
+			uint64_t all = 0, calls = 0, right = 0, wrong = 0, lost = 0;
+
+			for (uint64_t seed = 1; seed <= 100; seed++) {
+				struct sim_result r;
+
+				sim_run(&rows[i].s, loads[k], 100, seed * 7919 + k, &r);
+				all += r.calls + r.background;
+				calls += r.calls;
+				right += r.right;
+				lost += r.orphan + r.root;
+				wrong += r.wrong + r.background_linked;
+			}
+			printf("  %5.1f/%5.1f/%4.2f", pct(right, calls), pct(lost, calls),
+			       pct(wrong, all));
+			failures += pct(wrong, all) > 0.1;
+		}
+		printf("\n");
+	}
+	assert_int_equal(failures, 0);
+}
+
+static void test_deterministic(void **state)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i += 5) {
+		struct sim_result a, b;
+
+		sim_run(&rows[i].s, 20, 500, 7, &a);
+		sim_run(&rows[i].s, 20, 500, 7, &b);
+		assert_true(a.order == b.order);
+		assert_true(a.calls > 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_services),
+		cmocka_unit_test(test_short_runs),
+		cmocka_unit_test(test_deterministic),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
