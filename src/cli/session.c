@@ -386,6 +386,9 @@ static int run_session(struct session *s)
 		return r;
 	if ((r = spawn(s)) < 0)
 		return r;
+	/* Scripts and tests wait for this line: from here on nothing of the targets is missed. */
+	if (!s->opts->replay && !s->opts->quiet)
+		fprintf(stderr, "clew: tracing%s\n", s->opts->argv ? "" : "; Ctrl-C ends it");
 	r = s->opts->replay ? replay_loop(s) : capture_loop(s);
 	finish(s);
 	return r;

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -343,3 +344,24 @@ def read_log(path):
             rows.append({"token": token, "status": int(status), "start_ns": int(start), "end_ns": int(end),
                          "done": how == "done"})
     return rows
+
+
+def parse_summary(text):
+    """What `clew record` and `clew run` say at the end, as numbers.
+
+    {"operations": N, "messages": N, ... "incomplete": N, "lost": the sum of all that was lost anywhere}.
+    AssertionError when there is no summary or it does not say what was lost: silence is never an answer.
+    """
+    out = {}
+    for number, word in re.findall(r"\b(\d+) (operation|message|exchange|span|trace|orphan|incomplete)s?\b", text):
+        out.setdefault(word if word == "incomplete" else word + "s", int(number))
+    assert "operations" in out, "no summary in:\n" + text
+    out["lost"] = parse_lost(text)
+    return out
+
+
+def parse_lost(text):
+    """The sum of the summary's line "clew: lost: 3 records, ...; 4 spans, ..." or "clew: lost: nothing"."""
+    lines = [line for line in text.splitlines() if line.startswith("clew: lost: ")]
+    assert lines, "the summary does not say what was lost:\n" + text
+    return sum(int(n) for line in lines for n in re.findall(r"(?:: |; )(\d+) ", line))
