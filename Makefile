@@ -67,9 +67,13 @@ check-all:
 		ninja -C $(B)/asan $(if $(J),-j$(J))
 	@$(PY) tools/run-tests --build $(B) --sanitized $(B)/asan all
 
-bench accuracy: build
+bench: build
 	@tools/setup build demo test
-	@$(PY) tools/run-tests --build $(B) $@
+	@$(PY) tools/run-tests --build $(B) bench
+
+accuracy: build
+	@tools/setup build demo test
+	@$(PY) tools/run-tests --build $(B) accuracy-full
 
 fuzz: build
 	@$(PY) tools/run-tests --build $(B) --seconds $(FUZZ_SECONDS) fuzz
