@@ -10,6 +10,7 @@ ends: clew and the shop by their own process ids, and the shop's services by the
 notices when clew has gone.
 """
 import argparse
+import ctypes
 import json
 import os
 import pwd
@@ -35,6 +36,11 @@ class Failed(Exception):
 
 def step(text, result=""):
     print(f"  {text:62} {DIM}{result}{PLAIN}", flush=True)
+
+
+def die_with_demo():
+    """In the child: Ctrl-C for it when the demo is killed in a way that it cannot catch."""
+    ctypes.CDLL(None).prctl(1, signal.SIGINT, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 class Demo:
@@ -78,7 +84,8 @@ class Demo:
         self.tracer = subprocess.Popen(
             [self.clew, "run", "--db", self.store, "--user", USER, "--", "/usr/bin/python3",
              os.path.join(self.tmp, "shop", "shop.py"), self.run, str(self.port)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.tmp)
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.tmp,
+            preexec_fn=die_with_demo)
         log.close()
         self.wait(lambda: os.path.exists(os.path.join(self.run, "ready")), 60, "the shop to be ready")
 
@@ -168,7 +175,9 @@ class Demo:
         self.start()
         step("nginx, orders (Python), pricing (Node), redis, PostgreSQL start", f"{time.monotonic() - begin:.1f} s")
         counts = load.run(self.port, self.seconds)
-        errors = sum(n for status, n in counts.items() if status == "failed" or status >= 500)
+        if counts["failed"]:
+            raise Failed(f"{counts['failed']} requests got no answer; this is what clew run said:\n" + self.log_text())
+        errors = sum(n for status, n in counts.items() if status != "failed" and status >= 500)
         step(f"eight shoppers browse, look and buy for {self.seconds:g} s",
              f"{sum(counts.values())} requests, {errors} failed (the shop has a bug)")
         begin = time.monotonic()
