@@ -200,7 +200,11 @@ def check_links(tree, build):
     with tempfile.TemporaryDirectory(prefix="clew-layers-") as out:
         for folder in TABLE:
             archive = os.path.join(src, folder, f"lib{folder}.a")
-            if folder in ("abi", "bpf", "cli") or not os.path.exists(archive):
+            if folder in ("abi", "bpf", "cli"):
+                continue  # headers; the kernel's; the program itself, linked from all
+            if not os.path.exists(archive):
+                if any(n.startswith(f"src/{folder}/") and n.endswith(".c") for n in tree.files):
+                    tree.problem(f"src/{folder}", f"{archive} is not there: build first (make)")
                 continue
             command = ["cc", "-shared", "-o", os.path.join(out, f"libclew-{folder}.so"),
                        "-Wl,--whole-archive", archive, "-Wl,--no-whole-archive",
