@@ -14,6 +14,7 @@ Prints FILE:LINE and what is allowed. --self-test first proves, on a small tree 
 check fails on a planted fault and passes without it. Exit status 1 when anything is wrong.
 """
 import argparse
+import glob
 import os
 import re
 import shlex
@@ -199,15 +200,15 @@ def check_links(tree, build):
     done = []
     with tempfile.TemporaryDirectory(prefix="clew-layers-") as out:
         for folder in TABLE:
-            archive = os.path.join(src, folder, f"lib{folder}.a")
             if folder in ("abi", "bpf", "cli"):
                 continue  # headers; the kernel's; the program itself, linked from all
-            if not os.path.exists(archive):
+            archives = sorted(glob.glob(os.path.join(glob.escape(src), folder, "lib*.a")))
+            if not archives:
                 if any(n.startswith(f"src/{folder}/") and n.endswith(".c") for n in tree.files):
-                    tree.problem(f"src/{folder}", f"{archive} is not there: build first (make)")
+                    tree.problem(f"src/{folder}", f"no library in {src}/{folder}: build first (make)")
                 continue
             command = ["cc", "-shared", "-o", os.path.join(out, f"libclew-{folder}.so"),
-                       "-Wl,--whole-archive", archive, "-Wl,--no-whole-archive",
+                       "-Wl,--whole-archive", *archives, "-Wl,--no-whole-archive",
                        "-Wl,--no-undefined", "-Wl,--allow-shlib-undefined", f"-L{out}", *flags]
             command += [f"-lclew-{o}" for o in done if o in TABLE[folder]]
             for users, link in LIBRARIES.values():
