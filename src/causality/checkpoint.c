@@ -10,40 +10,26 @@
  */
 #include "causality/internal.h"
 
-static void mark_hit(struct node *cur, bool slept, bool *ret_slept, uint32_t *ret_calls)
+static uint8_t path_stretch(const struct node *cur, bool slept, uint32_t *ret_calls)
 {
-	struct node *n;
+	uint8_t stretch = slept ? STRETCH_SLEPT : 0;
 	uint32_t calls = 0;
 
-	for (n = cur; n && n->is_call && calls < MAX_PATH; n = n->birth.parent, calls++)
-		slept |= n->birth.slept;
-	for (n = cur; n && n->is_call && calls; n = n->birth.parent) {
-		n->on_path = true;
-		n->path_slept = slept;
+	for (const struct node *n = cur; n && n->is_call && calls < MAX_PATH; calls++) {
+		stretch |= birth_stretch(&n->birth);
+		n = n->birth.parent;
 	}
-	*ret_slept = slept;
 	*ret_calls = calls;
-}
-
-static bool mark_miss(struct node *cur, uint64_t answered, bool slept)
-{
-	uint32_t calls = 0;
-
-	for (struct node *n = cur; n && n->is_call && calls < MAX_PATH;
-	     n = n->birth.parent, calls++) {
-		if (!n->sink)
-			n->sink = answered;
-		slept |= n->birth.slept;
-	}
-	return slept;
+	return stretch;
 }
 
 void checkpoint_answer(struct ctx *ctx, struct node *req, bool slept)
 {
 	struct group *g = ctx->proc->group;
-	struct node *cur = ctx->cur, *owner = cur ? cur->owner : NULL;
-	uint32_t n = ctx->n_open > 1 ? ctx->n_open : ctx->proc->n_open;
+	struct node *cur = ctx->cur, *n = cur;
+	uint32_t others = ctx->n_open > 1 ? ctx->n_open : ctx->proc->n_open;
 	uint32_t calls;
+	uint8_t stretch = path_stretch(cur, slept, &calls);
 
 	g->answers++;
 	if (!ctx_has_open(ctx, req))
@@ -52,16 +38,21 @@ void checkpoint_answer(struct ctx *ctx, struct node *req, bool slept)
 		g->mux_answers++;
 	if (ctx->lost)
 		return;
-	if (owner == req) {
-		mark_hit(cur, slept, &slept, &calls);
+	if (cur && cur->owner == req) {
+		for (uint32_t i = 0; i < calls; i++, n = n->birth.parent) {
+			n->on_path = true;
+			n->stretch = stretch;
+		}
 		if (calls)
 			req->confirmed = true;
-		if (calls && n > 1)
-			model_hit(g, slept, n);
+		if (calls && others > 1)
+			model_hit(g, stretch, others);
 		return;
 	}
-	slept = mark_miss(cur, req->id, slept);
+	for (uint32_t i = 0; i < calls; i++, n = n->birth.parent)
+		if (!n->sink)
+			n->sink = req->id;
 	req->sink_elsewhere = true;
-	if (n > 1)
-		model_miss(g, slept, n);
+	if (others > 1)
+		model_miss(g, stretch, others);
 }

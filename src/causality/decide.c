@@ -45,14 +45,14 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 static enum verdict by_alone(const struct node *n, bool final, struct clew_link *l)
 {
 	struct group *g = n->birth.ctx->proc->group;
-	bool slept = n->on_path ? n->path_slept : n->birth.slept;
+	bool slept = n->on_path ? n->stretch & STRETCH_SLEPT : n->birth.slept;
 
 	if (n->on_path && !slept) {
 		l->evidence |= CLEW_EV_EXCLUSIVE;
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);
 	}
 	if (!n->on_path && slept) {
-		if (final)
+		if (final && !n->birth.connect)
 			g->self_calls++;
 		return wait_or_fail(final);
 	}
@@ -68,13 +68,14 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 static enum verdict by_model(const struct node *n, bool final, struct clew_link *l)
 {
 	const struct group *g = n->birth.ctx->proc->group;
+	uint8_t stretch = n->on_path ? n->stretch : birth_stretch(&n->birth);
 	double wrong;
 	enum verdict v;
 
-	if (n->on_path)
-		v = model_on_path(g, n->path_slept, &wrong);
-	else
-		v = model_off_path(g, n->birth.slept, &wrong);
+	/* After a sleep a loop does not go on with what it read last; a hit then is an accident. */
+	if (n->birth.n_ctx > 1 && (stretch & STRETCH_SLEPT))
+		return VERDICT_FAIL;
+	v = n->on_path ? model_on_path(g, stretch, &wrong) : model_off_path(g, stretch, &wrong);
 	if (v != VERDICT_PASS)
 		return v == VERDICT_FAIL ? v : wait_or_fail(final);
 	l->evidence |= CLEW_EV_MODEL;
@@ -144,7 +145,7 @@ static void look_at(struct node *n)
 		return;
 	n->looked_at = true;
 	if (!n->on_path && !b->fork)
-		model_off_call(b->ctx->proc->group, b->slept);
+		model_off_call(b->ctx->proc->group, birth_stretch(b));
 }
 
 /* VERDICT_PASS: *l is the link. VERDICT_WAIT is not answered when final. */

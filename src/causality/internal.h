@@ -50,18 +50,25 @@ struct bucket {
 	double false_hits; /* sum over the misses of the hits by accident that go with a miss */
 };
 
-enum { BUCKET_AWAKE, BUCKET_SLEPT, N_BUCKETS };
+/* How a stretch of work was: kept apart, because each is right or wrong in its own measure. */
+enum stretch {
+	STRETCH_SLEPT =
+		1 << 0, /* the context slept somewhere between a read and what it did next */
+	STRETCH_CONNECT = 1 << 1, /* a call in it was born with connect() */
+};
+#define N_BUCKETS 4
 
 struct group {
 	uint32_t refs;
-	uint64_t answers;     /* first bytes of answers written */
-	uint64_t foreign;     /* ... by a context that did not read the request */
-	uint64_t mux_answers; /* ... by a context that does several things at once */
-	uint64_t self_calls;  /* calls without cause by contexts that serve requests: timers */
-	uint64_t reads;	      /* of loops */
-	uint64_t reads_slept; /* ... after a sleep */
-	uint64_t off_calls;   /* calls whose response did not lead to an answer, of loops */
-	uint64_t off_slept;   /* ... made after a sleep: what a timer's own calls look like */
+	uint64_t answers;      /* first bytes of answers written */
+	uint64_t foreign;      /* ... by a context that did not read the request */
+	uint64_t mux_answers;  /* ... by a context that does several things at once */
+	uint64_t self_calls;   /* calls without cause by contexts that serve requests: timers */
+	uint64_t reads;	       /* of loops */
+	uint64_t reads_slept;  /* ... after a sleep */
+	uint64_t off_calls[2]; /* calls of loops whose response led to no answer; [1]: with
+				  connect() */
+	uint64_t off_slept[2]; /* ... made after a sleep: what a timer's own calls look like */
 	struct bucket buckets[N_BUCKETS];
 };
 
@@ -148,7 +155,7 @@ struct node {
 	bool born, decided;
 	bool looked_at;	 /* counted in the group's off_calls, if it is one */
 	bool on_path;	 /* its response led to the answer of its owner */
-	bool path_slept; /* ... and the context waited somewhere on that path */
+	uint8_t stretch; /* of that path: enum stretch */
 	uint64_t sink;	 /* its response led to the answer of another request: that one's id */
 	uint64_t born_ns, born_seq;
 	bool resp_seen;
@@ -229,6 +236,10 @@ void context_record(struct clew_causality *c, const struct clew_rec_thread *t);
 void context_done(struct clew_causality *c);
 
 /* birth.c */
+static inline uint8_t birth_stretch(const struct birth *b)
+{
+	return (b->slept ? STRETCH_SLEPT : 0) | (b->connect ? STRETCH_CONNECT : 0);
+}
 void birth_make(struct ctx *ctx, bool slept, struct birth *ret);
 void birth_clear(struct birth *b);
 void birth_connect(struct clew_causality *c, const struct clew_conn *conn);
@@ -248,14 +259,14 @@ void segment_call_ended(struct clew_causality *c, struct node *n, const struct c
 
 /* model.c */
 enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
-void model_hit(struct group *g, bool slept, uint32_t n);
-void model_miss(struct group *g, bool slept, uint32_t n);
+void model_hit(struct group *g, uint8_t stretch, uint32_t n);
+void model_miss(struct group *g, uint8_t stretch, uint32_t n);
 /* Both: expected share of wrong links in *ret_wrong. */
-enum verdict model_on_path(const struct group *g, bool slept, double *ret_wrong);
-enum verdict model_off_path(const struct group *g, bool slept, double *ret_wrong);
+enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_wrong);
+enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_wrong);
 enum verdict model_sequential(const struct group *g, bool *ret_mature);
 void model_read(struct group *g, bool slept);
-void model_off_call(struct group *g, bool slept);
+void model_off_call(struct group *g, uint8_t stretch);
 bool model_no_timers(const struct group *g);
 
 /* checkpoint.c */

@@ -36,18 +36,18 @@ static void forget(struct bucket *b)
 	b->false_hits /= 2;
 }
 
-void model_hit(struct group *g, bool slept, uint32_t n)
+void model_hit(struct group *g, uint8_t stretch, uint32_t n)
 {
-	struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
+	struct bucket *b = &g->buckets[stretch];
 
 	b->hits++;
 	b->chance += 1.0 / (n - 1);
 	forget(b);
 }
 
-void model_miss(struct group *g, bool slept, uint32_t n)
+void model_miss(struct group *g, uint8_t stretch, uint32_t n)
 {
-	struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
+	struct bucket *b = &g->buckets[stretch];
 
 	b->misses++;
 	b->chance += 1.0 / (n - 1);
@@ -62,15 +62,19 @@ void model_read(struct group *g, bool slept)
 	if (g->reads >= FORGET_READS) {
 		g->reads /= 2;
 		g->reads_slept /= 2;
-		g->off_calls /= 2;
-		g->off_slept /= 2;
+		for (int i = 0; i < 2; i++) {
+			g->off_calls[i] /= 2;
+			g->off_slept[i] /= 2;
+		}
 	}
 }
 
-void model_off_call(struct group *g, bool slept)
+void model_off_call(struct group *g, uint8_t stretch)
 {
-	g->off_calls++;
-	g->off_slept += slept;
+	int i = !!(stretch & STRETCH_CONNECT);
+
+	g->off_calls[i]++;
+	g->off_slept[i] += !!(stretch & STRETCH_SLEPT);
 }
 
 static enum verdict judge(const struct bucket *b, double wrong, double *ret_wrong)
@@ -83,9 +87,9 @@ static enum verdict judge(const struct bucket *b, double wrong, double *ret_wron
 	return VERDICT_WAIT;
 }
 
-enum verdict model_on_path(const struct group *g, bool slept, double *ret_wrong)
+enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_wrong)
 {
-	const struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
+	const struct bucket *b = &g->buckets[stretch];
 	uint64_t all = b->hits + b->misses;
 	double mean = all ? b->chance / (double)all : 1;
 	double wrong = (SAFETY * b->false_hits + UNSEEN * mean) / (double)(b->hits ? b->hits : 1);
@@ -97,22 +101,23 @@ enum verdict model_on_path(const struct group *g, bool slept, double *ret_wrong)
  * A loop's timers make calls that no checkpoint tells of. Those that come after a sleep are seen;
  * that none is says the more the more often the loop sleeps at all.
  */
-static double timers_share(const struct group *g)
+static double timers_share(const struct group *g, uint8_t stretch)
 {
+	int i = !!(stretch & STRETCH_CONNECT);
 	double slept;
 
-	if (!g->off_calls || !g->reads_slept)
+	if (!g->off_calls[i] || !g->reads_slept)
 		return 1;
 	slept = (double)g->reads_slept / (double)g->reads;
-	return ((double)g->off_slept + UNSEEN_OFF) / slept / (double)g->off_calls;
+	return ((double)g->off_slept[i] + UNSEEN_OFF) / slept / (double)g->off_calls[i];
 }
 
-enum verdict model_off_path(const struct group *g, bool slept, double *ret_wrong)
+enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_wrong)
 {
-	const struct bucket *b = &g->buckets[slept ? BUCKET_SLEPT : BUCKET_AWAKE];
+	const struct bucket *b = &g->buckets[stretch];
 	double wrong = (SAFETY * (double)b->misses + UNSEEN_OFF) / (double)(b->hits ? b->hits : 1);
 
-	double timers = timers_share(g);
+	double timers = timers_share(g, stretch);
 
 	return judge(b, wrong > timers ? wrong : timers, ret_wrong);
 }

@@ -20,7 +20,17 @@
 #define MS	  1000000ull
 #define MAX_ROUND 64
 
-enum ev_kind { EV_REQUEST, EV_RESPONSE, EV_WRITABLE, EV_TIMER, EV_BACKGROUND, EV_STEP };
+enum ev_kind {
+	EV_REQUEST,
+	EV_RESPONSE,
+	EV_WRITABLE,
+	EV_TIMER,
+	EV_BACKGROUND,
+	EV_STEP,
+	EV_LOOKUP,
+	EV_REFUSED,
+	EV_PUSH
+};
 
 struct request {
 	struct fab_exchange f;
@@ -35,7 +45,7 @@ struct call {
 	struct request *r; /* NULL: background */
 	struct worker *w;
 	bool closed; /* the connection will be found closed */
-	bool pooled;
+	bool pooled, agent;
 	struct call *next; /* waits for a socket */
 };
 
@@ -63,13 +73,15 @@ struct sim {
 	struct request **queue; /* blocking: waiting for a worker */
 	uint32_t q_head, q_tail, q_cap;
 	struct call *pool_head, *pool_tail;
-	uint32_t out;
+	uint32_t out, free_sockets;
 	uint64_t *truth;
 	uint8_t *kind; /* 0 unused, 1 call, 2 background, 3 after the answer */
 	uint8_t *decided;
 	uint64_t cap_ids;
 	struct event deferred[MAX_ROUND];
 	uint32_t n_deferred;
+	struct fab_exchange *endless[64];
+	uint32_t n_endless;
 	struct sim_result *res;
 };
 
@@ -210,7 +222,15 @@ static void write_call(struct sim *s, struct call *k)
 	struct worker *w = k->w;
 
 	io(s, &k->f, CLEW_PART_REQUEST, w);
-	push(s, w, s->now + between(s, 1000, 20000) * US, EV_RESPONSE, k);
+	push(s, w, s->now + (s->s->latency_us ? s->s->latency_us : between(s, 1000, 20000)) * US,
+	     EV_RESPONSE, k);
+}
+
+static void connect_call(struct sim *s, struct call *k)
+{
+	fab_connect(s->c, &k->f, &k->w->th, s->now);
+	push(s, k->w, s->now + between(s, 50, 3000) * US,
+	     chance(s, s->s->refuse_pct) ? EV_REFUSED : EV_WRITABLE, k);
 }
 
 static void make_call(struct sim *s, struct request *r, struct worker *w, uint8_t kind)
@@ -234,12 +254,20 @@ static void make_call(struct sim *s, struct request *r, struct worker *w, uint8_
 		}
 		s->out++;
 	}
-	if (s->s->connects) {
-		fab_connect(s->c, &k->f, &k->w->th, s->now);
-		if (!blocking(s)) {
-			push(s, k->w, s->now + between(s, 50, 3000) * US, EV_WRITABLE, k);
+	if (s->s->agent && kind == 1) {
+		k->agent = true;
+		if (!s->free_sockets) {
+			push(s, k->w, s->now + between(s, 100, 1500) * US, EV_LOOKUP, k);
 			return;
 		}
+		s->free_sockets--;
+	}
+	if (s->s->connects) {
+		if (!blocking(s)) {
+			connect_call(s, k);
+			return;
+		}
+		fab_connect(s->c, &k->f, &k->w->th, s->now);
 		s->now += 100 * US;
 		k->w->th.nvcsw++;
 	}
@@ -274,7 +302,9 @@ static void step(struct sim *s, struct request *r, struct worker *w)
 {
 	if (r->timed && !r->slept) {
 		r->slept = true;
-		push(s, w, s->now + between(s, 1000, 20000) * US, EV_TIMER, r);
+		push(s, w,
+		     s->now + (s->s->timer_us ? s->s->timer_us : between(s, 1000, 20000)) * US,
+		     EV_TIMER, r);
 		return;
 	}
 	r->slept = false;
@@ -328,9 +358,9 @@ static void respond(struct sim *s, struct call *k)
 		again->w = w;
 		again->pooled = k->pooled;
 		fab_init(&again->f, new_id(s, r->f.x.id, 1), CLEW_ROLE_CLIENT, ++s->next_conn);
-		fab_connect(s->c, &again->f, &w->th, s->now);
+		again->agent = k->agent;
+		connect_call(s, again);
 		free(k);
-		push(s, w, s->now + between(s, 50, 3000) * US, EV_WRITABLE, again);
 		return;
 	}
 	io(s, &k->f, CLEW_PART_RESPONSE, w);
@@ -338,6 +368,7 @@ static void respond(struct sim *s, struct call *k)
 		io(s, &k->f, CLEW_PART_RESPONSE, w);
 	fab_end(s->c, &k->f, 0);
 	free_socket(s, k);
+	s->free_sockets += k->agent;
 	if (r && !r->done) {
 		if (!--r->waiting)
 			proceed(s, r, s->s->kind == SIM_HANDOFF ? w : r->home);
@@ -346,6 +377,20 @@ static void respond(struct sim *s, struct call *k)
 	}
 	put_request(r);
 	free(k);
+}
+
+/* The connection closes unused; its request is tried on another. */
+static void refused(struct sim *s, struct call *k)
+{
+	struct clew_rec_conn r = {.hdr = {sizeof(r), CLEW_REC_CONN, 0},
+				  .ts_ns = s->now,
+				  .conn = k->f.conn.cookie,
+				  .hdr_bytes = sizeof(r),
+				  .event = CLEW_CONN_CLOSED};
+
+	clew_causality_record(s->c, &r.hdr);
+	k->f.conn.cookie = ++s->next_conn;
+	connect_call(s, k);
 }
 
 static void handle(struct sim *s, struct worker *w, const struct event *e)
@@ -359,6 +404,8 @@ static void handle(struct sim *s, struct worker *w, const struct event *e)
 		r->f.rx = r->f.tx = s->next_id * 1000;
 		r->home = w;
 		io(s, &r->f, CLEW_PART_REQUEST, w);
+		if (chance(s, s->s->stream_pct))
+			io(s, &r->f, CLEW_PART_RESPONSE, w);
 		proceed(s, r, w);
 		break;
 	case EV_RESPONSE:
@@ -373,7 +420,22 @@ static void handle(struct sim *s, struct worker *w, const struct event *e)
 	case EV_BACKGROUND:
 		make_call(s, NULL, w, 2);
 		if (s->finished < s->wanted)
-			push(s, w, s->now + s->s->background_us * US, EV_BACKGROUND, NULL);
+			push(s, w,
+			     s->now +
+				     (s->s->background_us ? s->s->background_us : s->s->thread_us) *
+					     US,
+			     EV_BACKGROUND, NULL);
+		break;
+	case EV_LOOKUP:
+		connect_call(s, e->what);
+		break;
+	case EV_REFUSED:
+		refused(s, e->what);
+		break;
+	case EV_PUSH: /* an endless answer goes on */
+		io(s, e->what, CLEW_PART_RESPONSE, w);
+		if (s->finished < s->wanted)
+			push(s, w, s->now + 10 * MS, EV_PUSH, e->what);
 		break;
 	case EV_STEP:
 		break;
@@ -476,6 +538,18 @@ static void set_up(struct sim *s, uint32_t in_flight)
 		if (i < s->n_workers)
 			fab_thread_event(s->c, CLEW_THREAD_FORK, t, 100, 100, 1);
 	}
+	for (uint32_t i = 0; i < s->n_workers * s->s->streams; i++) {
+		struct fab_exchange *f = calloc(1, sizeof(*f));
+
+		if (!f)
+			abort();
+		fab_init(f, new_id(s, 0, 0), CLEW_ROLE_SERVER, 2000000 + i);
+		fab_io(s->c, f, CLEW_PART_REQUEST, &s->workers[i % s->n_workers].th, 1000 + i);
+		push(s, &s->workers[i % s->n_workers], 1 * MS + i * 100 * US, EV_PUSH, f);
+		s->endless[s->n_endless++ % 64] = f;
+	}
+	if (s->s->thread_us)
+		push(s, &s->workers[s->n_workers + 1], 1 * MS, EV_BACKGROUND, NULL);
 	for (uint32_t i = 0; i < in_flight; i++)
 		new_request(s, i, 1 * MS + between(s, 0, 20000) * US);
 	for (uint32_t i = 0; s->s->background_us && i < s->n_workers; i++)
@@ -532,6 +606,8 @@ void sim_run(const struct sim_service *service, uint32_t in_flight, uint32_t req
 	for (uint64_t id = 1; id <= s.next_id; id++)
 		ret->undecided += s.kind[id] && !s.decided[id];
 	clew_causality_free(s.c);
+	for (uint32_t i = 0; i < s.n_endless; i++)
+		free(s.endless[i]);
 	for (uint32_t i = 0; i < s.n_workers + 9; i++)
 		free(s.workers[i].heap);
 	free(s.workers);

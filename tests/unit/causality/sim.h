@@ -38,6 +38,13 @@ struct sim_service {
 	uint32_t retry_pct;	/* calls whose connection is found closed, made again */
 	uint32_t skip_pct;	/* steps left out */
 	uint32_t post_pct;	/* requests that call once more after the answer */
+	uint32_t timer_us;	/* exactly so long instead */
+	uint32_t latency_us;	/* exactly so long is a response away */
+	uint32_t stream_pct;	/* answers that begin before the calls */
+	uint32_t thread_us;	/* a thread of its own in the process calls so often, 0: none */
+	uint32_t refuse_pct;	/* connections that are refused, made again */
+	uint32_t streams;	/* answers that never end, on each loop */
+	bool agent;		/* keeps connections; a new one looks its name up first (Node) */
 	bool no_counters;	/* records without thread counters */
 	uint32_t clients;	/* idle time between requests, us; 0: 50 to 500 */
 };
