@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing outside the target is read: two nginx of the same binary, side by side in one cgroup parent, both under load.
+
+Of the one that is not traced nothing may be found: not its payload, not its URLs, not its addresses, not its
+processes; not in the store (every column of every table, by SQL; and the files' bytes), not in the dump, not in the
+recording's bytes. The same searches find all of the target's.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+
+import pytest
+
+from lib.lab import wait_for
+from spans import attr
+
+CGROUPS = next((line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"), None)
+
+
+def start(lab, name, parent, address, port):
+    """An nginx in a cgroup of its own below parent, with payload, URL and address of its own."""
+    group = os.path.join(parent, name)
+    os.mkdir(group)
+    conf = ("    server { listen %s:%d; location / { add_header X-Who HEADER-%s; return 200 'BODY-%s'; } }"
+            % (address, port, name, name))
+    p = lab.spawn(["sh", "-c", "echo $$ > %s/cgroup.procs; exec \"$@\"" % group, "sh"] + lab.nginx_conf(name, conf, 2), name)
+    lab.wait_port(port, p, host=address)
+    with open(os.path.join(group, "cgroup.procs")) as f:
+        return {"name": name, "proc": p, "group": group, "address": address, "port": port, "pids": f.read().split(),
+                "url": "http://%s:%d/URL-%s/%%t?QUERY-%s=1" % (address, port, name, name)}
+
+
+def load_both(lab, *servers):
+    loads = [subprocess.Popen(lab.load_args(s["url"], seconds=2, conns=8, args=["-H", "X-Sent: SENT-" + s["name"]]),
+                              stdout=subprocess.PIPE) for s in servers]
+    for p in loads:
+        out, _ = p.communicate(timeout=60)
+        assert json.loads(out)["status_2xx"] > 500, out
+
+
+@pytest.fixture(scope="module")
+def world(module_lab):
+    lab = module_lab
+    assert CGROUPS, "no cgroup v2 is mounted"
+    parent = os.path.join(CGROUPS, "clew-scope-%d" % os.getpid())
+    os.mkdir(parent)
+    servers = []
+    try:
+        servers.append(start(lab, "TARGET", parent, "127.0.0.66", lab.port()))
+        servers.append(start(lab, "BYSTANDER", parent, "127.0.0.77", lab.port()))
+        raw = lab.path("scope.clew")
+        r = lab.record("--cgroup", servers[0]["group"], "-o", raw, "--capture-header", "x-sent", "--capture-header", "x-who")
+        load_both(lab, *servers)
+        r.finish()
+        yield {"lab": lab, "db": r.db, "raw": raw, "target": servers[0], "bystander": servers[1]}
+    finally:
+        for s in servers:
+            s["proc"].stop()
+        for group in [os.path.join(parent, n) for n in ("TARGET", "BYSTANDER")] + [parent]:
+            with contextlib.suppress(FileNotFoundError):
+                wait_for(lambda g=group: not open(os.path.join(g, "cgroup.procs")).read(), what=group + " to be empty")
+                os.rmdir(group)
+
+
+def columns(world):
+    rows = world["lab"].sql(world["db"], "select table_schema, table_name, column_name from information_schema.columns")
+    found = [(r["table_schema"], r["table_name"], r["column_name"]) for r in rows
+             if r["table_schema"] not in ("information_schema", "pg_catalog")]
+    assert found
+    return found
+
+
+def sql_hits(world, needle):
+    """{table.column: rows} of every column in which the needle stands."""
+    by_table = {}
+    for schema, table, column in columns(world):
+        by_table.setdefault((schema, table), []).append(column)
+    hits = {}
+    for (schema, table), names in by_table.items():
+        counts = ", ".join("sum(cast(contains(cast(\"%s\" as varchar), '%s') as int)) as \"%s\"" % (c, needle, c)
+                           for c in names)
+        row = world["lab"].sql(world["db"], 'select %s from "%s"."%s"' % (counts, schema, table))[0]
+        hits.update({"%s.%s" % (table, c): n for c, n in row.items() if n})
+    return hits
+
+
+def file_hits(world, needle):
+    out = []
+    for base, _, names in os.walk(world["db"]):
+        for n in names:
+            path = os.path.join(base, n)
+            if os.path.isfile(path):
+                with open(path, "rb") as f:
+                    if needle in f.read():
+                        out.append(n)
+    return out
+
+
+@pytest.fixture(scope="module")
+def dump(world):
+    return world["lab"].clew("dump", world["raw"]).stdout
+
+
+@pytest.fixture(scope="module")
+def raw_bytes(world):
+    with open(world["raw"], "rb") as f:
+        return f.read()
+
+
+@pytest.mark.parametrize("needle", ["URL-%s", "QUERY-%s", "SENT-%s", "HEADER-%s", "BODY-%s"])
+def test_recording(world, raw_bytes, needle):
+    assert (needle % "BYSTANDER").encode() not in raw_bytes
+    # the search itself: the same one finds the target's
+    assert (needle % "TARGET").encode() in raw_bytes
+
+
+def test_recording_addresses(world, raw_bytes):
+    mapped = lambda a: b"\0" * 10 + b"\xff\xff" + socket.inet_aton(a)
+    assert mapped(world["bystander"]["address"]) not in raw_bytes
+    assert mapped(world["target"]["address"]) in raw_bytes
+
+
+def test_dump(world, dump):
+    rows = [json.loads(x) for x in dump.splitlines()]
+    pids = {str(r[k]) for r in rows for k in ("tgid", "tid", "from_tgid", "to_tgid", "ptgid") if k in r}
+    assert not pids & set(world["bystander"]["pids"])
+    assert pids & set(world["target"]["pids"])
+    ports = {r[k] for r in rows for k in ("lport", "rport") if k in r}
+    assert world["bystander"]["port"] not in ports
+    assert world["target"]["port"] in ports
+    for text in ("BYSTANDER", world["bystander"]["address"]):
+        assert text not in dump, dump[dump.index(text) - 300:][:600]
+    assert world["target"]["address"] in dump
+
+
+@pytest.mark.parametrize("needle", ["URL-%s", "QUERY-%s", "SENT-%s", "HEADER-%s", "ADDRESS"])
+def test_store_by_sql(world, needle):
+    of = lambda who: world[who.lower()]["address"] if needle == "ADDRESS" else needle % who
+    assert sql_hits(world, of("BYSTANDER")) == {}
+    assert sql_hits(world, of("TARGET")) != {}
+
+
+def test_store_bodies(world):
+    """A body is in no store, not even the target's."""
+    assert sql_hits(world, "BODY-") == {}
+
+
+def test_store_files(world):
+    assert file_hits(world, b"BYSTANDER") == []
+
+
+def test_spans(world):
+    spans = world["lab"].spans(world["db"])
+    assert len(spans) > 500
+    assert "BYSTANDER" not in json.dumps(spans)
+    assert {attr(s, "server.port") for s in spans} == {world["target"]["port"]}
+    pids = {str(attr(s, "process.pid")) for s in spans}
+    assert pids <= set(world["target"]["pids"]), pids
