@@ -11,6 +11,10 @@
  */
 #pragma once
 
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
 #define CLEW_MAX_WANTED	 65536
 #define CLEW_MAX_TARGETS 1024
 #define CLEW_MAX_GLOBS	 64
@@ -44,14 +48,14 @@ struct clew_sock_state {
 	__u64 begin_ns;	   /* a long send began then; 0: none */
 	__u32 tx_seq0;
 	__u32 rx_seq0;
-	__u32 run_left;	   /* payload bytes still wanted in this direction */
-	__u32 lost;	   /* not told yet */
+	__u32 run_left; /* payload bytes still wanted in this direction */
+	__u32 lost;	/* not told yet */
 	__u32 lost_total;
-	__u32 loss_seen;   /* the value of loss_gen when this thread's losses were last told */
+	__u32 loss_seen; /* the value of loss_gen when this thread's losses were last told */
 	__u8 flags;
 	__u8 kind;
 	__u8 role;
-	__u8 run_dir;	   /* 1 + direction of the current run; 0: none yet */
+	__u8 run_dir; /* 1 + direction of the current run; 0: none yet */
 	__u32 pad;
 };
 
@@ -60,3 +64,16 @@ struct clew_glob {
 	__u32 has_slash; /* else it is matched against the last component */
 	char pattern[CLEW_MAX_GLOB];
 };
+
+/*
+ * exec_start is on the scheduler's clock, whose distance from CLOCK_MONOTONIC differs from CPU to
+ * CPU and grows slowly with time that the host stole. The least distance seen lately is that
+ * distance plus next to nothing (a thread that was just switched in): two windows, so that it can
+ * also grow.
+ */
+struct clock_gap {
+	__s64 least, last;
+	__u64 since;
+};
+#define CLOCK_CPUS	256
+#define CLOCK_WINDOW_NS 100000000

@@ -8,11 +8,11 @@
  *	tcp_rcv_space_adjust			splice out of a TCP socket, which fires neither
  *	tcp_sendmsg_locked (6.16)		only notes when a long send began
  *
- * Payload is read from the caller's memory, with the arguments in its registers, and only when three
- * things hold: the thread is still inside a system call of the right kind (regs_in_call(), so not
- * io_uring's work at the end of one), that call's descriptor is this very socket (so not a kernel
- * service that uses a socket of its own inside somebody's write(2)), and the call is a native one.
- * Everything else is a byte count.
+ * Payload is read from the caller's memory, with the arguments in its registers, and only when
+ *three things hold: the thread is still inside a system call of the right kind (regs_in_call(), so
+ *not io_uring's work at the end of one), that call's descriptor is this very socket (so not a
+ *kernel service that uses a socket of its own inside somebody's write(2)), and the call is a native
+ *one. Everything else is a byte count.
  */
 #pragma once
 
@@ -42,17 +42,6 @@ struct io_source {
 	__u16 flags; /* for the record */
 };
 
-/*
- * exec_start is on the scheduler's clock, whose distance from CLOCK_MONOTONIC differs from CPU to CPU
- * and grows slowly with time that the host stole. The least distance seen lately is that distance plus
- * next to nothing (a thread that was just switched in): two windows, so that it can also grow.
- */
-struct clock_gap {
-	__s64 least, last;
-	__u64 since;
-};
-#define CLOCK_CPUS	256
-#define CLOCK_WINDOW_NS 100000000
 struct clock_gap clock_gaps[CLOCK_CPUS];
 
 static __always_inline __u64 task_cpu_ns(struct task_struct *t, __u64 now)
@@ -133,9 +122,9 @@ static __always_inline void source_find(struct io_source *s, struct task_struct 
 }
 
 /*
- * Copy the wanted bytes to p, where room (a constant on each of the verifier's paths) bytes are free:
- * twice room where there are many iovecs, as the verifier knows the bounds of offset and length but
- * not of their sum. Returns how many were copied.
+ * Copy the wanted bytes to p, where room (a constant on each of the verifier's paths) bytes are
+ * free: twice room where there are many iovecs, as the verifier knows the bounds of offset and
+ * length but not of their sum. Returns how many were copied.
  */
 static __always_inline __u32 source_copy(struct io_source *s, __u8 *p, __u32 room)
 {
@@ -175,25 +164,25 @@ static __always_inline __u32 source_gather(struct io_source *s, __u8 *p, __u32 r
 #define IO_HEAD ((__u32)sizeof(struct io_rec))
 
 /* One size class: reserve, copy, zero up to the next multiple of 8. */
-#define IO_CLASS(size)                                                                             \
-	do {                                                                                       \
-		if (s.many) {                                                                      \
-			r = ring_reserve(IO_HEAD + 2 * (size) + 8);                                \
-			if (r) {                                                                   \
-				cap = source_gather(&s, r->payload, size);                         \
-				barrier_var(cap);                                                  \
-				if (cap <= 2 * (size))                                             \
-					*(__u64 *)(r->payload + cap) = 0;                          \
-			}                                                                          \
-		} else {                                                                           \
-			r = ring_reserve(IO_HEAD + (size) + 8);                                    \
-			if (r) {                                                                   \
-				cap = source_copy(&s, r->payload, size);                           \
-				barrier_var(cap);                                                  \
-				if (cap <= (size))                                                 \
-					*(__u64 *)(r->payload + cap) = 0;                          \
-			}                                                                          \
-		}                                                                                  \
+#define IO_CLASS(size)                                                     \
+	do {                                                               \
+		if (s.many) {                                              \
+			r = ring_reserve(IO_HEAD + 2 * (size) + 8);        \
+			if (r) {                                           \
+				cap = source_gather(&s, r->payload, size); \
+				barrier_var(cap);                          \
+				if (cap <= 2 * (size))                     \
+					*(__u64 *)(r->payload + cap) = 0;  \
+			}                                                  \
+		} else {                                                   \
+			r = ring_reserve(IO_HEAD + (size) + 8);            \
+			if (r) {                                           \
+				cap = source_copy(&s, r->payload, size);   \
+				barrier_var(cap);                          \
+				if (cap <= (size))                         \
+					*(__u64 *)(r->payload + cap) = 0;  \
+			}                                                  \
+		}                                                          \
 	} while (0)
 
 static __always_inline void io_fill(struct io_rec *r, struct task_struct *cur, __u64 now)
@@ -235,7 +224,8 @@ static __always_inline void io_losses(struct clew_rec_io *io, struct clew_sock_s
 		st->lost = 0;
 	}
 	if (owner_changed || st->loss_seen != gen) {
-		struct clew_task_state *ts = gen ? bpf_task_storage_get(&task_state, who, 0, 0) : NULL;
+		struct clew_task_state *ts =
+			gen ? bpf_task_storage_get(&task_state, who, 0, 0) : NULL;
 
 		if (ts && ts->lost) {
 			io->lost_thread = saturate16(ts->lost);
@@ -245,7 +235,8 @@ static __always_inline void io_losses(struct clew_rec_io *io, struct clew_sock_s
 	}
 }
 
-static __always_inline __u64 io_offset(struct sock *sk, struct clew_sock_state *st, __u32 n, bool tx)
+static __always_inline __u64 io_offset(struct sock *sk, struct clew_sock_state *st, __u32 n,
+				       bool tx)
 {
 	if (st->kind == CLEW_KIND_TCP) {
 		struct tcp_sock *tp = view(struct tcp_sock, sk);
@@ -323,8 +314,8 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 }
 
 /*
- * Who acts here: current, or the process for which an io_uring worker acts (those are born without a
- * fork event). NULL: nobody has storage there, so it is no target.
+ * Who acts here: current, or the process for which an io_uring worker acts (those are born without
+ * a fork event). NULL: nobody has storage there, so it is no target.
  */
 static __always_inline struct task_struct *io_actor(struct task_struct *cur)
 {

@@ -4,10 +4,12 @@
  */
 #pragma once
 
-extern void *bpf_rdonly_cast(void *, __u32) __ksym __weak;
+extern void *bpf_rdonly_cast(void *, __u32)
+__ksym __weak;
 
 /* A typed, read-only view of a kernel address: loads that fault give 0. Since 6.2. */
-#define view(type, address) ((type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type)))
+#define view(type, address) \
+	((type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type)))
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -16,7 +18,8 @@ struct {
 	__type(value, struct clew_task_state);
 } task_state SEC(".maps");
 
-/* Accepted sockets are born with a copy of their listener's state: that is how scope is inherited. */
+/* Accepted sockets are born with a copy of their listener's state: that is how scope is inherited.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
@@ -73,7 +76,7 @@ struct {
 } losses SEC(".maps");
 
 const volatile __u32 opt_payload = 4096;
-const volatile int opt_self;  	   /* the tracer's own process: never a target by --all */
+const volatile int opt_self; /* the tracer's own process: never a target by --all */
 const volatile bool opt_all;
 const volatile bool opt_cgroups;
 const volatile bool opt_ports;

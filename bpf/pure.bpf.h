@@ -6,15 +6,17 @@
 #pragma once
 
 #ifndef __bpf__
+#include <linux/types.h>
 #include <stdbool.h>
 #include <stdint.h>
+#undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
 /*
- * A TCP stream's 64-bit offset. Exact in its low half (a sequence number minus that of byte 0), near
- * (within 2 GiB) in full: the counters that give the high half are read without the socket's lock
- * and may be a few segments old.
+ * A TCP stream's 64-bit offset. Exact in its low half (a sequence number minus that of byte 0),
+ * near (within 2 GiB) in full: the counters that give the high half are read without the socket's
+ * lock and may be a few segments old.
  */
 static __always_inline __u64 clew_extend_offset(__u32 low, __u64 near)
 {
@@ -22,8 +24,8 @@ static __always_inline __u64 clew_extend_offset(__u32 low, __u64 near)
 }
 
 /*
- * Who opened this TCP connection, told from its counters. bytes_acked counts the SYN of the side that
- * sent one on this socket, which is the active one; sent - retransmitted - in flight does not.
+ * Who opened this TCP connection, told from its counters. bytes_acked counts the SYN of the side
+ * that sent one on this socket, which is the active one; sent - retransmitted - in flight does not.
  * Returns 1: active, 0: passive, -1: the counters do not tell (a FIN was sent, data was repaired).
  */
 static __always_inline int clew_tcp_active(__u64 bytes_acked, __u64 bytes_sent, __u64 bytes_retrans,
@@ -79,8 +81,8 @@ static __always_inline enum clew_call clew_classify(__u64 nr, bool tx)
 }
 
 /*
- * Glob: * is any bytes (also '/'), ? one byte, the rest is itself. One step of the usual backtracking
- * matcher, so that BPF can run it under bpf_loop(). Step until it returns nonzero.
+ * Glob: * is any bytes (also '/'), ? one byte, the rest is itself. One step of the usual
+ * backtracking matcher, so that BPF can run it under bpf_loop(). Step until it returns nonzero.
  */
 struct clew_glob_run {
 	const char *pattern; /* p_max bytes can be read */
@@ -126,7 +128,8 @@ static __always_inline int clew_glob_step(struct clew_glob_run *g, char pc, char
 static __always_inline bool clew_futex_wakes(__u32 op)
 {
 	op &= 127;
-	return op < 16 && ((1u << op) & (1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 7 | 1u << 10));
+	return op < 16 &&
+	       ((1u << op) & (1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 7 | 1u << 10));
 }
 
 /* How much of an operation is captured, and whether a new run begins. */

@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#define TS_COMPAT     2
-#define X32_SYSCALL   0x40000000
-#define NOT_RETURNED  -38 /* ax holds -ENOSYS from the entry until the call's result replaces it */
+#define TS_COMPAT    2
+#define X32_SYSCALL  0x40000000
+#define NOT_RETURNED -38 /* ax holds -ENOSYS from the entry until the call's result replaces it */
 
 /*
  * A thread's user registers lie at the same distance from its stack's base as any other's. A walk

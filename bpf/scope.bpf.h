@@ -2,10 +2,10 @@
 /*
  * Scope: who is a target. Every hook asks here first.
  *
- * A thread is in scope when it has a state of ours. bpf_storage being NULL says cheaply that nobody has
- * storage there (0 to 3 ns for those who are not traced); not NULL only says that some tool has, so it
- * is confirmed by a look-up. States are made at fork (the parent is in scope), at exec (a glob or
- * namespace matches), by a walk, and when a process enters a target's cgroup.
+ * A thread is in scope when it has a state of ours. bpf_storage being NULL says cheaply that nobody
+ * has storage there (0 to 3 ns for those who are not traced); not NULL only says that some tool
+ * has, so it is confirmed by a look-up. States are made at fork (the parent is in scope), at exec
+ * (a glob or namespace matches), by a walk, and when a process enters a target's cgroup.
  */
 #pragma once
 

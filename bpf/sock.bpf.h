@@ -3,10 +3,10 @@
  * Sockets: what kind, who opened it, where its bytes are in the stream; conn records.
  *
  * TCP offsets come from the sequence numbers, so both ends agree on them whenever either began to
- * look. Byte 0 is the initial sequence number + 1. At ESTABLISHED snd_una and rcv_nxt are just that; a
- * socket that was open before is taken back by its byte counters (bytes_acked counts an active side's
- * SYN). The other kinds have no sequence numbers: there both ends are set up at once, when either is
- * first seen, and count from then on.
+ * look. Byte 0 is the initial sequence number + 1. At ESTABLISHED snd_una and rcv_nxt are just
+ * that; a socket that was open before is taken back by its byte counters (bytes_acked counts an
+ * active side's SYN). The other kinds have no sequence numbers: there both ends are set up at once,
+ * when either is first seen, and count from then on.
  */
 #pragma once
 
@@ -40,9 +40,11 @@ static __always_inline __u8 sock_kind(struct sock *sk)
 
 /*
  * Offset of the first byte of an operation that just moved n. A FIN that was read takes a sequence
- * number and is not a byte: SOCK_DONE says that one came, copied_seq == rcv_nxt that it was read too.
+ * number and is not a byte: SOCK_DONE says that one came, copied_seq == rcv_nxt that it was read
+ * too.
  */
-static __always_inline __u64 tcp_rx_offset(struct tcp_sock *tp, struct sock *sk, __u32 seq0, __u32 n)
+static __always_inline __u64 tcp_rx_offset(struct tcp_sock *tp, struct sock *sk, __u32 seq0,
+					   __u32 n)
 {
 	__u32 copied = tp->copied_seq;
 
@@ -62,7 +64,8 @@ static __always_inline void tcp_adopt(struct clew_sock_state *st, struct tcp_soc
 {
 	__u32 snd_una = tp->snd_una;
 	__u64 acked = tp->bytes_acked;
-	int active = clew_tcp_active(acked, tp->bytes_sent, tp->bytes_retrans, tp->snd_nxt, snd_una);
+	int active =
+		clew_tcp_active(acked, tp->bytes_sent, tp->bytes_retrans, tp->snd_nxt, snd_una);
 
 	if (active < 0)
 		active = st->role == CLEW_ROLE_CLIENT;
@@ -95,7 +98,8 @@ static __always_inline void conn_addresses(struct clew_rec_conn *c, struct sock 
 		*(__u32 *)(c->raddr + 12) = sk->__sk_common.skc_daddr;
 	} else {
 		for (int i = 0; i < 4; i++) {
-			((__u32 *)c->laddr)[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+			((__u32 *)c->laddr)[i] =
+				sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
 			((__u32 *)c->raddr)[i] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
 		}
 	}
@@ -149,8 +153,7 @@ static __noinline bool conn_emit(struct sock *sk, struct clew_sock_state *st, st
 		/* len counts the family in front of the path. */
 		len = path->len - 2;
 		barrier_var(len);
-		if (len > 108 || bpf_probe_read_kernel(r->path, len,
-						      path->name[0].sun_path))
+		if (len > 108 || bpf_probe_read_kernel(r->path, len, path->name[0].sun_path))
 			len = 0;
 	}
 	/* A path in the file system is stored with its NUL. */
@@ -199,8 +202,8 @@ static __always_inline struct unix_address *unix_setup(struct sock *sk, struct c
  * A socket that is seen for the first time after it was opened. n bytes of direction tx are just
  * moving and come after the record. Returns its state, or NULL.
  */
-static __noinline struct clew_sock_state *sock_adopt(struct sock *sk, struct task_struct *t, __u32 n,
-						     bool tx)
+static __noinline struct clew_sock_state *sock_adopt(struct sock *sk, struct task_struct *t,
+						     __u32 n, bool tx)
 {
 	struct clew_sock_state *st;
 	struct conn_why why = {.event = CLEW_CONN_ADOPTED};
@@ -236,7 +239,8 @@ static __always_inline bool conn_tell(struct sock *sk, struct clew_sock_state *s
 }
 
 /* TCP only, at a change of state. */
-static __always_inline void conn_opened(struct sock *sk, struct clew_sock_state *st, __u8 event, __u8 role)
+static __always_inline void conn_opened(struct sock *sk, struct clew_sock_state *st, __u8 event,
+					__u8 role)
 {
 	struct tcp_sock *tp = view(struct tcp_sock, sk);
 	__u32 active = role == CLEW_ROLE_CLIENT;
@@ -314,7 +318,7 @@ int BPF_PROG(on_state, struct sock *sk, int old, int new)
 		return sock_connects(sk);
 	if (new == ST_LISTEN)
 		return sock_listens(sk);
-	if ((new != ST_ESTABLISHED && new != ST_CLOSE) || !sk->sk_bpf_storage)
+	if ((new != ST_ESTABLISHED &&new != ST_CLOSE) || !sk->sk_bpf_storage)
 		return 0;
 	/* From here on it may be an interrupt: only what the socket knows counts. */
 	st = bpf_sk_storage_get(&sock_state, sk, 0, 0);

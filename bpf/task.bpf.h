@@ -14,7 +14,8 @@ static __always_inline __u32 task_nspid(struct task_struct *t)
 	level = pid->level;
 	if (level > 32) /* the kernel's limit of nested pid namespaces */
 		return 0;
-	return view(struct upid, (__u64)&pid->numbers + level * bpf_core_type_size(struct upid))->nr;
+	return view(struct upid, (__u64)&pid->numbers + level * bpf_core_type_size(struct upid))
+		->nr;
 }
 
 static __always_inline __u32 task_pidns(struct task_struct *t)
@@ -31,7 +32,8 @@ static __always_inline __u32 task_pidns(struct task_struct *t)
 		->ns->ns.inum;
 }
 
-static __always_inline void thread_fill(struct clew_rec_thread *r, struct task_struct *t, __u16 event)
+static __always_inline void thread_fill(struct clew_rec_thread *r, struct task_struct *t,
+					__u16 event)
 {
 	struct nsproxy *ns = t->nsproxy;
 	struct task_struct *leader = t->group_leader;
@@ -122,7 +124,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	if (!task_in_scope(parent)) {
 		if (!opt_all && !opt_cgroups)
 			return 0;
-		if ((child->flags & PF_KTHREAD) || child->tgid == opt_self || parent->tgid == opt_self)
+		if ((child->flags & PF_KTHREAD) || child->tgid == opt_self ||
+		    parent->tgid == opt_self)
 			return 0;
 		if (!opt_all && !task_cgroup_wanted(child))
 			return 0;

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Load, attach, poll.
+ *
+ *	open	load, fill the maps, attach the hooks, then walk what already runs: what is born
+ *meanwhile is seen by the hooks, so nobody falls in between poll	ring -> fn, with the records
+ *that user space adds: meta first, clock every second, a process record behind each exec and first
+ *sight, loss when a counter moved stop	hooks off; what is in the ring can still be polled
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+
+#include "capture/internal.h"
+
+#define CLOCK_EVERY_NS 1000000000ull
+#define COUNT_EVERY_NS 1000000000ull
+#define RING_MIN       (64ull << 10)
+#define RING_MAX       (1ull << 30)
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+/* The hooks; walks are attached when they run. */
+struct hook {
+	struct bpf_program *prog;
+	struct bpf_link **link;
+};
+
+#define MAX_HOOKS 16
+
+static size_t hooks(struct clew_bpf *s, struct hook *h)
+{
+	const struct hook all[] = {
+		{s->progs.on_fork, &s->links.on_fork},
+		{s->progs.on_exec, &s->links.on_exec},
+		{s->progs.on_exit, &s->links.on_exit},
+		{s->progs.on_cgroup_attach, &s->links.on_cgroup_attach},
+		{s->progs.on_state, &s->links.on_state},
+		{s->progs.on_waking, &s->links.on_waking},
+		{s->progs.on_recv, &s->links.on_recv},
+		{s->progs.on_send, &s->links.on_send},
+	};
+	_Static_assert(sizeof(all) / sizeof(*all) <= MAX_HOOKS, "hooks");
+
+	memcpy(h, all, sizeof(all));
+	return sizeof(all) / sizeof(*all);
+}
+
+static int hand(struct clew_capture *c, const struct clew_rec *rec)
+{
+	c->stats.records++;
+	c->stats.bytes += rec->len;
+	c->handed++;
+	return c->fn(c->user, rec);
+}
+
+static int hand_scratch(struct clew_capture *c)
+{
+	return hand(c, (const struct clew_rec *)c->scratch.data);
+}
+
+static int on_thread(struct clew_capture *c, const struct clew_rec_thread *t)
+{
+	bool seen = t->event == CLEW_THREAD_SEEN && t->tid == t->tgid;
+	int err;
+
+	if (t->event != CLEW_THREAD_EXEC) {
+		err = hand(c, &t->hdr);
+		/* Between our fork and its exec the command is still this program: no name for it
+		 * yet. */
+		if (err < 0 || !seen || t->tgid == c->spawned)
+			return err;
+	} else {
+		err = procinfo_redact_exec(t, &c->scratch);
+		if (!err)
+			err = hand_scratch(c);
+		if (err < 0)
+			return err;
+		if (t->tgid == c->spawned)
+			c->spawned = 0;
+	}
+	err = procinfo_record(t, &c->scratch);
+	return err ? err : hand_scratch(c);
+}
+
+static int on_sample(void *arg, void *data, size_t size)
+{
+	struct clew_capture *c = arg;
+	const struct clew_rec *rec = data;
+	int err;
+
+	if (rec->type == CLEW_REC_THREAD)
+		err = on_thread(c, (const struct clew_rec_thread *)rec);
+	else
+		err = hand(c, rec);
+	if (err < 0)
+		c->err = err;
+	return err < 0 ? err : 0;
+}
+
+static int tell_clock(struct clew_capture *c, uint64_t now)
+{
+	struct clew_rec_clock r = {
+		.hdr = {.len = sizeof(r), .type = CLEW_REC_CLOCK},
+		.mono_ns = clock_ns(CLOCK_MONOTONIC),
+		.real_ns = clock_ns(CLOCK_REALTIME),
+		.boot_ns = clock_ns(CLOCK_BOOTTIME),
+	};
+
+	c->next_clock_ns = now + CLOCK_EVERY_NS;
+	return hand(c, &r.hdr);
+}
+
+static int read_losses(const struct clew_capture *c, uint64_t *ret)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_(freep) uint64_t *per_cpu = NULL;
+
+	if (cpus < 0)
+		return cpus;
+	per_cpu = calloc(cpus, sizeof(*per_cpu));
+	if (!per_cpu)
+		return -ENOMEM;
+	for (uint32_t where = 0; where < CLEW_LOSS_MAX; where++) {
+		ret[where] = 0;
+		if (bpf_map__lookup_elem(c->skel->maps.losses, &where, sizeof(where), per_cpu,
+					 cpus * sizeof(*per_cpu), 0))
+			continue;
+		for (int i = 0; i < cpus; i++)
+			ret[where] += per_cpu[i];
+	}
+	return 0;
+}
+
+static int tell_losses(struct clew_capture *c)
+{
+	uint64_t now[CLEW_LOSS_MAX];
+	int err = read_losses(c, now);
+
+	for (uint32_t where = 0; err >= 0 && where < CLEW_LOSS_MAX; where++) {
+		struct clew_rec_loss r = {
+			.hdr = {.len = sizeof(r), .type = CLEW_REC_LOSS},
+			.ts_ns = clock_ns(CLOCK_MONOTONIC),
+			.count = now[where] - c->losses_told[where],
+			.where = where,
+			.hdr_bytes = sizeof(r),
+		};
+
+		if (!r.count)
+			continue;
+		c->losses_told[where] = now[where];
+		err = hand(c, &r.hdr);
+	}
+	return err;
+}
+
+static void put_tag(struct clew_buf *b, uint16_t tag, const char *s)
+{
+	uint16_t head[2] = {tag, strlen(s)};
+
+	clew_buf_add(b, head, sizeof(head));
+	clew_buf_add(b, s, head[1]);
+}
+
+static void put_file(struct clew_buf *b, uint16_t tag, const char *path)
+{
+	char line[256] = "";
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return;
+	if (fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		put_tag(b, tag, line);
+	}
+	fclose(f);
+}
+
+static int make_meta(struct clew_capture *c, char *const *options)
+{
+	struct clew_rec_meta m = {
+		.hdr.type = CLEW_REC_META,
+		.abi_version = CLEW_ABI_VERSION,
+		.payload_bytes = c->opts.payload_bytes,
+		.mono_ns = clock_ns(CLOCK_MONOTONIC),
+		.hdr_bytes = sizeof(m),
+	};
+	struct clew_buf *b = &c->meta;
+	struct utsname u;
+
+	clew_buf_add(b, &m, sizeof(m));
+	if (!uname(&u)) {
+		put_tag(b, CLEW_TAG_HOST, u.nodename);
+		put_tag(b, CLEW_TAG_KERNEL, u.release);
+	}
+	put_file(b, CLEW_TAG_BOOT_ID, "/proc/sys/kernel/random/boot_id");
+	put_file(b, CLEW_TAG_MACHINE_ID, "/etc/machine-id");
+	put_tag(b, CLEW_TAG_VERSION, CLEW_VERSION);
+	for (size_t i = 0; options && options[i]; i++)
+		put_tag(b, CLEW_TAG_OPTION, options[i]);
+	m.tail_len = b->len - sizeof(m);
+	while (!b->err && b->len % 8)
+		clew_buf_addc(b, 0);
+	if (b->err)
+		return b->err;
+	m.hdr.len = b->len;
+	memcpy(b->data, &m, sizeof(m));
+	return 0;
+}
+
+int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	int err = 0;
+
+	c->fn = fn;
+	c->user = user;
+	c->handed = 0;
+	c->err = 0;
+	if (c->meta.len) {
+		err = hand(c, (const struct clew_rec *)c->meta.data);
+		clew_buf_done(&c->meta);
+	}
+	if (err >= 0 && now >= c->next_clock_ns)
+		err = tell_clock(c, now);
+	if (err >= 0 && !c->stopped && c->rescan_done != c->skel->bss->rescan) {
+		c->rescan_done = c->skel->bss->rescan;
+		err = targets_walk(c);
+	}
+	if (err >= 0) {
+		err = ring_buffer__consume(c->ring);
+		if (c->err)
+			err = c->err;
+	}
+	if (err >= 0)
+		err = tell_losses(c);
+	return err < 0 ? err : c->handed;
+}
+
+uint64_t clew_capture_targets_alive(const struct clew_capture *c)
+{
+	struct clew_capture *own = (struct clew_capture *)c;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	/*
+	 * A thread that was marked while it exited is never counted down again, so the living are
+	 * counted one by one now and then.
+	 */
+	if (c->skel->bss->alive && !c->stopped && now >= c->next_count_ns) {
+		own->next_count_ns = now + COUNT_EVERY_NS;
+		if (!targets_walk_tasks(own))
+			return c->skel->bss->walk_alive;
+	}
+	return c->skel->bss->alive;
+}
+
+static uint64_t ring_size(uint64_t want)
+{
+	uint64_t size = RING_MIN;
+
+	while (size < want && size < RING_MAX)
+		size <<= 1;
+	return size;
+}
+
+static int attach(struct clew_capture *c, char **ret_error)
+{
+	struct hook h[MAX_HOOKS];
+	size_t n = hooks(c->skel, h);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!bpf_program__autoload(h[i].prog))
+			continue;
+		*h[i].link = bpf_program__attach(h[i].prog);
+		if (!*h[i].link)
+			return errorf(ret_error, -errno, "cannot attach %s: %s; see `clew check`",
+				      bpf_program__name(h[i].prog), strerror(errno));
+	}
+	return 0;
+}
+
+static int load(struct clew_capture *c, const struct clew_capture_opts *opts, char **ret_error)
+{
+	int err;
+
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	c->skel = clew_bpf__open();
+	if (!c->skel)
+		return errorf(ret_error, -errno, "cannot open the BPF object: %s", strerror(errno));
+	err = targets_prepare(c->skel, &opts->targets, ret_error);
+	if (err)
+		return err;
+	c->skel->rodata->opt_payload =
+		opts->payload_bytes > CLEW_MAX_PAYLOAD ? CLEW_MAX_PAYLOAD : opts->payload_bytes;
+	bpf_map__set_max_entries(c->skel->maps.ring, ring_size(opts->ring_bytes));
+	err = clew_bpf__load(c->skel);
+	if (err == -EPERM || err == -EACCES)
+		return errorf(
+			ret_error, -EPERM,
+			"the kernel refuses BPF programs: run as root, or with the capabilities of "
+			"docs/capabilities.md");
+	if (err)
+		return errorf(ret_error, err, "cannot load the BPF programs: %s; see `clew check`",
+			      strerror(-err));
+	c->ring = ring_buffer__new(bpf_map__fd(c->skel->maps.ring), on_sample, c, NULL);
+	return c->ring ? 0 : errorf(ret_error, -errno, "cannot map the ring: %s", strerror(errno));
+}
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	return 0;
+}
+
+int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture **ret,
+		      char **ret_error)
+{
+	struct clew_capture *c = calloc(1, sizeof(*c));
+	libbpf_print_fn_t print;
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->opts = *opts;
+	clew_buf_init(&c->meta, 1 << 20);
+	clew_buf_init(&c->scratch, 1 << 20);
+	print = libbpf_set_print(getenv("CLEW_LIBBPF_LOG") ? NULL : quiet);
+	if (getenv("CLEW_LIBBPF_LOG"))
+		libbpf_set_print(print);
+	err = load(c, opts, ret_error);
+	if (!err)
+		err = targets_fill(c, &opts->targets, ret_error);
+	if (!err)
+		err = make_meta(c, opts->meta_options);
+	if (!err)
+		err = attach(c, ret_error);
+	if (!err) {
+		err = targets_walk(c);
+		if (err)
+			errorf(ret_error, err, "cannot walk the running processes: %s",
+			       strerror(-err));
+	}
+	if (err) {
+		clew_capture_free(c);
+		return err;
+	}
+	*ret = c;
+	return 0;
+}
+
+void clew_capture_stop(struct clew_capture *c)
+{
+	struct hook h[MAX_HOOKS];
+	size_t n = hooks(c->skel, h);
+
+	for (size_t i = 0; i < n; i++) {
+		bpf_link__destroy(*h[i].link);
+		*h[i].link = NULL;
+	}
+	c->stopped = true;
+}
+
+static void add_program_stats(const struct bpf_program *prog, struct clew_capture_stats *s)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+		return;
+	s->kernel_ns += info.run_time_ns;
+	s->kernel_runs += info.run_cnt;
+}
+
+void clew_capture_stats(const struct clew_capture *c, struct clew_capture_stats *ret)
+{
+	uint64_t lost[CLEW_LOSS_MAX] = {0};
+	struct bpf_program *prog;
+
+	*ret = c->stats;
+	if (!read_losses(c, lost)) {
+		ret->lost_ring = lost[CLEW_LOSS_RING];
+		ret->lost_task_state = lost[CLEW_LOSS_TASK_STATE];
+		ret->lost_sock_state = lost[CLEW_LOSS_SOCK_STATE];
+		ret->lost_payload = lost[CLEW_LOSS_PAYLOAD];
+	}
+	bpf_object__for_each_program(prog, c->skel->obj)
+	{
+		if (bpf_program__fd(prog) >= 0)
+			add_program_stats(prog, ret);
+	}
+}
+
+void clew_capture_free(struct clew_capture *c)
+{
+	if (!c)
+		return;
+	ring_buffer__free(c->ring);
+	clew_bpf__destroy(c->skel);
+	clew_buf_done(&c->meta);
+	clew_buf_done(&c->scratch);
+	free(c);
+}

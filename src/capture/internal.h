@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of src/capture share; not for other folders.
+ */
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include "bpf/clew.h"
+#include "capture/capture.h"
+#include "clew.skel.h"
+
+struct clew_capture {
+	struct clew_bpf *skel;
+	struct ring_buffer *ring;
+	struct clew_capture_opts
+		opts;	      /* scalars only; what pointers were given is in maps by now */
+	struct clew_buf meta; /* the meta record, until it was handed out */
+	struct clew_capture_stats stats;
+	struct clew_buf scratch; /* a record that user space makes */
+	uint64_t losses_told[CLEW_LOSS_MAX];
+	uint64_t next_clock_ns;
+	uint64_t next_count_ns; /* when the living are counted again */
+	uint32_t rescan_done;
+	uint32_t spawned; /* its image is ours until it execs; 0: none, or done */
+	bool stopped;
+
+	/* during a poll */
+	clew_record_fn fn;
+	void *user;
+	int err;
+	int handed;
+};
+
+/** errorf() - ret_error gets the text (if wanted), err comes back: return errorf(...). */
+int errorf(char **ret_error, int err, const char *fmt, ...) CLEW_PRINTF(3, 4);
+
+/* targets.c */
+
+/** targets_fill() - resolve the options into the maps. 0 or -errno with *ret_error in words. */
+int targets_fill(struct clew_capture *c, const struct clew_target_opts *t, char **ret_error);
+/** targets_prepare() - the options that must be set before the object is loaded. 0, or -errno. */
+int targets_prepare(struct clew_bpf *skel, const struct clew_target_opts *t, char **ret_error);
+/** targets_walk() - mark what is wanted, until nothing new is found; adopt open sockets. */
+int targets_walk(struct clew_capture *c);
+/** targets_walk_tasks() - the first half of it. */
+int targets_walk_tasks(struct clew_capture *c);
+
+/* procinfo.c */
+
+/**
+ * procinfo_record() - make the process record that belongs to a thread record (exec, or first seen)
+ * in out. What /proc does not tell any more is taken from the thread record. 0 or -ENOMEM.
+ */
+int procinfo_record(const struct clew_rec_thread *t, struct clew_buf *out);
+/** procinfo_redact_exec() - a copy of an exec record, its arguments redacted. 0 or -ENOMEM. */
+int procinfo_redact_exec(const struct clew_rec_thread *t, struct clew_buf *out);
+
+/* redact.c */
+
+/**
+ * redact_args() - copy arguments (each ended by NUL; the last one may be cut) and replace the
+ * values of those that look secret by "***": --password=x, --token x, API_KEY=x,
+ * http://user:x@host, ?key=x.
+ */
+int redact_args(const char *args, size_t n, struct clew_buf *out);
