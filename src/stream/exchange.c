@@ -168,6 +168,9 @@ void xch_end(struct xch *x, uint32_t incomplete)
 	struct xch **link = &c->open, *prev = NULL;
 
 	x->pub.incomplete |= incomplete;
+	/* It may have looked like the beginning of a head to the end. */
+	if (x->pub.proto == CLEW_PROTO_RAW)
+		x->pub.req.body_bytes = x->pub.req.bytes;
 	xch_head_told(x);
 	xch_io_flush(x);
 	while (*link != x) {
@@ -198,6 +201,8 @@ void conn_unpaired(struct conn *c, struct cursor *cur, uint64_t n)
 		s->unpaired_op = s->op;
 		s->stats.unpaired_ops++;
 	}
+	if (n)
+		c->skipped = true;
 	cursor_take(cur, n);
 }
 

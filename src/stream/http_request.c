@@ -79,7 +79,8 @@ static struct xch *begin(struct conn *c, const struct cursor *cur, enum clew_pro
 		last = last_open(c);
 	}
 	/* Unless an answer may have been lost unseen, this client does not wait for answers. */
-	if (last && !last->pub.resp.seen && c->lost_seen <= resp->lost_at_last)
+	if (last && !last->pub.resp.seen &&
+	    (c->lost_seen <= resp->lost_at_last || c->lost_seen == last->lost_at_begin))
 		c->pipelined = true;
 	if (c->n_open >= s->opts.max_open_exchanges) {
 		s->stats.dropped_exchanges += c->n_open;
@@ -94,6 +95,7 @@ static struct xch *begin(struct conn *c, const struct cursor *cur, enum clew_pro
 		return NULL;
 	x->unsure = c->req_hole;
 	x->quiet = quiet;
+	x->owed = c->hole_here && (!c->skipped || cur->io->lost_conn);
 	req_flow(c)->x = x;
 	req_flow(c)->state = FLOW_HEAD;
 	return x;
@@ -334,6 +336,7 @@ void http_request_gap(struct conn *c, uint64_t n)
 		}
 		http_request_done(c, x);
 	}
+	c->hole_here = !x;
 	f->state = FLOW_SKIP;
 	f->x = NULL;
 	c->req_hole = true;

@@ -46,8 +46,8 @@ struct xch *http_waiting(const struct conn *c)
 /* May this request, which has a hole before it, be paired with what comes now? */
 static bool pairable(const struct conn *c, const struct xch *x)
 {
-	return x == c->open && !x->pub.next && (!c->pipelined || x->quiet) &&
-	       c->lost_seen == x->lost_at_begin;
+	return x == c->open && !x->pub.next && !x->owed &&
+	       ((!c->pipelined && !c->hole_untold) || x->quiet) && c->lost_seen == x->lost_at_begin;
 }
 
 void http_response_done(struct conn *c, struct xch *x)
@@ -139,6 +139,7 @@ static void head_broken(struct conn *c, struct xch *x, struct cursor *cur, uint3
 	xch_touch(x, CLEW_PART_RESPONSE, cur->io, cur->off, cur->n, 0);
 	cursor_take(cur, cur->n);
 	resp_flow(c)->state = FLOW_OPEN;
+	x->resp_open_ended = true;
 }
 
 /* Nothing certain can be said of what comes now: whoever waits ends, and the bytes are nobody's. */
@@ -214,13 +215,18 @@ static int next_response(struct conn *c, struct cursor *cur)
 		conn_unpaired(c, cur, cur->n);
 		return 0;
 	}
+	if (!f->x && x->pub.next)
+		c->pipelined = true;
 	if (!f->x && x->unsure) {
+		/* Nothing answered what is in the hole before this request was sent: it pipelines. */
+		if (x->owed)
+			c->pipelined = true;
 		if (!pairable(c, x) || !strong(cur)) {
 			give_up(c, cur);
 			return 0;
 		}
 		x->unsure = false;
-		c->req_hole = false;
+		c->req_hole = c->hole_untold = false;
 		c->s->stats.resyncs++;
 	}
 	return at_head(c, x, cur);
@@ -285,6 +291,7 @@ void http_response_gap(struct conn *c, uint64_t n, bool explained)
 				CLEW_INC_LOSS | (c->open->pub.resp.seen ? CLEW_INC_CUT
 									: CLEW_INC_NO_RESPONSE));
 		last->unsure = true;
+		last->owed = false;
 		f->state = FLOW_HEAD;
 		f->x = NULL;
 		return;

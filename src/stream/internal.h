@@ -20,7 +20,10 @@
  *	- in the response direction, nothing that was open can be paired any more.
  * An unsure request is paired again, and pairing with it, when its response begins an operation with
  * a status line, nothing was lost between the two, nothing else is open, and this client was never
- * seen to pipeline (or was silent for idle_ns before). Anything else ends unpaired.
+ * seen to pipeline; then the answer to what is in the hole came before it, as bytes of nobody or in a
+ * hole of the responses. Where it was, or where nobody told of the loss (others may have moved the bytes
+ * and still wait for their answer), there must be silence of idle_ns before it, too. Anything else
+ * ends unpaired.
  */
 #pragma once
 
@@ -53,6 +56,7 @@ struct xch {
 	bool head_told;	      /* head() was called */
 	bool unsure;	      /* a hole in the requests is before it */
 	bool quiet;	      /* began after silence */
+	bool owed;	      /* unsure, and the answer to what is in the hole was not seen */
 	bool resp_open_ended; /* the response's framing was lost or never known */
 	bool wants_upgrade; /* Upgrade or CONNECT: what follows the head may be another protocol */
 	bool expects;	    /* 100-continue: the body may never be sent */
@@ -97,11 +101,14 @@ struct conn {
 	struct flow flow[2]; /* by enum clew_dir */
 	enum mode mode;
 	bool role_guessed;
-	bool joined;	 /* adopted: what is in flight at first began before us */
-	bool joined_mid; /* ... and no exchange began yet */
-	bool answered;	 /* raw: some response was seen */
-	bool pipelined;	 /* a request was sent while another was unanswered */
-	bool req_hole;	 /* requests that begin now are unsure */
+	bool joined;	  /* adopted: what is in flight at first began before us */
+	bool joined_mid;  /* ... and no exchange began yet */
+	bool answered;	  /* raw: some response was seen */
+	bool pipelined;	  /* a request was sent while another was unanswered */
+	bool req_hole;	  /* requests that begin now are unsure */
+	bool hole_here;	  /* a hole of whole requests is right before the request bytes at hand */
+	bool skipped;	  /* bytes of nobody came after the last request bytes */
+	bool hole_untold; /* a hole for which no loss was told: unseen requests may still be open */
 	bool closing;
 	uint64_t close_ns;
 	uint64_t hold_ns;   /* when the oldest held record came */

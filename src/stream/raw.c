@@ -25,6 +25,7 @@ void raw_begin_mode(struct conn *c, struct xch *x)
 	if (!x)
 		return;
 	x->pub.proto = CLEW_PROTO_RAW;
+	x->pub.req.body_bytes = x->pub.req.bytes;
 	x->pub.http = (struct clew_http){.req_content_length = -1, .resp_content_length = -1};
 	if (x->pub.req.head.n > RAW_HEAD_MAX)
 		x->pub.req.head.n = RAW_HEAD_MAX;

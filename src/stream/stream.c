@@ -92,6 +92,7 @@ static int dispatch(struct conn *c, enum clew_part part, struct cursor *cur)
 
 static void gap(struct conn *c, enum clew_part part, uint64_t n, bool explained)
 {
+	c->hole_untold |= !explained;
 	if (c->mode != MODE_HTTP && (c->mode != MODE_UNKNOWN || part == CLEW_PART_RESPONSE))
 		raw_gap(c, part, n);
 	else if (part == CLEW_PART_REQUEST)
@@ -160,6 +161,8 @@ static int process(struct conn *c, const struct clew_rec_io *io)
 	r = dispatch(c, part, &cur);
 	if (c->s->touched)
 		xch_io_flush(c->s->touched);
+	if (part == CLEW_PART_REQUEST && io->bytes)
+		c->hole_here = c->skipped = false;
 	f->next = end;
 	f->lost_at_last = c->lost_seen;
 	if (io->end_ns > c->pub.last_ns)
@@ -176,10 +179,13 @@ static bool early(struct conn *c, const struct clew_rec_io *io)
 
 	if (io->offset > f->next)
 		return c->lost_seen <= f->lost_at_last;
-	/* A response before its request: two threads share the socket, and the reader was faster.
+	/*
+	 * A response before its request: two threads share the socket, and the reader was faster. Or
+	 * the request was lost, and nothing will come: then loss was told, mostly.
 	 */
 	return io->bytes && io->offset == f->next && c->mode == MODE_HTTP && !c->req_hole &&
-	       io->dir != req_dir(c) && f->state == FLOW_HEAD && !f->x && !http_waiting(c);
+	       io->dir != req_dir(c) && f->state == FLOW_HEAD && !f->x && !http_waiting(c) &&
+	       c->lost_seen <= req_flow(c)->lost_at_last;
 }
 
 static int hold(struct conn *c, const struct clew_rec_io *io)

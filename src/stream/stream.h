@@ -39,21 +39,21 @@ struct clew_thread_ref {
 
 /* A message is the request or the response of an exchange. */
 struct clew_message {
-	uint64_t offset;	/* of its first byte, in its direction */
-	uint64_t bytes;		/* seen so far: head and body */
-	uint64_t body_bytes;	/* of them body, without chunk framing where it was seen */
-	uint64_t first_begin_ns; /* begin of the operation that moved its first byte */
-	uint64_t first_ns;	/* end of that operation */
-	uint64_t last_ns;	/* end of the operation that moved its last byte */
+	uint64_t offset;	      /* of its first byte, in its direction */
+	uint64_t bytes;		      /* seen so far: head and body */
+	uint64_t body_bytes;	      /* of them body, without chunk framing where it was seen */
+	uint64_t first_begin_ns;      /* begin of the operation that moved its first byte */
+	uint64_t first_ns;	      /* end of that operation */
+	uint64_t last_ns;	      /* end of the operation that moved its last byte */
 	struct clew_thread_ref first; /* who moved its first byte */
 	struct clew_thread_ref last;
 	uint64_t cnt_first[CLEW_CNT_MAX]; /* thread counters at its first operation */
 	uint64_t cnt_last[CLEW_CNT_MAX];  /* and at its last */
 	uint32_t n_ops;
 	uint8_t n_counters;
-	bool seen;		/* at least one byte was */
+	bool seen; /* at least one byte was */
 	bool done;
-	struct slice head;	/* captured bytes from its start, a copy that the exchange owns: an HTTP
+	struct slice head; /* captured bytes from its start, a copy that the exchange owns: an HTTP
 				 * head, or a raw message's first bytes; may be cut */
 };
 
@@ -61,9 +61,9 @@ struct clew_message {
 struct clew_http {
 	struct slice method;
 	struct slice target; /* as sent: origin, absolute, authority or asterisk form */
-	uint8_t minor;	     /* HTTP/1.minor of the request (of the response where that was not seen) */
-	uint16_t status;     /* 0: not seen */
-	bool upgraded;	     /* 101, or 2xx to CONNECT: bytes after it are the new protocol's */
+	uint8_t minor;	 /* HTTP/1.minor of the request (of the response where that was not seen) */
+	uint16_t status; /* 0: not seen */
+	bool upgraded;	 /* 101, or 2xx to CONNECT: bytes after it are the new protocol's */
 	int64_t req_content_length; /* -1: none */
 	int64_t resp_content_length;
 };
@@ -71,20 +71,20 @@ struct clew_http {
 struct clew_conn;
 
 struct clew_exchange {
-	uint64_t id;	      /* counts up from 1 in one stream */
+	uint64_t id;		/* counts up from 1 in one stream */
 	struct clew_conn *conn; /* outlives the exchange */
 	enum clew_proto proto;
-	enum clew_role role;  /* SERVER: this end answered; CLIENT: this end asked */
-	uint32_t incomplete;  /* enum clew_incomplete */
-	uint32_t tgid;	      /* the process at this end, of the request's first byte */
+	enum clew_role role; /* SERVER: this end answered; CLIENT: this end asked */
+	uint32_t incomplete; /* enum clew_incomplete */
+	uint32_t tgid;	     /* the process at this end, of the request's first byte */
 	uint64_t proc_start_ns;
 	struct clew_id128 wire_key;
-	bool has_wire_key;    /* false where the offset of the request is not known */
+	bool has_wire_key;     /* false where the offset of the request is not known */
 	bool began_by_connect; /* client: the first exchange of a connection whose connect() was seen */
 	struct clew_message req;
 	struct clew_message resp;
 	struct clew_http http;
-	void *user;	      /* the pipeline's */
+	void *user; /* the pipeline's */
 	/* private to the stream layer from here on */
 	struct clew_exchange *next;
 };
@@ -141,25 +141,26 @@ struct clew_stream_opts {
 	uint32_t max_conns;	     /* 0: 262144; the least recently used is closed beyond it */
 	uint32_t max_open_exchanges; /* 0: 1024 a connection (pipelining) */
 	uint32_t max_head_bytes;     /* 0: 65536 kept of one head */
-	uint64_t idle_ns;	     /* 0: 2 s; a response whose end is not known ends after this silence */
+	uint64_t idle_ns; /* 0: 2 s; a response whose end is not known ends after this silence */
 };
 
 struct clew_stream_stats {
 	uint64_t ops, messages, exchanges, conns, conns_open;
-	uint64_t lost_ops;	  /* as the records say */
-	uint64_t gaps;		  /* places where bytes were not captured inside a head */
-	uint64_t resyncs;	  /* parsers that lost and found their place */
-	uint64_t unpaired_ops;	  /* operations with bytes of no exchange: a server's greeting, the rest
+	uint64_t lost_ops; /* as the records say */
+	uint64_t gaps;	   /* places where bytes were not captured inside a head */
+	uint64_t resyncs;  /* parsers that lost and found their place */
+	uint64_t
+		unpaired_ops; /* operations with bytes of no exchange: a server's greeting, the rest
 				   * of a response that began before us, what a loss left unpaired */
-	uint64_t bad_records;	  /* impossible ones, skipped */
+	uint64_t bad_records; /* impossible ones, skipped */
 	uint64_t dropped_conns, dropped_exchanges; /* limits */
 };
 
 struct clew_stream;
 
 /** clew_stream_new() - ops and opts are copied. Returns 0, -ENOMEM. */
-int clew_stream_new(const struct clew_stream_ops *ops, void *user, const struct clew_stream_opts *opts,
-		    struct clew_stream **ret);
+int clew_stream_new(const struct clew_stream_ops *ops, void *user,
+		    const struct clew_stream_opts *opts, struct clew_stream **ret);
 /** clew_stream_free() - ends every open exchange first (their callbacks run). Takes NULL. */
 void clew_stream_free(struct clew_stream *s);
 
@@ -182,7 +183,8 @@ void clew_exchange_free(struct clew_exchange *x);
  * clew_exchange_header() - the value of an HTTP header, name compared without case, first match.
  * Returns an empty slice (p NULL) if it is absent or was not captured.
  */
-struct slice clew_exchange_header(const struct clew_exchange *x, enum clew_part part, struct slice name);
+struct slice clew_exchange_header(const struct clew_exchange *x, enum clew_part part,
+				  struct slice name);
 
 /**
  * clew_wire_key() - the 128-bit key that both ends of an exchange compute alike.

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams of unknown protocols: exchanges by turns.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "rig.h"
+
+#define GET_A "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+#define OK5   "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+struct raw_case {
+	const char *name;
+	struct step steps[12];
+	const char *want;
+};
+
+static const struct raw_case cases[] = {
+	{"turns",
+	 {{REQ, "*1\r\n$4\r\nPING\r\n"},
+	  {RESP, "+PONG\r\n"},
+	  {REQ, "*1\r\n$4\r\nQUIT\r\n"},
+	  {RESP, "+OK\r\n"}},
+	 "raw   0 req 14/14 resp 7/7\nraw   0 req 14/14 resp 5/5\n"},
+	{"runs of several operations",
+	 {{REQ, "\x01\x02"},
+	  {REQ, NULL, 500},
+	  {RESP, NULL, 100},
+	  {RESP, "x", 99},
+	  {REQ, "q"},
+	  {RESP, "r"}},
+	 "raw   0 req 502/502 resp 200/200\nraw   0 req 1/1 resp 1/1\n"},
+	{"nothing captured at all",
+	 {{REQ, NULL, 10}, {RESP, NULL, 20}, {REQ, NULL, 30}, {RESP, NULL, 40}},
+	 "raw   0 req 10/10 resp 20/20\nraw   0 req 30/30 resp 40/40\n"},
+	{"what looks like HTTP for a while",
+	 {{REQ, "GE"}, {REQ, "T x y\r\n"}, {RESP, "ERR\r\n"}},
+	 "raw   0 req 9/9 resp 5/5\n"},
+	{"a short beginning that is answered",
+	 {{REQ, "GET"}, {RESP, "what?"}, {REQ, "q"}, {RESP, "r"}},
+	 "raw   0 req 3/3 resp 5/5\nraw   0 req 1/1 resp 1/1\n"},
+	{"a TLS hello",
+	 {{REQ, "\x16\x03\x01\x02", 500}, {RESP, "\x16\x03\x03", 3000}},
+	 "raw   0 req 504/504 resp 3003/3003\n"},
+	{"a greeting is nobody's",
+	 {{RESP, "220 mail\r\n"}, {REQ, "EHLO x\r\n"}, {RESP, "250 ok\r\n"}},
+	 "raw   0 req 8/8 resp 8/8\n"},
+	{"ends by silence",
+	 {{REQ, "q"}, {RESP, "r"}, {WAIT, NULL, 2100000000}},
+	 "raw   0 req 1/1 resp 1/1\n"},
+	{"a slow answer is waited for",
+	 {{REQ, "q"}, {WAIT, NULL, 9000000000}, {RESP, "r"}},
+	 "raw   0 req 1/1 resp 1/1\n"},
+	{"never answered: a pause cuts it",
+	 {{REQ, "\x01"}, {REQ, "q"}, {WAIT, NULL, 9000000000}, {REQ, "qq"}, {CLOSE}},
+	 "raw   0 req 2/2 resp 0/0 NO_RESPONSE\nraw   0 req 2/2 resp 0/0 NO_RESPONSE\n"},
+	{"a turn was lost",
+	 {{REQ, "q"}, {REQ, "qq", .lost = 1}, {RESP, "r", .gap = 1}},
+	 "raw   0 req 1/1 resp 0/0 LOSS|NO_RESPONSE\nraw   0 req 2/2 resp 1/1 LOSS\n"},
+	{"a piece of a run was lost",
+	 {{REQ, "q"}, {REQ, "qq", .gap = 1, .lost = 1}, {RESP, "r"}},
+	 "raw   0 req 3/3 resp 1/1 LOSS\n"},
+	{"becomes HTTP",
+	 {{REQ, "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"}, {RESP, "+"}, {REQ, GET_A}, {RESP, OK5}},
+	 "raw   0 req 32/32 resp 1/1\nhttp GET /a 200 req 28/0 resp 43/5\n"},
+	{"HTTP becomes something else",
+	 {{REQ, GET_A}, {RESP, OK5}, {REQ, "\x01\x02"}, {RESP, "\x03"}},
+	 "http GET /a 200 req 28/0 resp 43/5\nraw   0 req 2/2 resp 1/1\n"},
+	{"HTTP/2 is not HTTP/1",
+	 {{REQ, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}, {RESP, "xx"}},
+	 "raw   0 req 24/24 resp 2/2\n"},
+};
+
+static void run_case(const struct raw_case *t, enum clew_role role)
+{
+	struct rig r;
+
+	rig_init(&r, role, NULL);
+	rig_conn(&r, role == CLEW_ROLE_CLIENT ? CLEW_CONN_ESTABLISHED : CLEW_CONN_ACCEPTED, 0, 0);
+	rig_run(&r, t->steps);
+	clew_stream_flush(r.s);
+	if (strcmp(r.log.data ? r.log.data : "", t->want))
+		fail_msg("%s, %s:\n%swanted\n%s", t->name,
+			 role == CLEW_ROLE_CLIENT ? "client" : "server",
+			 r.log.data ? r.log.data : "nothing\n", t->want);
+	rig_done(&r);
+}
+
+static void test_cases(void **state)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		run_case(&cases[i], CLEW_ROLE_CLIENT);
+		run_case(&cases[i], CLEW_ROLE_SERVER);
+	}
+}
+
+static void test_unknown_role(void **state)
+{
+	struct rig r;
+
+	/* Whoever speaks first is the client. */
+	rig_init(&r, CLEW_ROLE_SERVER, NULL);
+	rig_step(&r, &(struct step){REQ, "q"});
+	rig_step(&r, &(struct step){RESP, "rr"});
+	clew_stream_flush(r.s);
+	assert_string_equal(r.log.data, "raw   0 req 1/1 resp 2/2\n");
+	/* Until bytes tell better. */
+	clew_buf_clear(&r.log);
+	r.cookie++;
+	r.off[0] = r.off[1] = 0;
+	rig_step(&r, &(struct step){RESP, "220 hi\r\n"});
+	clew_stream_flush(r.s);
+	rig_step(&r, &(struct step){REQ, GET_A});
+	rig_step(&r, &(struct step){RESP, OK5});
+	assert_string_equal(r.log.data, "raw   0 req 8/8 resp 0/0 NO_RESPONSE\n"
+					"http GET /a 200 req 28/0 resp 43/5\n");
+	rig_done(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_unknown_role),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
