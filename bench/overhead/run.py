@@ -295,7 +295,7 @@ def interval(c, digits=3):
 
 
 def table(result):
-    lines = ["", "traced / untraced, geometric mean [95 % interval], %d pairs of %g s" % (
+    lines = ["", "traced / untraced, geometric mean [95 %% interval], %d pairs of %g s" % (
         result["settings"]["pairs"], result["settings"]["seconds"])]
     t = result.get("throughput")
     if t:
