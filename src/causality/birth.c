@@ -118,8 +118,12 @@ void birth_connect(struct clew_causality *c, const struct clew_conn *conn)
 		free(p);
 		return;
 	}
-	/* No counters with connect(): whether it waited before can only be told by the time. */
-	birth_make(ctx, ctx->cur_ns && conn->connect_ns > ctx->cur_ns + GAP_NS, &p->birth);
+	/*
+	 * No counters with connect(). Where operations have them, the time says nothing on a busy
+	 * machine; stretches with a connect() are judged apart anyway.
+	 */
+	birth_make(ctx, !ctx->cur_counted && ctx->cur_ns && conn->connect_ns > ctx->cur_ns + GAP_NS,
+		   &p->birth);
 	p->birth.connect = true;
 	DL_APPEND(c->pending_list, p);
 	c->n_pending++;

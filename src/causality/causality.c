@@ -123,6 +123,7 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 {
 	const struct clew_rec_thread *t = (const void *)rec;
 	const struct clew_rec_conn *conn = (const void *)rec;
+	const struct clew_rec_io *io = (const void *)rec;
 
 	if (rec->type == CLEW_REC_THREAD && rec->len >= sizeof(*t)) {
 		reached(c, t->ts_ns);
@@ -131,6 +132,11 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 		reached(c, conn->ts_ns);
 		if (conn->event == CLEW_CONN_CLOSED)
 			birth_conn_closed(c, conn->conn);
+	} else if (rec->type == CLEW_REC_IO && rec->len >= sizeof(*io) && io->lost_thread) {
+		struct ctx *ctx = ctx_of(c, io->tgid, io->proc_start_ns, io->task, io->tid);
+
+		if (ctx)
+			ctx_lose(ctx);
 	}
 }
 

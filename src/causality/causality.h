@@ -60,7 +60,11 @@ void clew_causality_io(struct clew_causality *c, const struct clew_exchange *x, 
 		       bool first, const struct clew_rec_io *io);
 void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x);
 void clew_causality_connect(struct clew_causality *c, const struct clew_conn *conn);
-/** clew_causality_record() - thread and handoff records; others are ignored. */
+/**
+ * clew_causality_record() - thread and handoff records, and, after the stream layer has had it, a conn
+ * record (a connection that was refused is closed unused); before it, an io record that says that
+ * records of its thread were lost. Others are ignored.
+ */
 void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec);
 /** clew_causality_advance() - the record stream has reached now_ns: decide what is due. */
 void clew_causality_advance(struct clew_causality *c, uint64_t now_ns);

@@ -23,7 +23,7 @@ static uint8_t path_stretch(const struct node *cur, bool slept, uint32_t *ret_ca
 	return stretch;
 }
 
-void checkpoint_answer(struct ctx *ctx, struct node *req, bool slept)
+void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *req, bool slept)
 {
 	struct group *g = ctx->proc->group;
 	struct node *cur = ctx->cur, *n = cur;
@@ -53,6 +53,7 @@ void checkpoint_answer(struct ctx *ctx, struct node *req, bool slept)
 		if (!n->sink)
 			n->sink = req->id;
 	req->sink_elsewhere = true;
+	c->stats.late += cur && cur->decided;
 	if (others > 1)
 		model_miss(g, stretch, others);
 }

@@ -135,6 +135,12 @@ void ctx_set_cur(struct ctx *ctx, struct node *n)
 	node_put(old);
 }
 
+void ctx_lose(struct ctx *ctx)
+{
+	ctx->lost = true;
+	ctx_set_cur(ctx, NULL);
+}
+
 /* The context is no more: it serves nothing, and nothing that comes may be charged to what it did.
  */
 static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)

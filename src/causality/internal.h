@@ -35,7 +35,7 @@
 /* The longest share of wrong links that a rule may be expected to make. */
 #define MAX_WRONG 0.001
 
-#define GAP_NS 500000 /* between a read and what follows, where nothing tells whether it slept */
+#define GAP_NS 1000000 /* between a read and what follows, where nothing tells whether it slept */
 
 struct node;
 struct ctx;
@@ -232,6 +232,8 @@ void ctx_set_cur(struct ctx *ctx, struct node *n);
 void ctx_open(struct ctx *ctx, struct node *req);
 void ctx_close(struct reader *r);
 bool ctx_has_open(const struct ctx *ctx, const struct node *req);
+/* Records of this context were lost: what it works on now is not known. */
+void ctx_lose(struct ctx *ctx);
 void context_record(struct clew_causality *c, const struct clew_rec_thread *t);
 void context_done(struct clew_causality *c);
 
@@ -270,7 +272,7 @@ void model_off_call(struct group *g, uint8_t stretch);
 bool model_no_timers(const struct group *g);
 
 /* checkpoint.c */
-void checkpoint_answer(struct ctx *ctx, struct node *req, bool slept);
+void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *req, bool slept);
 
 /* decide.c */
 void decide_begun(struct clew_causality *c, struct node *call);

@@ -86,7 +86,7 @@ static void request_read(struct ctx *ctx, struct node *n, const struct clew_rec_
 	read_by(ctx, n, io);
 }
 
-static void answer_written(struct ctx *ctx, struct node *n, bool first,
+static void answer_written(struct clew_causality *c, struct ctx *ctx, struct node *n, bool first,
 			   const struct clew_rec_io *io)
 {
 	if (!first) {
@@ -97,7 +97,7 @@ static void answer_written(struct ctx *ctx, struct node *n, bool first,
 	if (n->answered)
 		return;
 	ctx->seq++;
-	checkpoint_answer(ctx, n, slept_since_read(ctx, io));
+	checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
 }
 
@@ -137,10 +137,8 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 
 	if (!ctx)
 		return;
-	if (io->lost_thread) {
-		ctx->lost = true;
-		ctx_set_cur(ctx, NULL);
-	}
+	if (io->lost_thread)
+		ctx_lose(ctx);
 	if (n->is_call && part == CLEW_PART_REQUEST) {
 		if (!n->born && !n->decided)
 			call_written(c, ctx, n, x, io);
@@ -149,7 +147,7 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 	} else if (part == CLEW_PART_REQUEST) {
 		request_read(ctx, n, io);
 	} else {
-		answer_written(ctx, n, first, io);
+		answer_written(c, ctx, n, first, io);
 	}
 }
 

@@ -189,8 +189,13 @@ int clew_pipeline_feed(struct clew_pipeline *p, const struct clew_rec *rec)
 	case CLEW_REC_CONN:
 		if (!p->stream)
 			r = make_stream(p);
+		/* Lost records are known before what follows them, a closed connection after. */
+		if (rec->type == CLEW_REC_IO)
+			clew_causality_record(p->causality, rec);
 		if (r == 0)
 			r = clew_stream_feed(p->stream, rec);
+		if (rec->type == CLEW_REC_CONN)
+			clew_causality_record(p->causality, rec);
 		break;
 	case CLEW_REC_HANDOFF:
 		clew_causality_record(p->causality, rec);

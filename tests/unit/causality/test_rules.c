@@ -495,6 +495,83 @@ static void test_connect_in_advance(void **state)
 	assert_link(4, 2, CLEW_LINK_PROBABLE);
 }
 
+static uint64_t rnd(uint64_t *state, uint64_t n)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return (*state >> 11) % n;
+}
+
+/*
+ * Anything in any order: reads of answers that nobody asked for, threads that exit in between, ids
+ * that are used again. Every call is decided exactly once, and (under a sanitizer) no memory is
+ * misused.
+ */
+static void test_anything(void **state)
+{
+	enum { N = 300 };
+	static struct fab_exchange f[N];
+	struct clew_causality_opts opts = {.max_open = 50};
+	uint64_t seed = 42, calls = 0;
+
+	for (int round = 0; round < 60; round++) {
+		bool begun[N] = {0}, ended[N] = {0};
+
+		start(&opts);
+		for (uint32_t i = 0; i < N; i++)
+			fab_init(&f[i], i + 1, 1 + (enum clew_role)rnd(&seed, 2),
+				 1 + rnd(&seed, 90));
+		for (int step = 0; step < 3000; step++) {
+			uint32_t i = (uint32_t)rnd(&seed, N);
+			uint32_t tgid = 10 + (uint32_t)rnd(&seed, 4);
+			struct fab_thread t = thread(tgid, tgid * 10 + (uint32_t)rnd(&seed, 3));
+
+			t.nvcsw = rnd(&seed, 3);
+			t.lost = !rnd(&seed, 50);
+			t.task = rnd(&seed, 10) ? 0 : 1 + rnd(&seed, 3);
+			t.start_ns += !rnd(&seed, 100);
+			switch (rnd(&seed, 10)) {
+			case 0:
+				fab_thread_event(c, 1 + (enum clew_thread_event)rnd(&seed, 4), &t,
+						 10 + (uint32_t)rnd(&seed, 4),
+						 100 + (uint32_t)rnd(&seed, 30), tick());
+				break;
+			case 1:
+				if (f[i].x.role == CLEW_ROLE_CLIENT && !begun[i])
+					fab_connect(c, &f[i], &t, tick());
+				break;
+			case 2:
+				clew_causality_advance(c, now += rnd(&seed, 300) * MS);
+				break;
+			case 3:
+				if (begun[i] && !ended[i])
+					fab_end(c, &f[i], rnd(&seed, 2) ? CLEW_INC_NO_RESPONSE : 0);
+				ended[i] |= begun[i];
+				break;
+			default:
+				if (ended[i])
+					break;
+				fab_io(c, &f[i],
+				       begun[i] ? (enum clew_part)rnd(&seed, 2) : CLEW_PART_REQUEST,
+				       &t, tick());
+				begun[i] = true;
+				break;
+			}
+		}
+		if (rnd(&seed, 2))
+			clew_causality_flush(c);
+		stop();
+		for (uint32_t i = 0; i < N; i++) {
+			bool call = begun[i] && f[i].x.role == CLEW_ROLE_CLIENT;
+
+			calls += call;
+			assert_int_equal(got.times[i + 1], call);
+		}
+	}
+	assert_true(calls > 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_never_ends),
 		cmocka_unit_test(test_connect_in_advance),
+		cmocka_unit_test(test_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
