@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Spans into a partition's `hot` table: DataChunks by an appender, one transaction a partition.
+ *
+ * A span whose (trace, span) id is stored already is left out. Its partition follows from its
+ * start, so only that partition is asked: `hot` by a set of hashes in memory, `span` only for spans
+ * that began before the newest sealed one (in a live recording: few, and only just after sealing).
+ */
+#include <inttypes.h>
+
+#include "base/json.h"
+#include "model/otlp_json.h"
+#include "store/internal.h"
+
+/* The vectors of one chunk while it is filled. */
+struct filler {
+	struct clew_store *st;
+	duckdb_data_chunk chunk;
+	duckdb_vector vec[N_SPAN_COLUMNS];
+	void *data[N_SPAN_COLUMNS];
+	uint64_t *valid[N_SPAN_COLUMNS]; /* NULL until a NULL was written */
+	uint64_t list_n[N_SPAN_COLUMNS]; /* elements of a list column so far */
+	uint64_t list_cap[N_SPAN_COLUMNS];
+	duckdb_vector child[N_SPAN_COLUMNS];
+	struct clew_buf scratch, json;
+};
+
+static void fill_begin(struct filler *f)
+{
+	duckdb_data_chunk_reset(f->chunk);
+	for (int i = 0; i < N_SPAN_COLUMNS; i++) {
+		f->vec[i] = duckdb_data_chunk_get_vector(f->chunk, (idx_t)i);
+		f->data[i] = duckdb_vector_get_data(f->vec[i]);
+		f->valid[i] = NULL;
+		f->list_n[i] = 0;
+		f->list_cap[i] = 0;
+		if (i >= FIRST_LIST)
+			f->child[i] = duckdb_list_vector_get_child(f->vec[i]);
+	}
+}
+
+static void put_null(struct filler *f, enum span_column c, idx_t row)
+{
+	if (!f->valid[c]) {
+		duckdb_vector_ensure_validity_writable(f->vec[c]);
+		f->valid[c] = duckdb_vector_get_validity(f->vec[c]);
+	}
+	duckdb_validity_set_row_invalid(f->valid[c], row);
+}
+
+static void put_str(struct filler *f, enum span_column c, idx_t row, struct slice s)
+{
+	if (!s.n) {
+		put_null(f, c, row);
+		return;
+	}
+	s = duck_utf8(s, &f->scratch);
+	duckdb_vector_assign_string_element_len(f->vec[c], row, s.p, s.n);
+}
+
+static void put_time(struct filler *f, enum span_column c, idx_t row, int64_t ns)
+{
+	if (ns < 0)
+		put_null(f, c, row);
+	else
+		((int64_t *)f->data[c])[row] = ns;
+}
+
+/* Room for n more elements; the list entry of the row. Returns the index of the first. */
+static uint64_t put_list(struct filler *f, enum span_column c, idx_t row, uint64_t n)
+{
+	uint64_t first = f->list_n[c];
+
+	if (!n) {
+		put_null(f, c, row);
+		((duckdb_list_entry *)f->data[c])[row] = (duckdb_list_entry){first, 0};
+		return first;
+	}
+	if (first + n > f->list_cap[c]) {
+		f->list_cap[c] = (first + n) * 2 < 4096 ? 4096 : (first + n) * 2;
+		duckdb_list_vector_reserve(f->vec[c], f->list_cap[c]);
+	}
+	f->list_n[c] = first + n;
+	duckdb_list_vector_set_size(f->vec[c], f->list_n[c]);
+	((duckdb_list_entry *)f->data[c])[row] = (duckdb_list_entry){first, n};
+	return first;
+}
+
+static int put_attrs(struct filler *f, idx_t row, const struct clew_span *s)
+{
+	uint64_t first = put_list(f, COL_ATTR_KEYS, row, s->n_attrs);
+	uint32_t *keys;
+	char num[64];
+
+	put_list(f, COL_ATTR_VALUES, row, s->n_attrs);
+	keys = duckdb_vector_get_data(f->child[COL_ATTR_KEYS]);
+	for (uint32_t i = 0; i < s->n_attrs; i++) {
+		struct slice text = attr_text(&s->attrs[i], num, sizeof(num));
+		int r = dict_add(&f->st->dicts[DICT_KEY], s->attrs[i].key, s->attrs[i].type,
+				 &keys[first + i]);
+
+		if (r < 0)
+			return r;
+		text = duck_utf8(text, &f->scratch);
+		duckdb_vector_assign_string_element_len(f->child[COL_ATTR_VALUES], first + i,
+							text.p ? text.p : "", text.n);
+	}
+	return 0;
+}
+
+/* Attributes of a link or event: OTLP/JSON key-values, or "" where there are none. */
+static struct slice attrs_json(struct filler *f, const struct clew_attr *attrs, uint32_t n)
+{
+	clew_buf_clear(&f->json);
+	if (!n)
+		return SLICE("");
+	for (uint32_t i = 0; i < n; i++) {
+		clew_buf_adds(&f->json, i ? ",{\"key\":" : "[{\"key\":");
+		clew_json_str(&f->json, attrs[i].key);
+		clew_buf_adds(&f->json, ",\"value\":");
+		clew_otlp_json_value(&f->json, &attrs[i]);
+		clew_buf_addc(&f->json, '}');
+	}
+	clew_buf_addc(&f->json, ']');
+	return clew_buf_slice(&f->json);
+}
+
+static void put_links(struct filler *f, idx_t row, const struct clew_span *s)
+{
+	uint64_t first = put_list(f, COL_LINK_TRACES, row, s->n_links);
+
+	put_list(f, COL_LINK_SPANS, row, s->n_links);
+	put_list(f, COL_LINK_CONFIDENCES, row, s->n_links);
+	put_list(f, COL_LINK_ATTRS, row, s->n_links);
+	for (uint32_t i = 0; i < s->n_links; i++) {
+		const struct clew_span_link *l = &s->links[i];
+		struct slice json = attrs_json(f, l->attrs, l->n_attrs);
+		duckdb_uhugeint *traces = duckdb_vector_get_data(f->child[COL_LINK_TRACES]);
+		uint64_t *spans = duckdb_vector_get_data(f->child[COL_LINK_SPANS]);
+		float *confidences = duckdb_vector_get_data(f->child[COL_LINK_CONFIDENCES]);
+
+		traces[first + i] = id128_huge(&l->trace_id);
+		spans[first + i] = id64_int(&l->span_id);
+		confidences[first + i] = l->confidence;
+		duckdb_vector_assign_string_element_len(f->child[COL_LINK_ATTRS], first + i, json.p,
+							json.n);
+	}
+}
+
+static void put_events(struct filler *f, idx_t row, const struct clew_span *s)
+{
+	uint64_t first = put_list(f, COL_EVENT_TIMES, row, s->n_events);
+
+	put_list(f, COL_EVENT_NAMES, row, s->n_events);
+	put_list(f, COL_EVENT_ATTRS, row, s->n_events);
+	for (uint32_t i = 0; i < s->n_events; i++) {
+		const struct clew_span_event *e = &s->events[i];
+		struct slice json = attrs_json(f, e->attrs, e->n_attrs);
+		struct slice name = duck_utf8(e->name, &f->scratch);
+		int64_t *times = duckdb_vector_get_data(f->child[COL_EVENT_TIMES]);
+
+		times[first + i] = (int64_t)e->time_ns;
+		duckdb_vector_assign_string_element_len(f->child[COL_EVENT_NAMES], first + i,
+							name.p ? name.p : "", name.n);
+		duckdb_vector_assign_string_element_len(f->child[COL_EVENT_ATTRS], first + i,
+							json.p, json.n);
+	}
+}
+
+#define PUT(f, c, type, row, value) (((type *)(f)->data[COL_##c])[row] = (type)(value))
+
+static void put_ids(struct filler *f, idx_t row, const struct clew_span *s)
+{
+	PUT(f, TRACE_ID, duckdb_uhugeint, row, id128_huge(&s->trace_id));
+	PUT(f, SPAN_ID, uint64_t, row, id64_int(&s->span_id));
+	if (clew_id64_none(&s->parent_span_id))
+		put_null(f, COL_PARENT_ID, row);
+	else
+		PUT(f, PARENT_ID, uint64_t, row, id64_int(&s->parent_span_id));
+	if (clew_id128_none(&s->wire_key))
+		put_null(f, COL_WIRE_KEY, row);
+	else
+		PUT(f, WIRE_KEY, duckdb_uhugeint, row, id128_huge(&s->wire_key));
+}
+
+static int put_names(struct filler *f, idx_t row, const struct clew_span *s)
+{
+	struct clew_store *st = f->st;
+	struct slice service = s->resource ? s->resource->service : SLICE("");
+	uint32_t *data[] = {f->data[COL_SERVICE], f->data[COL_OPERATION], f->data[COL_SCOPE],
+			    f->data[COL_RESOURCE]};
+	int r = dict_add(&st->dicts[DICT_SERVICE], service, 0, &data[0][row]);
+
+	if (r == 0)
+		r = dict_add(&st->dicts[DICT_OPERATION], s->name, 0, &data[1][row]);
+	if (r == 0)
+		r = dict_add(&st->dicts[DICT_SCOPE], s->scope, 0, &data[2][row]);
+	if (r == 0)
+		r = names_resource(st, s->resource, &data[3][row]);
+	if (r == 0 && !s->resource)
+		put_null(f, COL_RESOURCE, row);
+	return r;
+}
+
+static int put_span(struct filler *f, idx_t row, const struct clew_span *s)
+{
+	int r;
+
+	put_ids(f, row, s);
+	r = put_names(f, row, s);
+	if (r == 0)
+		r = put_attrs(f, row, s);
+	if (r < 0)
+		return r;
+	PUT(f, START_NS, int64_t, row, s->start_ns);
+	PUT(f, DURATION_NS, int64_t, row, s->duration_ns);
+	PUT(f, KIND, uint8_t, row, s->kind);
+	PUT(f, STATUS, uint8_t, row, s->status);
+	PUT(f, LINK_CLASS, uint8_t, row, s->link_class);
+	PUT(f, IS_ROOT, bool, row, s->is_root);
+	PUT(f, EVIDENCE, uint32_t, row, s->evidence);
+	PUT(f, INCOMPLETE, uint32_t, row, s->incomplete);
+	PUT(f, CONFIDENCE, float, row, s->confidence);
+	PUT(f, PID, uint32_t, row, s->pid);
+	PUT(f, TID, uint32_t, row, s->tid);
+	PUT(f, PROC_START_NS, int64_t, row, s->proc_start_ns);
+	PUT(f, SAMPLING, uint64_t, row, s->sampling_threshold);
+	PUT(f, CLOCK_OFFSET, int64_t, row, s->clock_offset_ns);
+	put_time(f, COL_CPU_NS, row, s->times.cpu_ns);
+	put_time(f, COL_RUNQ_NS, row, s->times.runq_ns);
+	put_time(f, COL_FUTEX_NS, row, s->times.futex_ns);
+	put_time(f, COL_DISK_NS, row, s->times.disk_ns);
+	put_time(f, COL_NET_NS, row, s->times.net_ns);
+	put_time(f, COL_SLEEP_NS, row, s->times.sleep_ns);
+	put_time(f, COL_OTHER_NS, row, s->times.other_ns);
+	PUT(f, DROPPED_ATTRS, uint32_t, row, s->dropped_attrs);
+	PUT(f, DROPPED_LINKS, uint32_t, row, s->dropped_links);
+	PUT(f, DROPPED_EVENTS, uint32_t, row, s->dropped_events);
+	put_str(f, COL_STATUS_MESSAGE, row, s->status_message);
+	put_str(f, COL_TRACE_STATE, row, s->trace_state);
+	put_links(f, row, s);
+	put_events(f, row, s);
+	return f->scratch.err ? f->scratch.err : f->json.err;
+}
+
+/* The types of a chunk's columns: the schema's. */
+static int filler_init(struct filler *f, struct clew_store *st)
+{
+	static const duckdb_type types[N_SPAN_COLUMNS] = {
+#define X(c, name, type) [COL_##c] = DUCKDB_TYPE_##type,
+		SPAN_COLUMNS(X) SPAN_LISTS(X)
+#undef X
+	};
+	duckdb_logical_type logical[N_SPAN_COLUMNS];
+
+	*f = (struct filler){.st = st};
+	for (int i = 0; i < N_SPAN_COLUMNS; i++) {
+		logical[i] = duckdb_create_logical_type(types[i]);
+		if (i >= FIRST_LIST) {
+			duckdb_logical_type child = logical[i];
+
+			logical[i] = duckdb_create_list_type(child);
+			duckdb_destroy_logical_type(&child);
+		}
+	}
+	f->chunk = duckdb_create_data_chunk(logical, N_SPAN_COLUMNS);
+	for (int i = 0; i < N_SPAN_COLUMNS; i++)
+		duckdb_destroy_logical_type(&logical[i]);
+	return f->chunk ? 0 : -ENOMEM;
+}
+
+static void filler_done(struct filler *f)
+{
+	duckdb_destroy_data_chunk(&f->chunk);
+	clew_buf_done(&f->scratch);
+	clew_buf_done(&f->json);
+}
+
+static int appender_error(duckdb_appender a, char **ret_error)
+{
+	duckdb_error_data e = duckdb_appender_error_data(a);
+	const char *text = duckdb_error_data_message(e);
+	int r = duck_error(duckdb_error_data_error_type(e), text);
+
+	set_error(ret_error, r, "%s", text ? text : "cannot append");
+	duckdb_destroy_error_data(&e);
+	return r;
+}
+
+static int append_rows(struct filler *f, duckdb_appender a, struct clew_span **spans, size_t n,
+		       char **ret_error)
+{
+	const size_t max = duckdb_vector_size();
+
+	for (size_t done = 0; done < n;) {
+		size_t rows = n - done < max ? n - done : max;
+
+		fill_begin(f);
+		for (size_t i = 0; i < rows; i++) {
+			int r = put_span(f, i, spans[done + i]);
+
+			if (r < 0)
+				return r;
+		}
+		duckdb_data_chunk_set_size(f->chunk, rows);
+		if (duckdb_append_data_chunk(a, f->chunk) != DuckDBSuccess)
+			return appender_error(a, ret_error);
+		done += rows;
+	}
+	return 0;
+}
+
+/* The transaction is open. */
+static int append_to(struct filler *f, struct part *p, struct clew_span **spans, size_t n,
+		     char **ret_error)
+{
+	duckdb_appender a = NULL;
+	int r;
+
+	if (duckdb_appender_create_ext(f->st->conn, p->name, "main", "hot", &a) != DuckDBSuccess) {
+		r = appender_error(a, ret_error);
+		duckdb_appender_destroy(&a);
+		return r;
+	}
+	r = append_rows(f, a, spans, n, ret_error);
+	if (r == 0 && duckdb_appender_flush(a) != DuckDBSuccess)
+		r = appender_error(a, ret_error);
+	duckdb_appender_destroy(&a);
+	return r;
+}
+
+/* ---- spans that are stored already ---- */
+
+static int collect_ids(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col trace = duck_col(chunk, 0), span = duck_col(chunk, 1);
+	struct id_set *set = user;
+	struct clew_span key;
+	int r = 0;
+
+	for (idx_t i = 0; r == 0 && i < rows; i++) {
+		key.trace_id = huge_id128(((duckdb_uhugeint *)trace.data)[i]);
+		key.span_id = int_id64(((uint64_t *)span.data)[i]);
+		r = id_set_add(set, span_hash(&key));
+	}
+	return r;
+}
+
+/* Ids of the sealed spans that began when these did. */
+static int sealed_ids(struct clew_store *st, struct part *p, struct clew_span **spans, size_t n,
+		      struct id_set *ret, char **ret_error)
+{
+	int64_t min = INT64_MAX, max = INT64_MIN;
+	char sql[192];
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t start = (int64_t)spans[i]->start_ns;
+
+		if (start > p->sealed_max_ns)
+			continue;
+		min = start < min ? start : min;
+		max = start > max ? start : max;
+	}
+	if (min > max)
+		return 0;
+	snprintf(sql, sizeof(sql),
+		 "SELECT trace_id, span_id FROM %s.span WHERE start_ns >= %" PRId64
+		 " AND start_ns <= %" PRId64,
+		 p->name, min, max);
+	return duck_each(st->conn, sql, collect_ids, ret, ret_error);
+}
+
+/* Leave out what is stored already: the rest moves to the front; the order stays. */
+static int leave_out_known(struct clew_store *st, struct part *p, struct clew_span **spans,
+			   size_t *n, struct id_set *batch, char **ret_error)
+{
+	struct id_set sealed = {0};
+	size_t kept = 0;
+	int r = part_load_ids(st, p, ret_error);
+
+	if (r == 0)
+		r = sealed_ids(st, p, spans, *n, &sealed, ret_error);
+	for (size_t i = 0; r == 0 && i < *n; i++) {
+		uint64_t h = span_hash(spans[i]);
+
+		if (id_set_has(&p->ids, h) || id_set_has(&sealed, h) || id_set_has(batch, h))
+			continue;
+		r = id_set_add(batch, h);
+		spans[kept++] = spans[i];
+	}
+	id_set_done(&sealed);
+	if (r == 0)
+		*n = kept;
+	return r;
+}
+
+/* ---- a batch ---- */
+
+/* The ids of a batch are known before its transaction: names need a commit of their own. */
+static int learn_names(struct filler *f, struct clew_span **spans, size_t n)
+{
+	struct clew_store *st = f->st;
+	uint32_t id;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const struct clew_span *s = spans[i];
+
+		r = dict_add(&st->dicts[DICT_SERVICE],
+			     s->resource ? s->resource->service : SLICE(""), 0, &id);
+		if (r == 0)
+			r = dict_add(&st->dicts[DICT_OPERATION], s->name, 0, &id);
+		if (r == 0)
+			r = dict_add(&st->dicts[DICT_SCOPE], s->scope, 0, &id);
+		if (r == 0)
+			r = names_resource(st, s->resource, &id);
+		for (uint32_t k = 0; r == 0 && k < s->n_attrs; k++)
+			r = dict_add(&st->dicts[DICT_KEY], s->attrs[k].key, s->attrs[k].type, &id);
+	}
+	return r;
+}
+
+static int append_hour(struct filler *f, struct part *p, struct clew_span **spans, size_t n,
+		       char **ret_error)
+{
+	struct clew_store *st = f->st;
+	struct id_set batch = {0};
+	_cleanup_(freep) struct clew_span **mine = NULL;
+	size_t kept = n;
+	int r;
+
+	mine = malloc(n * sizeof(*mine));
+	if (!mine)
+		return -ENOMEM;
+	memcpy(mine, spans, n * sizeof(*mine));
+	r = leave_out_known(st, p, mine, &kept, &batch, ret_error);
+	if (r == 0 && kept) {
+		r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
+		if (r == 0)
+			r = append_to(f, p, mine, kept, ret_error);
+		if (r == 0)
+			r = duck_exec(st->conn, "COMMIT;", ret_error);
+		if (r < 0)
+			(void)duck_exec(st->conn, "ROLLBACK;", NULL);
+	}
+	if (r == 0) {
+		for (uint32_t i = 0; i < batch.cap; i++)
+			if (batch.slots[i] && id_set_add(&p->ids, batch.slots[i]) < 0)
+				p->ids_loaded = false; /* load them again next time */
+		pthread_mutex_lock(&st->queue_lock);
+		st->stats.stored += kept;
+		st->stats.duplicates += n - kept;
+		pthread_mutex_unlock(&st->queue_lock);
+		p->hot_rows += kept;
+		p->used_ns = now_mono_ns();
+		p->dirty = p->dirty || kept;
+	}
+	if (r < 0)
+		p->ids_loaded = false; /* what is stored is what the disk says */
+	id_set_done(&batch);
+	return r;
+}
+
+static int64_t hour_of(const struct clew_span *s)
+{
+	return (int64_t)s->start_ns / HOUR_NS;
+}
+
+int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char **ret_error)
+{
+	struct filler f;
+	int r = filler_init(&f, st);
+
+	if (r == 0)
+		r = learn_names(&f, spans, n);
+	if (r == 0)
+		r = names_save(st, ret_error);
+	for (size_t i = 0, end; r == 0 && i < n; i = end) {
+		struct part *p;
+
+		for (end = i + 1; end < n && hour_of(spans[end]) == hour_of(spans[i]); end++)
+			;
+		r = part_get(st, hour_of(spans[i]), &p, ret_error);
+		if (r == 0)
+			r = append_hour(&f, p, spans + i, end - i, ret_error);
+		if (r == 0 && p->hot_rows >= st->opts.hot_spans)
+			r = seal_part(st, p, ret_error);
+	}
+	filler_done(&f);
+	return r;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A filter as SQL over a partition, by the block index where it asks for attributes.
+ *
+ * An attribute is looked for in three places: the span's own, its resource's, and the columns that
+ * clew_span_show_fields() shows as attributes.
+ */
+#include <inttypes.h>
+
+#include "store/internal.h"
+
+/* Ranges of blocks that one statement opens; nearby ones are joined until there are no more. */
+#define MAX_RANGES 48
+/* Partitions smaller than this are scanned. */
+#define INDEX_MIN_ROWS (8u * BLOCK_SPANS)
+
+/* ---- columns that are shown as attributes ---- */
+
+/* "link_class = 3" for clew.link.class=orphan; evidence: which bits give these words? */
+static bool mark_condition(const struct clew_filter_attr *a, struct clew_buf *out)
+{
+	char words[256];
+
+	if (slice_eq(a->key, SLICE("clew.link.class"))) {
+		for (uint8_t c = CLEW_LINK_ROOT; c <= CLEW_LINK_ORPHAN; c++)
+			if (slice_eq(a->value, slice_str(clew_link_class_name(c))))
+				clew_buf_addf(out,
+					      "(link_class = %u AND (evidence <> 0 OR "
+					      "link_class <> 0))",
+					      c);
+		return true;
+	}
+	if (slice_eq(a->key, SLICE("clew.incomplete"))) {
+		for (uint32_t bits = 1; bits < 256; bits++)
+			if (slice_eq(a->value,
+				     slice_str(clew_incomplete_words(bits, words, sizeof(words)))))
+				clew_buf_addf(out, "incomplete = %u", bits);
+		return true;
+	}
+	if (slice_eq(a->key, SLICE("clew.link.evidence"))) {
+		for (uint32_t i = 1; i < 1u << 15; i++) {
+			uint32_t bits = (i & 0xfff) | (i >> 12) << 16;
+
+			if (slice_eq(a->value,
+				     slice_str(clew_evidence_words(bits, words, sizeof(words)))))
+				clew_buf_addf(out, "evidence = %u", bits);
+		}
+		return true;
+	}
+	return false;
+}
+
+static void column_condition(const struct clew_filter_attr *a, struct clew_buf *out)
+{
+	static const char *const times[] = {"cpu", "runq",  "futex", "disk",
+					    "net", "sleep", "other"};
+	struct clew_id128 id;
+	char text[64], *end, key[32];
+	long long n;
+
+	if (mark_condition(a, out) || a->value.n >= sizeof(text))
+		return;
+	memcpy(text, a->value.p, a->value.n);
+	text[a->value.n] = '\0';
+	n = strtoll(text, &end, 10);
+	if (slice_eq(a->key, SLICE("clew.wire_key")) &&
+	    clew_unhex(a->value.p, a->value.n, id.b, sizeof(id.b)) == 0)
+		clew_buf_addf(out, "wire_key = %s", huge_sql(&id, text));
+	else if (slice_eq(a->key, SLICE("thread.id")) && a->value.n && !*end)
+		clew_buf_addf(out, "tid = %lld", n);
+	else if (slice_eq(a->key, SLICE("clew.link.confidence")))
+		clew_buf_addf(out, "(abs(confidence - %.6g) < 0.00005 AND link_class <> 0)",
+			      strtod(text, NULL));
+	else
+		for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
+			snprintf(key, sizeof(key), "clew.time.%s_ns", times[i]);
+			if (slice_eq(a->key, slice_str(key)) && a->value.n && !*end)
+				clew_buf_addf(out, "%s_ns = %lld", times[i], n);
+		}
+}
+
+/* ---- the places where an attribute can be ---- */
+
+struct places {
+	uint32_t keys[4]; /* ids of the key, by type */
+	uint32_t n_keys;
+	struct clew_buf resources; /* "1,2,3" */
+	struct clew_buf hashes;	   /* of the index: "1,2,3" */
+	struct clew_buf column;	   /* a condition, or empty */
+};
+
+static void places_done(struct places *p)
+{
+	clew_buf_done(&p->resources);
+	clew_buf_done(&p->hashes);
+	clew_buf_done(&p->column);
+}
+
+static void find_places(struct clew_store *st, const struct clew_filter_attr *a, struct places *p)
+{
+	uint32_t n = atomic_load(&st->resource_ids.n);
+	char num[64];
+
+	*p = (struct places){0};
+	for (uint8_t type = CLEW_ATTR_STR; type <= CLEW_ATTR_BOOL; type++)
+		if (dict_find(&st->dicts[DICT_KEY], a->key, type, &p->keys[p->n_keys]) == 0) {
+			clew_buf_addf(&p->hashes, "%s%u", p->hashes.len ? "," : "",
+				      index_hash_attr(p->keys[p->n_keys], a->value));
+			p->n_keys++;
+		}
+	for (uint32_t id = 0; id < n; id++) {
+		const struct clew_resource *r = st->resources[id];
+
+		for (uint32_t i = 0; r && i < r->n_attrs; i++)
+			if (slice_eq(r->attrs[i].key, a->key) &&
+			    slice_eq(attr_text(&r->attrs[i], num, sizeof(num)), a->value)) {
+				clew_buf_addf(&p->resources, "%s%u", p->resources.len ? "," : "",
+					      id);
+				clew_buf_addf(&p->hashes, "%s%u", p->hashes.len ? "," : "",
+					      index_hash_resource(id));
+			}
+	}
+	column_condition(a, &p->column);
+}
+
+static int attr_condition(struct clew_store *st, const struct clew_filter_attr *a,
+			  struct clew_buf *out)
+{
+	struct places p;
+	const char *sep = "";
+	size_t start = out->len;
+
+	find_places(st, a, &p);
+	clew_buf_adds(out, " AND (");
+	for (uint32_t i = 0; i < p.n_keys; i++) {
+		clew_buf_addf(out, "%sattr_values[list_position(attr_keys, %u)] = ", sep,
+			      p.keys[i]);
+		duck_quote(out, a->value);
+		sep = " OR ";
+	}
+	if (p.resources.len) {
+		clew_buf_addf(out, "%sresource IN (%s)", sep, p.resources.data);
+		sep = " OR ";
+	}
+	if (p.column.len) {
+		clew_buf_addf(out, "%s%s", sep, p.column.data);
+		sep = " OR ";
+	}
+	clew_buf_addc(out, ')');
+	places_done(&p);
+	if (*sep)
+		return 0;
+	out->len = start;
+	return -ENODATA;
+}
+
+int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out)
+{
+	uint32_t id;
+	int r = 0;
+
+	clew_buf_adds(out, "true");
+	if (f->service.p) {
+		if (dict_find(&st->dicts[DICT_SERVICE], f->service, 0, &id) < 0)
+			return -ENODATA;
+		clew_buf_addf(out, " AND service = %u", id);
+	}
+	if (f->name.p) {
+		if (dict_find(&st->dicts[DICT_OPERATION], f->name, 0, &id) < 0)
+			return -ENODATA;
+		clew_buf_addf(out, " AND operation = %u", id);
+	}
+	if (f->min_duration_ns)
+		clew_buf_addf(out, " AND duration_ns >= %" PRIu64, f->min_duration_ns);
+	if (f->max_duration_ns)
+		clew_buf_addf(out, " AND duration_ns <= %" PRIu64, f->max_duration_ns);
+	if (f->since_ns)
+		clew_buf_addf(out, " AND start_ns >= %" PRIu64, f->since_ns);
+	if (f->until_ns)
+		clew_buf_addf(out, " AND start_ns <= %" PRIu64, f->until_ns);
+	if (f->error)
+		clew_buf_adds(out, " AND status = 2");
+	for (uint32_t i = 0; r == 0 && i < f->n_attrs; i++)
+		r = attr_condition(st, &f->attrs[i], out);
+	return r < 0 ? r : out->err;
+}
+
+void filter_hours(const struct query *q, uint64_t since_ns, uint64_t until_ns, size_t *ret_from,
+		  size_t *ret_to)
+{
+	int64_t first = (int64_t)(since_ns / (uint64_t)HOUR_NS);
+	int64_t last = until_ns ? (int64_t)(until_ns / (uint64_t)HOUR_NS) : INT64_MAX;
+	size_t from = 0, to = q->n_parts;
+
+	while (from < to && q->parts[from].hour < first)
+		from++;
+	while (to > from && q->parts[to - 1].hour > last)
+		to--;
+	*ret_from = from;
+	*ret_to = to;
+}
+
+/* ---- the block index ---- */
+
+struct block_set {
+	uint8_t *in; /* one for each block: how many conditions it met */
+	uint32_t n;
+	uint8_t round;
+};
+
+static int mark_blocks(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col block = duck_col(chunk, 0);
+	struct block_set *b = user;
+
+	for (idx_t i = 0; i < rows; i++) {
+		uint32_t at = ((uint32_t *)block.data)[i];
+
+		if (at < b->n && b->in[at] == b->round)
+			b->in[at]++;
+	}
+	return 0;
+}
+
+static int lookup(struct query *q, const struct part_ref *p, const char *hashes,
+		  struct block_set *b, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	int r;
+
+	clew_buf_addf(&sql, "SELECT block FROM %s.block_index WHERE hash IN (%s)", p->name, hashes);
+	r = sql.err ? sql.err : query_each(q, sql.data, mark_blocks, b, ret_error);
+	clew_buf_done(&sql);
+	b->round++;
+	return r;
+}
+
+/* The blocks that may hold a match: in == round. */
+static int find_blocks(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
+		       struct block_set *b, char **ret_error)
+{
+	struct clew_store *st = q->st;
+	char hash[16];
+	uint32_t id;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < f->n_attrs; i++) {
+		struct places pl;
+
+		find_places(st, &f->attrs[i], &pl);
+		/* A column is not in the index: this attribute narrows nothing. */
+		if (!pl.column.len && pl.hashes.len)
+			r = lookup(q, p, pl.hashes.data, b, ret_error);
+		places_done(&pl);
+	}
+	if (r == 0 && f->service.p && !dict_find(&st->dicts[DICT_SERVICE], f->service, 0, &id)) {
+		snprintf(hash, sizeof(hash), "%u", index_hash_id(DICT_SERVICE, id));
+		r = lookup(q, p, hash, b, ret_error);
+	}
+	if (r == 0 && f->name.p && !dict_find(&st->dicts[DICT_OPERATION], f->name, 0, &id)) {
+		snprintf(hash, sizeof(hash), "%u", index_hash_id(DICT_OPERATION, id));
+		r = lookup(q, p, hash, b, ret_error);
+	}
+	return r;
+}
+
+/* Join blocks that lie at most gap apart; how many ranges are there then? */
+static uint32_t count_ranges(const struct block_set *b, uint32_t gap)
+{
+	uint32_t n = 0, last = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (b->in[i] != b->round)
+			continue;
+		if (!n || i - last > gap)
+			n++;
+		last = i;
+	}
+	return n;
+}
+
+static void add_ranges(const struct block_set *b, uint32_t gap, const char *head, uint64_t rows,
+		       struct clew_buf *out)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		uint32_t last = i;
+		uint64_t end;
+
+		if (b->in[i] != b->round)
+			continue;
+		for (uint32_t k = i + 1; k < b->n && k - last <= gap; k++)
+			if (b->in[k] == b->round)
+				last = k;
+		end = ((uint64_t)last + 1) * BLOCK_SPANS;
+		clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64 " AND rowid < %" PRIu64,
+			      head, (uint64_t)i * BLOCK_SPANS, end < rows ? end : rows);
+		i = last;
+	}
+}
+
+int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
+		  const char *cols, const char *where, struct clew_buf *out, char **ret_error)
+{
+	struct block_set b = {.n = (uint32_t)((p->indexed + BLOCK_SPANS - 1) / BLOCK_SPANS)};
+	struct clew_buf head = {0};
+	uint32_t gap = 1;
+	int r;
+
+	clew_buf_addf(out, "SELECT %s FROM %s.hot WHERE %s", cols, p->name, where);
+	clew_buf_addf(&head, "SELECT %s FROM %s.span WHERE %s", cols, p->name, where);
+	if (!f->n_attrs || p->indexed < INDEX_MIN_ROWS || !(b.in = calloc(b.n, 1))) {
+		clew_buf_addf(out, " UNION ALL %s", head.data);
+		clew_buf_done(&head);
+		return out->err;
+	}
+	r = find_blocks(q, p, f, &b, ret_error);
+	if (r == 0) {
+		while (count_ranges(&b, gap) > MAX_RANGES)
+			gap *= 2;
+		add_ranges(&b, gap, head.data, p->indexed, out);
+		clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64, head.data, p->indexed);
+	}
+	free(b.in);
+	clew_buf_done(&head);
+	return r < 0 ? r : out->err;
+}

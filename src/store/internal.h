@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The embedded store, inside.
+ *
+ *	DIR/catalog.duckdb              names, resources, aliases, fragments, the schema's version
+ *	DIR/spans-YYYYMMDDTHH.duckdb    a partition: spans that began in that hour (UTC)
+ *	DIR/tmp/                        the engine's spill files
+ *	DIR/writer.lock, readers.lock   lock.h
+ *	DIR/clew.sock                   the server's
+ *
+ * A partition holds `hot`, the newest spans as they came, and `span`, runs of spans sorted by trace
+ * with a block index. Sealing turns hot into a run.
+ *
+ * Threads: the writer's thread alone changes dictionaries, partitions and tables. Queries connect
+ *on their own and hold `gate` shared; only recovery, which replaces the engine, takes it
+ *exclusively, and interrupts them first.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/dict.h"
+#include "store/duck.h"
+#include "store/error.h"
+#include "store/lock.h"
+#include "store/schema.h"
+#include "store/store.h"
+
+#define HOUR_NS (3600ll * 1000 * 1000 * 1000)
+
+/* A set of 64-bit hashes, open addressing; 0 is never in it. */
+struct id_set {
+	uint64_t *slots;
+	uint32_t n, cap;
+};
+
+struct part {
+	int64_t hour;	       /* since the epoch */
+	char name[24];	       /* the catalog name of the attached file */
+	uint64_t rows;	       /* of span */
+	uint64_t indexed;      /* of them, in the block index (a whole number of runs) */
+	uint64_t hot_rows;     /* of hot */
+	int64_t sealed_max_ns; /* newest start in span; INT64_MIN if empty */
+	uint64_t used_ns;      /* monotonic time of the last append */
+	bool dirty;	       /* changed since its last checkpoint */
+	bool ids_loaded;
+	struct id_set ids; /* of hot: to leave out what is stored already */
+};
+
+/* Partitions that may be attached; beyond it the oldest are left out and counted. */
+#define MAX_PARTS 1024
+
+/* What a query sees of a partition. */
+struct part_ref {
+	int64_t hour;
+	char name[24];
+	uint64_t indexed;
+};
+
+struct alias_table {
+	struct clew_store_alias *rows;
+	size_t n, cap;
+};
+
+struct query;
+
+struct clew_store {
+	char *dir;
+	int dir_fd;
+	struct clew_store_opts opts;
+	struct clew_lock lock;
+
+	pthread_rwlock_t gate;
+	duckdb_database db; /* NULL while recovery has not succeeded */
+
+	struct dict dicts[N_DICTS];
+	struct dict resource_ids; /* the 8 bytes of clew_resource.id ─► small id */
+	struct clew_resource *
+		*resources; /* by small id; DICT_MAX slots, published by resource_ids.n */
+
+	pthread_mutex_t state_lock; /* parts, aliases, queries */
+	struct part **parts;	    /* by hour, ascending */
+	size_t n_parts;
+	uint64_t left_out_parts;
+	struct alias_table aliases;
+	struct query *queries;
+
+	duckdb_connection conn; /* the writer's */
+
+	pthread_t writer, watchdog;
+	bool has_writer, has_watchdog;
+	pthread_mutex_t queue_lock;
+	pthread_cond_t queue_cond, done_cond;
+	struct clew_span **queue; /* ring of opts.queue_spans */
+	uint32_t queue_head, queue_n;
+	uint64_t queued_seq, done_seq; /* spans ever queued, spans ever dealt with */
+	uint32_t flush_waiters;
+	uint64_t oldest_ns; /* when the queue's first span came */
+	_Atomic bool stop;
+	struct clew_store_stats stats; /* under queue_lock */
+};
+
+uint64_t now_mono_ns(void);
+
+/* ---- open.c: the engine ---- */
+int engine_open(struct clew_store *st, char **ret_error);
+void engine_close(struct clew_store *st);
+/** fix_modes() - 0600 for the files of the directory (the engine goes by the umask). */
+void fix_modes(struct clew_store *st);
+
+/* ---- part.c ---- */
+int parts_attach_all(struct clew_store *st, char **ret_error);
+/** part_get() - the partition of an hour, made if need be. Writer only. */
+int part_get(struct clew_store *st, int64_t hour, struct part **ret, char **ret_error);
+int part_load_ids(struct clew_store *st, struct part *p, char **ret_error);
+void parts_free(struct clew_store *st);
+uint64_t span_hash(const struct clew_span *s);
+bool id_set_has(const struct id_set *s, uint64_t h);
+int id_set_add(struct id_set *s, uint64_t h);
+void id_set_done(struct id_set *s);
+
+/* ---- names.c: dictionaries and resources ---- */
+int names_load(struct clew_store *st, char **ret_error);
+/** names_save() - new rows into the catalog, one transaction; nothing to do if there are none. */
+int names_save(struct clew_store *st, char **ret_error);
+/** names_resource() - the small id of a span's resource. Writer only. */
+int names_resource(struct clew_store *st, struct clew_resource *r, uint32_t *ret_id);
+struct clew_resource *names_resource_get(const struct clew_store *st, uint32_t id);
+struct slice names_get(const struct clew_store *st, enum dict_kind kind, uint32_t id);
+void names_free(struct clew_store *st);
+/** attr_text() - an attribute's value as stored: text; buf holds numbers (32 bytes). */
+struct slice attr_text(const struct clew_attr *a, char *buf, size_t size);
+
+/* ---- append.c ---- */
+/** append_batch() - store spans that are sorted by hour: one transaction for each hour. */
+int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char **ret_error);
+
+/* ---- seal.c ---- */
+/** seal_part() - hot becomes a sorted, indexed run. */
+int seal_part(struct clew_store *st, struct part *p, char **ret_error);
+int checkpoint_part(struct clew_store *st, const char *name, char **ret_error);
+/** index_hash() - of an entry of the block index. */
+uint32_t index_hash_attr(uint32_t key_id, struct slice value);
+uint32_t index_hash_id(enum dict_kind kind, uint32_t id);
+uint32_t index_hash_resource(uint32_t id);
+
+/* ---- writer.c ---- */
+int writer_start(struct clew_store *st, char **ret_error);
+void writer_stop(struct clew_store *st);
+
+/* ---- query.c: a query's connection, limits and snapshot of the partitions ---- */
+struct query {
+	struct clew_store *st;
+	duckdb_connection conn;
+	struct part_ref *parts; /* by hour, ascending */
+	size_t n_parts;
+	uint64_t deadline_ns;
+	_Atomic int stop; /* the errno for which it was interrupted, or 0 */
+	struct query *next;
+};
+
+int query_begin(struct clew_store *st, struct query *q, char **ret_error);
+void query_end(struct query *q);
+/** query_each() - duck_each() with the query's limits; says why it was stopped. */
+int query_each(struct query *q, const char *sql, duck_chunk_fn fn, void *user, char **ret_error);
+int watchdog_start(struct clew_store *st);
+void watchdog_stop(struct clew_store *st);
+/** queries_interrupt() - stop all that run, with this errno as the reason. */
+void queries_interrupt(struct clew_store *st, int reason);
+
+/* ---- alias.c ---- */
+int aliases_load(struct clew_store *st, char **ret_error);
+struct clew_id128 alias_canonical(struct clew_store *st, struct clew_id128 id);
+/** alias_members() - the id and all that are aliases of it, as SQL literals "1,2,3". */
+int alias_members(struct clew_store *st, struct clew_id128 canonical, struct clew_buf *out);
+
+/* ---- read.c ---- */
+/** read_span() - row i of a chunk with all span columns, in order. NULL: no memory. */
+struct clew_span *read_span(struct clew_store *st, duckdb_data_chunk chunk, idx_t row);
+
+/* ---- filter.c ---- */
+/** filter_where() - the condition over span or hot. -ENODATA: nothing can match. */
+int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out);
+/**
+ * filter_sources() - append "SELECT cols FROM ... WHERE ..." over the partition's hot and span, by
+ * the block index where that helps.
+ */
+int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
+		  const char *cols, const char *where, struct clew_buf *out, char **ret_error);
+/** filter_hours() - the partitions that a filter's times may touch: [*ret_from, *ret_to). */
+void filter_hours(const struct query *q, uint64_t since_ns, uint64_t until_ns, size_t *ret_from,
+		  size_t *ret_to);
+
+static inline duckdb_uhugeint id128_huge(const struct clew_id128 *id)
+{
+	uint64_t hi, lo;
+
+	memcpy(&hi, id->b, 8);
+	memcpy(&lo, id->b + 8, 8);
+	return (duckdb_uhugeint){.lower = __builtin_bswap64(lo), .upper = __builtin_bswap64(hi)};
+}
+
+static inline struct clew_id128 huge_id128(duckdb_uhugeint v)
+{
+	struct clew_id128 id;
+	uint64_t hi = __builtin_bswap64(v.upper), lo = __builtin_bswap64(v.lower);
+
+	memcpy(id.b, &hi, 8);
+	memcpy(id.b + 8, &lo, 8);
+	return id;
+}
+
+static inline uint64_t id64_int(const struct clew_id64 *id)
+{
+	uint64_t v;
+
+	memcpy(&v, id->b, 8);
+	return __builtin_bswap64(v);
+}
+
+static inline struct clew_id64 int_id64(uint64_t v)
+{
+	struct clew_id64 id;
+
+	v = __builtin_bswap64(v);
+	memcpy(id.b, &v, 8);
+	return id;
+}
+
+/** huge_sql() - an SQL literal of a 128-bit id; buf takes 64 bytes. DuckDB reads '0x..' not so
+ * wide. */
+const char *huge_sql(const struct clew_id128 *id, char *buf);

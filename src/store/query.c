@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A query: a connection of its own, a snapshot of the partitions, a deadline.
+ *
+ * One watchdog thread a store looks at all queries that run and interrupts those that are over
+ * their time; in a store that is open read-only it also looks for a writer that waits.
+ */
+#include <time.h>
+
+#include "store/internal.h"
+
+#define TICK_NS (20 * 1000 * 1000)
+
+static int snapshot(struct query *q)
+{
+	struct clew_store *st = q->st;
+
+	q->parts = calloc(st->n_parts ? st->n_parts : 1, sizeof(*q->parts));
+	if (!q->parts)
+		return -ENOMEM;
+	for (size_t i = 0; i < st->n_parts; i++) {
+		q->parts[i].hour = st->parts[i]->hour;
+		memcpy(q->parts[i].name, st->parts[i]->name, sizeof(q->parts[i].name));
+		q->parts[i].indexed = st->parts[i]->indexed;
+	}
+	q->n_parts = st->n_parts;
+	return 0;
+}
+
+int query_begin(struct clew_store *st, struct query *q, char **ret_error)
+{
+	int r = 0;
+
+	*q = (struct query){.st = st, .deadline_ns = now_mono_ns() + st->opts.timeout_ns};
+	pthread_rwlock_rdlock(&st->gate);
+	if (!st->db)
+		r = set_error(ret_error, -EAGAIN, "the store is being recovered: try again");
+	else if (duckdb_connect(st->db, &q->conn) != DuckDBSuccess)
+		r = -ENOMEM;
+	pthread_mutex_lock(&st->state_lock);
+	if (r == 0)
+		r = snapshot(q);
+	if (r == 0) {
+		q->next = st->queries;
+		st->queries = q;
+	}
+	pthread_mutex_unlock(&st->state_lock);
+	/* One state of each file for all statements of this query, and nothing is written. */
+	if (r == 0 && (r = duck_exec(q->conn, "BEGIN TRANSACTION READ ONLY;", ret_error)) < 0) {
+		query_end(q);
+		return r;
+	}
+	if (r < 0) {
+		if (q->conn)
+			duckdb_disconnect(&q->conn);
+		free(q->parts);
+		pthread_rwlock_unlock(&st->gate);
+	}
+	return r;
+}
+
+void query_end(struct query *q)
+{
+	struct clew_store *st = q->st;
+
+	pthread_mutex_lock(&st->state_lock);
+	for (struct query **at = &st->queries; *at; at = &(*at)->next)
+		if (*at == q) {
+			*at = q->next;
+			break;
+		}
+	pthread_mutex_unlock(&st->state_lock);
+	(void)duck_exec(q->conn, "ROLLBACK;", NULL);
+	duckdb_disconnect(&q->conn);
+	free(q->parts);
+	pthread_rwlock_unlock(&st->gate);
+}
+
+static int stopped(struct query *q, char **ret_error)
+{
+	switch (-atomic_load(&q->stop)) {
+	case ETIMEDOUT:
+		return set_error(
+			ret_error, -ETIMEDOUT,
+			"stopped after %.0f s: narrow it with --since, --service or --limit",
+			(double)q->st->opts.timeout_ns / 1e9);
+	case EAGAIN:
+		return set_error(ret_error, -EAGAIN, "the store has got a writer: try again");
+	case ENOMEM:
+		return set_error(ret_error, -ENOMEM,
+				 "stopped because the writer needed the memory: narrow it with "
+				 "--since, --service or --limit");
+	default:
+		return 0;
+	}
+}
+
+int query_each(struct query *q, const char *sql, duck_chunk_fn fn, void *user, char **ret_error)
+{
+	_cleanup_(freep) char *error = NULL;
+	int r = stopped(q, ret_error);
+
+	if (r == 0)
+		r = duck_each(q->conn, sql, fn, user, &error);
+	else
+		return r;
+	if (r < 0 && atomic_load(&q->stop))
+		return stopped(q, ret_error);
+	if (r == -ENOMEM)
+		return set_error(ret_error, r,
+				 "not enough memory for this query: narrow it with --since, "
+				 "--service or --limit");
+	return r < 0 ? set_error(ret_error, r, "%s", error ? error : strerror(-r)) : 0;
+}
+
+void queries_interrupt(struct clew_store *st, int reason)
+{
+	pthread_mutex_lock(&st->state_lock);
+	for (struct query *q = st->queries; q; q = q->next) {
+		int none = 0;
+
+		atomic_compare_exchange_strong(&q->stop, &none, reason);
+		duckdb_interrupt(q->conn);
+	}
+	pthread_mutex_unlock(&st->state_lock);
+}
+
+static void *watchdog_main(void *arg)
+{
+	struct clew_store *st = arg;
+
+	while (!atomic_load(&st->stop)) {
+		uint64_t now = now_mono_ns();
+
+		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
+		if (st->opts.read_only && clew_lock_writer_waits(&st->lock))
+			queries_interrupt(st, -EAGAIN);
+		pthread_mutex_lock(&st->state_lock);
+		for (struct query *q = st->queries; q; q = q->next) {
+			int none = 0;
+
+			if (now < q->deadline_ns)
+				continue;
+			atomic_compare_exchange_strong(&q->stop, &none, -ETIMEDOUT);
+			duckdb_interrupt(q->conn);
+		}
+		pthread_mutex_unlock(&st->state_lock);
+	}
+	return NULL;
+}
+
+int watchdog_start(struct clew_store *st)
+{
+	int r = pthread_create(&st->watchdog, NULL, watchdog_main, st);
+
+	if (r)
+		return -r;
+	st->has_watchdog = true;
+	return 0;
+}
+
+void watchdog_stop(struct clew_store *st)
+{
+	atomic_store(&st->stop, true);
+	if (st->has_watchdog)
+		pthread_join(st->watchdog, NULL);
+	st->has_watchdog = false;
+}

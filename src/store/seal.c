@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sealing: the spans of `hot` move to `span` as one run sorted by trace, then the run is indexed.
+ *
+ *	transaction 1   span += hot ORDER BY trace, start; run += (...); hot = empty
+ *	transaction 2   block_index += (hash, block) of the run, sorted by hash; run.indexed
+ *	checkpoint
+ *
+ * After a crash between the two the run is whole and not indexed: it is scanned by queries and
+ *indexed with the next one.
+ *
+ * The index: for each block of BLOCK_SPANS rows the 32-bit hashes of everything that can be asked
+ *for: key = value, key, service, operation, resource. Two things with one hash cost a block that is
+ *read in vain, nothing else: what the index finds is always checked against the spans.
+ */
+#include <inttypes.h>
+
+#include "store/internal.h"
+
+/* Hashes of one block that are kept apart; beyond it an entry may be written twice. */
+#define SEEN_SLOTS (1u << 16)
+
+struct entries {
+	uint64_t *v; /* hash << 32 | block */
+	size_t n, cap;
+	uint32_t block;
+	uint32_t n_seen;
+	struct {
+		uint32_t hash, block;
+	} *seen;
+};
+
+static uint32_t fold(uint64_t h)
+{
+	return (uint32_t)(h ^ h >> 32);
+}
+
+uint32_t index_hash_attr(uint32_t key_id, struct slice value)
+{
+	return fold(clew_hash64(value.p ? value.p : "", value.n, 1 + (uint64_t)key_id));
+}
+
+uint32_t index_hash_id(enum dict_kind kind, uint32_t id)
+{
+	uint32_t v[2] = {(uint32_t)kind, id};
+
+	return fold(clew_hash64(v, sizeof(v), UINT64_C(1) << 40));
+}
+
+uint32_t index_hash_resource(uint32_t id)
+{
+	uint32_t v[2] = {N_DICTS, id};
+
+	return fold(clew_hash64(v, sizeof(v), UINT64_C(1) << 40));
+}
+
+static int add(struct entries *e, uint32_t hash)
+{
+	uint32_t i = hash & (SEEN_SLOTS - 1);
+
+	if (e->n_seen < SEEN_SLOTS / 2) {
+		for (; e->seen[i].block == e->block; i = (i + 1) & (SEEN_SLOTS - 1))
+			if (e->seen[i].hash == hash)
+				return 0;
+		e->seen[i].block = e->block;
+		e->seen[i].hash = hash;
+		e->n_seen++;
+	}
+	if (e->n == e->cap) {
+		size_t cap = e->cap ? e->cap * 2 : 65536;
+		uint64_t *v = realloc(e->v, cap * sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		e->v = v;
+		e->cap = cap;
+	}
+	e->v[e->n++] = (uint64_t)hash << 32 | e->block;
+	return 0;
+}
+
+static int add_attrs(struct entries *e, const duckdb_list_entry *list, const uint32_t *keys,
+		     const struct duck_col *values)
+{
+	int r = 0;
+
+	for (uint64_t i = list->offset; r == 0 && i < list->offset + list->length; i++) {
+		r = add(e, index_hash_attr(keys[i], duck_str(values, i)));
+		if (r == 0)
+			r = add(e, index_hash_id(DICT_KEY, keys[i]));
+	}
+	return r;
+}
+
+static int index_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct entries *e = user;
+	struct duck_col c[6];
+	duckdb_vector keys, values;
+	struct duck_col text;
+	int r = 0;
+
+	for (idx_t i = 0; i < 6; i++)
+		c[i] = duck_col(chunk, i);
+	keys = duckdb_list_vector_get_child(c[4].vector);
+	values = duckdb_list_vector_get_child(c[5].vector);
+	text = (struct duck_col){duckdb_vector_get_data(values), NULL, values};
+	for (idx_t i = 0; r == 0 && i < rows; i++) {
+		uint32_t block = (uint32_t)(((int64_t *)c[0].data)[i] / BLOCK_SPANS);
+
+		if (block != e->block) {
+			e->block = block;
+			e->n_seen = 0;
+		}
+		r = add(e, index_hash_id(DICT_SERVICE, ((uint32_t *)c[1].data)[i]));
+		if (r == 0)
+			r = add(e, index_hash_id(DICT_OPERATION, ((uint32_t *)c[2].data)[i]));
+		if (r == 0 && !duck_null(&c[3], i))
+			r = add(e, index_hash_resource(((uint32_t *)c[3].data)[i]));
+		if (r == 0 && !duck_null(&c[4], i))
+			r = add_attrs(e, (duckdb_list_entry *)c[4].data + i,
+				      duckdb_vector_get_data(keys), &text);
+	}
+	return r;
+}
+
+/* By hash; stable, so blocks stay ascending. Two buffers, four passes of a byte. */
+static int sort_entries(struct entries *e)
+{
+	uint64_t *from = e->v, *to = malloc((e->n ? e->n : 1) * sizeof(*to));
+
+	if (!to)
+		return -ENOMEM;
+	for (int shift = 32; shift < 64; shift += 8) {
+		size_t at[257] = {0};
+		uint64_t *swap;
+
+		for (size_t i = 0; i < e->n; i++)
+			at[(from[i] >> shift & 0xff) + 1]++;
+		for (int i = 0; i < 256; i++)
+			at[i + 1] += at[i];
+		for (size_t i = 0; i < e->n; i++)
+			to[at[from[i] >> shift & 0xff]++] = from[i];
+		swap = from;
+		from = to;
+		to = swap;
+	}
+	/* Four swaps: the result is in e->v again. */
+	free(to);
+	return 0;
+}
+
+static int append_entries(duckdb_appender a, const struct entries *e)
+{
+	duckdb_logical_type types[2];
+	duckdb_data_chunk chunk;
+	const size_t max = duckdb_vector_size();
+	int r = 0;
+
+	types[0] = types[1] = duckdb_create_logical_type(DUCKDB_TYPE_UINTEGER);
+	chunk = duckdb_create_data_chunk(types, 2);
+	duckdb_destroy_logical_type(&types[0]);
+	for (size_t i = 0; r == 0 && i < e->n; i += max) {
+		size_t rows = e->n - i < max ? e->n - i : max;
+		uint32_t *hash, *block;
+
+		duckdb_data_chunk_reset(chunk);
+		hash = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 0));
+		block = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1));
+		for (size_t k = 0; k < rows; k++) {
+			hash[k] = (uint32_t)(e->v[i + k] >> 32);
+			block[k] = (uint32_t)e->v[i + k];
+		}
+		duckdb_data_chunk_set_size(chunk, rows);
+		if (duckdb_append_data_chunk(a, chunk) != DuckDBSuccess)
+			r = -EIO;
+	}
+	duckdb_destroy_data_chunk(&chunk);
+	if (r == 0 && duckdb_appender_flush(a) != DuckDBSuccess)
+		r = -EIO;
+	return r;
+}
+
+static int store_entries(struct clew_store *st, struct part *p, const struct entries *e,
+			 char **ret_error)
+{
+	duckdb_appender a = NULL;
+	int r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
+
+	if (r < 0)
+		return r;
+	if (duckdb_appender_create_ext(st->conn, p->name, "main", "block_index", &a) !=
+	    DuckDBSuccess)
+		r = -EIO;
+	else
+		r = append_entries(a, e);
+	if (r < 0) {
+		duckdb_error_data err = duckdb_appender_error_data(a);
+
+		r = duck_error(duckdb_error_data_error_type(err), duckdb_error_data_message(err));
+		set_error(ret_error, r, "%s", duckdb_error_data_message(err));
+		duckdb_destroy_error_data(&err);
+	}
+	duckdb_appender_destroy(&a);
+	if (r == 0)
+		r = duck_execf(st->conn, ret_error, "UPDATE %s.run SET indexed = true;", p->name);
+	if (r == 0)
+		r = duck_exec(st->conn, "COMMIT;", ret_error);
+	if (r < 0)
+		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
+	return r;
+}
+
+/* Index the rows from p->indexed on. */
+static int index_part(struct clew_store *st, struct part *p, char **ret_error)
+{
+	struct entries e = {.block = UINT32_MAX - 1};
+	char sql[192];
+	int r;
+
+	e.seen = malloc(SEEN_SLOTS * sizeof(*e.seen));
+	if (!e.seen)
+		return -ENOMEM;
+	memset(e.seen, 0xff, SEEN_SLOTS * sizeof(*e.seen));
+	snprintf(sql, sizeof(sql),
+		 "SELECT rowid, service, operation, resource, attr_keys, attr_values FROM %s.span"
+		 " WHERE rowid >= %" PRIu64,
+		 p->name, p->indexed);
+	r = duck_each(st->conn, sql, index_rows, &e, ret_error);
+	if (r == 0)
+		r = sort_entries(&e);
+	if (r == 0)
+		r = store_entries(st, p, &e, ret_error);
+	if (r == 0) {
+		pthread_mutex_lock(&st->state_lock);
+		p->indexed = p->rows;
+		pthread_mutex_unlock(&st->state_lock);
+	}
+	free(e.v);
+	free(e.seen);
+	return r;
+}
+
+static int move_hot(struct clew_store *st, struct part *p, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	char newest[96];
+	int64_t max_ns;
+	int r;
+
+	snprintf(newest, sizeof(newest), "SELECT max(start_ns) FROM %s.hot", p->name);
+	r = duck_int(st->conn, newest, INT64_MIN, &max_ns, ret_error);
+	if (r < 0)
+		return r;
+	clew_buf_addf(&sql,
+		      "BEGIN TRANSACTION;"
+		      "INSERT INTO %s.run SELECT %" PRIu64 ", count(*), min(start_ns),"
+		      " max(start_ns), false FROM %s.hot;"
+		      "INSERT INTO %s.span SELECT * FROM %s.hot ORDER BY trace_id, start_ns;"
+		      "DROP TABLE %s.hot;",
+		      p->name, p->rows, p->name, p->name, p->name, p->name);
+	schema_hot(&sql, p->name);
+	clew_buf_adds(&sql, "COMMIT;");
+	r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);
+	clew_buf_done(&sql);
+	if (r < 0) {
+		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
+		return r;
+	}
+	p->rows += p->hot_rows;
+	p->hot_rows = 0;
+	p->sealed_max_ns = max_ns > p->sealed_max_ns ? max_ns : p->sealed_max_ns;
+	id_set_done(&p->ids);
+	p->ids_loaded = true;
+	p->dirty = true;
+	return 0;
+}
+
+int checkpoint_part(struct clew_store *st, const char *name, char **ret_error)
+{
+	int r = duck_execf(st->conn, ret_error, "CHECKPOINT %s;", name);
+
+	fix_modes(st);
+	return r;
+}
+
+int seal_part(struct clew_store *st, struct part *p, char **ret_error)
+{
+	int r = 0;
+
+	if (p->hot_rows)
+		r = move_hot(st, p, ret_error);
+	if (r == 0 && p->indexed < p->rows)
+		r = index_part(st, p, ret_error);
+	if (r == 0)
+		r = checkpoint_part(st, p->name, ret_error);
+	if (r < 0)
+		return r;
+	p->dirty = false;
+	pthread_mutex_lock(&st->queue_lock);
+	st->stats.seals++;
+	pthread_mutex_unlock(&st->queue_lock);
+	return 0;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store: spans in, spans and summaries out. Nothing here says which engine keeps them; the
+ * embedded one (DuckDB, docs/store.md) is behind it.
+ *
+ * One writer owns a directory; it may be read through the same handle by any number of threads
+ *while it writes. Without a writer the directory can be opened read-only, by several processes.
+ *
+ *	clew_store_append() ─► queue ─► writer thread ─► batches, one transaction each ─► disk
+ *
+ * Errors: functions return 0 or -errno; where there is a ret_error, it is a text for the user that
+ *the caller frees, set on failure only (it may stay NULL when memory is short).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "model/span.h"
+
+struct clew_store;
+
+struct clew_store_opts {
+	bool read_only;
+	const char *command;   /* writer: what the lock file says of us; NULL: "clew" */
+	uint64_t flush_ns;     /* 0: CLEW_STORE_FLUSH_NS */
+	uint32_t batch_spans;  /* 0: CLEW_STORE_BATCH_SPANS */
+	uint32_t queue_spans;  /* 0: CLEW_STORE_QUEUE_SPANS */
+	uint32_t hot_spans;    /* 0: CLEW_STORE_HOT_SPANS */
+	uint64_t memory_bytes; /* 0: CLEW_STORE_MEMORY_BYTES; of the engine, a part of our own */
+	uint32_t threads;      /* 0: 2; of the engine */
+	uint64_t timeout_ns;   /* 0: CLEW_STORE_TIMEOUT_NS; of one query */
+};
+
+/* A span is on disk at the latest this long after clew_store_append(), plus one commit. */
+#define CLEW_STORE_FLUSH_NS (1000u * 1000 * 1000)
+/* A commit holds at most this many spans; a full batch does not wait for the interval. */
+#define CLEW_STORE_BATCH_SPANS 10000u
+/* Spans that wait for the writer; beyond it the newest are dropped (stats: dropped_queue). */
+#define CLEW_STORE_QUEUE_SPANS 65536u
+/* Spans of a partition that are not sorted and indexed yet; more of them are sealed into a run. */
+#define CLEW_STORE_HOT_SPANS	262144u
+#define CLEW_STORE_MEMORY_BYTES (512ull << 20)
+#define CLEW_STORE_TIMEOUT_NS	(30ull * 1000 * 1000 * 1000)
+
+/**
+ * clew_store_open() - open the store in a directory; a writer makes it (0700, files 0600).
+ *
+ * -EBUSY: another writer lives (writer: the error names it; reader: ask its socket).
+ * -ENOENT: reader: there is no store. -EPROTO: the store is of a newer version than we read.
+ * -EUCLEAN: the store cannot be read. Others from the file system, -ENOMEM.
+ */
+int clew_store_open(const char *dir, const struct clew_store_opts *opts, struct clew_store **ret,
+		    char **ret_error);
+/** clew_store_close() - commit what is queued, write a checkpoint, give the directory back. Takes
+ * NULL. */
+void clew_store_close(struct clew_store *st);
+CLEW_DEFINE_CLEANUP(struct clew_store *, clew_store_close)
+
+/**
+ * clew_store_append() - queue spans; never blocks on the disk. Any thread.
+ * Takes ownership of every span in @spans, also of those that do not fit (dropped and counted).
+ * A span that is stored already (same trace and span id) changes nothing: the first one stays.
+ */
+void clew_store_append(struct clew_store *st, struct clew_span *const *spans, size_t n);
+/**
+ * clew_store_flush() - wait until everything appended before is on disk.
+ * -ETIMEDOUT after 60 s: the disk does not take it (stats say why).
+ */
+int clew_store_flush(struct clew_store *st);
+
+/* A trace that was found to be a fragment of another. Queries answer for both under the second id.
+ */
+struct clew_store_alias {
+	struct clew_id128 trace_id;  /* of the fragment */
+	struct clew_id128 canonical; /* the id that stays */
+	uint32_t evidence;	     /* enum clew_evidence */
+	float confidence;
+};
+
+/** clew_store_add_alias() - durable when it returns 0. -EINVAL for a cycle. */
+int clew_store_add_alias(struct clew_store *st, const struct clew_store_alias *alias,
+			 char **ret_error);
+
+/* A part of a trace as one host has seen it, kept for the join with other hosts' parts. */
+struct clew_store_fragment {
+	struct clew_id128 trace_id;
+	struct clew_id128 boot_id; /* of the host */
+	struct clew_id64 root_span_id;
+	struct clew_id128 wire_key; /* of its root's exchange; none: it began on this host */
+	uint64_t start_ns, end_ns;
+	uint32_t spans;
+	bool complete;
+};
+
+/** clew_store_add_fragment() - durable when it returns 0. */
+int clew_store_add_fragment(struct clew_store *st, const struct clew_store_fragment *fragment,
+			    char **ret_error);
+
+struct clew_store_stats {
+	uint64_t appended;	/* spans given to clew_store_append() */
+	uint64_t stored;	/* committed */
+	uint64_t duplicates;	/* were stored already */
+	uint64_t dropped_queue; /* the queue was full */
+	uint64_t dropped_error; /* could not be stored: see last_error */
+	uint64_t queued;	/* now */
+	uint64_t batches, seals, failures, recoveries;
+	uint64_t write_ns;     /* time of the writer thread in batches, seals and checkpoints */
+	uint64_t write_cpu_ns; /* ... its processor time (the engine's own threads not counted) */
+	bool failing;	       /* the last attempt to write failed */
+	char last_error[256];
+};
+
+void clew_store_stats(struct clew_store *st, struct clew_store_stats *ret);
+/** clew_store_dir() - the directory that was opened. */
+const char *clew_store_dir(const struct clew_store *st);
+/** clew_store_fd() - a descriptor of the directory, owned by the store. */
+int clew_store_fd(const struct clew_store *st);
+
+/* ---- queries: any thread; each sees one consistent state and is bounded by the timeout ---- */
+
+enum clew_store_sort {
+	CLEW_SORT_DEFAULT,  /* traces: newest first; spans: oldest first */
+	CLEW_SORT_START,    /* newest first */
+	CLEW_SORT_DURATION, /* longest first */
+};
+
+struct clew_filter_attr {
+	struct slice key, value; /* the value as text */
+};
+
+#define CLEW_FILTER_MAX_ATTRS 16
+
+struct clew_span_filter {
+	struct slice service, name; /* p NULL: any */
+	uint64_t min_duration_ns;
+	uint64_t max_duration_ns; /* 0: none */
+	uint64_t since_ns;
+	uint64_t until_ns; /* 0: none */
+	bool error;
+	uint32_t n_attrs;
+	struct clew_filter_attr attrs[CLEW_FILTER_MAX_ATTRS];
+	uint64_t limit; /* 0: none */
+	enum clew_store_sort sort;
+};
+
+/**
+ * clew_span_fn - a span of an answer. The callee owns it; names and keys in it live as long as the
+ * store. Returns 0 to go on, or a negative errno that ends the query and is returned.
+ */
+typedef int (*clew_span_fn)(void *user, struct clew_span *span);
+
+/** clew_store_find_spans() - spans that match. -ETIMEDOUT, -EAGAIN (reader: a writer has come),
+ * -ENOSPC. */
+int clew_store_find_spans(struct clew_store *st, const struct clew_span_filter *f, clew_span_fn fn,
+			  void *user, char **ret_error);
+
+struct clew_trace_summary {
+	struct clew_id128 trace_id;
+	struct slice service, name; /* of the root */
+	enum clew_span_kind kind;
+	uint64_t start_ns, duration_ns; /* of the root */
+	uint32_t spans, services, errors, orphans;
+	bool incomplete;
+};
+
+typedef int (*clew_trace_fn)(void *user, const struct clew_trace_summary *t);
+
+/** clew_store_find_traces() - traces that hold a span that matches. */
+int clew_store_find_traces(struct clew_store *st, const struct clew_span_filter *f,
+			   clew_trace_fn fn, void *user, char **ret_error);
+
+/** clew_store_get_trace() - all spans of a trace, oldest first, aliases followed. -ENOENT. */
+int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, clew_span_fn fn,
+			 void *user, char **ret_error);
+
+/**
+ * clew_store_match_ids() - the (canonical) ids that begin with these hex digits, at most max.
+ * Returns how many were found, or -EINVAL for what is not 1 to 32 hex digits.
+ */
+int clew_store_match_ids(struct clew_store *st, struct slice prefix, struct clew_id128 *ret_ids,
+			 size_t max, char **ret_error);
+
+struct clew_service_stats {
+	struct slice service;
+	uint64_t instances, spans, requests, errors;
+	uint64_t p50_ns, p95_ns, p99_ns; /* 0 without requests */
+	uint64_t first_ns, last_ns;
+};
+
+typedef int (*clew_service_fn)(void *user, const struct clew_service_stats *s);
+
+int clew_store_services(struct clew_store *st, uint64_t since_ns, uint64_t until_ns,
+			clew_service_fn fn, void *user, char **ret_error);
+
+struct clew_edge_stats {
+	struct slice client; /* p NULL: callers that are not traced */
+	struct slice server; /* a service, or an external peer's name */
+	bool external;	     /* the server is not traced */
+	uint64_t calls, errors;
+	uint64_t p50_ns, p95_ns, p99_ns;
+};
+
+typedef int (*clew_edge_fn)(void *user, const struct clew_edge_stats *e);
+
+/** clew_store_map() - who calls whom, and how it goes. */
+int clew_store_map(struct clew_store *st, uint64_t since_ns, uint64_t until_ns, clew_edge_fn fn,
+		   void *user, char **ret_error);
+
+/* The most rows that an SQL statement may answer. */
+#define CLEW_SQL_MAX_ROWS 100000u
+
+/**
+ * clew_store_sql() - one read-only SQL statement over the views of docs/store.md, as one JSON
+ * object:
+ * {"columns":[{"name","type"}],"rows":[[...]],"truncated":true}. -EINVAL: the statement's fault.
+ */
+int clew_store_sql(struct clew_store *st, struct slice statement, struct clew_buf *out,
+		   char **ret_error);

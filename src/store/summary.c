@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/summary.h"
+
+#include <inttypes.h>
+
+struct loading {
+	struct clew_store *st;
+	struct trace_rows **table;
+};
+
+static struct trace_rows *table_get(struct trace_rows **table, const struct clew_id128 *id)
+{
+	struct trace_rows *t;
+
+	HASH_FIND(hh, *table, id, sizeof(*id), t);
+	if (t)
+		return t;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->id = *id;
+	HASH_ADD(hh, *table, id, sizeof(t->id), t);
+	return t;
+}
+
+static struct trace_row *row_add(struct trace_rows *t)
+{
+	if (t->n == t->cap) {
+		size_t cap = t->cap ? t->cap * 2 : 8;
+		struct trace_row *rows = realloc(t->rows, cap * sizeof(*rows));
+
+		if (!rows)
+			return NULL;
+		t->rows = rows;
+		t->cap = cap;
+	}
+	return &t->rows[t->n++];
+}
+
+#define COLS                                                                                      \
+	"trace_id, span_id, parent_id, start_ns, duration_ns, service, operation, kind, status, " \
+	"link_class, incomplete"
+
+static int load_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct loading *l = user;
+	struct duck_col c[11];
+
+	for (idx_t i = 0; i < 11; i++)
+		c[i] = duck_col(chunk, i);
+	for (idx_t i = 0; i < rows; i++) {
+		struct clew_id128 id =
+			alias_canonical(l->st, huge_id128(((duckdb_uhugeint *)c[0].data)[i]));
+		struct trace_rows *t = table_get(l->table, &id);
+		struct trace_row *row = t ? row_add(t) : NULL;
+
+		if (!row)
+			return -ENOMEM;
+		*row = (struct trace_row){
+			.span_id = ((uint64_t *)c[1].data)[i],
+			.parent_id = duck_null(&c[2], i) ? 0 : ((uint64_t *)c[2].data)[i],
+			.start_ns = ((int64_t *)c[3].data)[i],
+			.duration_ns = ((int64_t *)c[4].data)[i],
+			.service = ((uint32_t *)c[5].data)[i],
+			.operation = ((uint32_t *)c[6].data)[i],
+			.kind = ((uint8_t *)c[7].data)[i],
+			.status = ((uint8_t *)c[8].data)[i],
+			.link_class = ((uint8_t *)c[9].data)[i],
+			.incomplete = ((uint32_t *)c[10].data)[i] != 0,
+		};
+	}
+	return 0;
+}
+
+int summary_load(struct query *q, const struct clew_id128 *ids, size_t n, size_t from, size_t to,
+		 struct trace_rows **table, char **ret_error)
+{
+	struct loading l = {q->st, table};
+	struct clew_buf list = {0}, sql = {0};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (i)
+			clew_buf_addc(&list, ',');
+		r = alias_members(q->st, ids[i], &list);
+	}
+	for (size_t i = from; r == 0 && n && i < to; i++) {
+		const char *name = q->parts[i].name;
+
+		clew_buf_clear(&sql);
+		clew_buf_addf(&sql,
+			      "SELECT " COLS " FROM %s.span WHERE trace_id IN (%s) UNION ALL "
+			      "SELECT " COLS " FROM %s.hot WHERE trace_id IN (%s)",
+			      name, list.data, name, list.data);
+		r = sql.err ? sql.err : query_each(q, sql.data, load_rows, &l, ret_error);
+	}
+	clew_buf_done(&list);
+	clew_buf_done(&sql);
+	return r;
+}
+
+static int by_span_id(const void *a, const void *b)
+{
+	const struct trace_row *x = a, *y = b;
+
+	return x->span_id < y->span_id ? -1 : x->span_id > y->span_id;
+}
+
+static bool has_span(const struct trace_rows *t, uint64_t span_id)
+{
+	struct trace_row key = {.span_id = span_id};
+
+	return bsearch(&key, t->rows, t->n, sizeof(key), by_span_id) != NULL;
+}
+
+/* The earliest span without a parent in the store; where there is a circle, the earliest of all. */
+static const struct trace_row *find_root(const struct trace_rows *t)
+{
+	const struct trace_row *root = NULL, *first = &t->rows[0];
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct trace_row *row = &t->rows[i];
+
+		if (row->start_ns < first->start_ns)
+			first = row;
+		if (row->parent_id && has_span(t, row->parent_id))
+			continue;
+		if (!root || row->start_ns < root->start_ns)
+			root = row;
+	}
+	return root ? root : first;
+}
+
+bool summary_wants(struct trace_rows *t, int64_t first, int64_t last)
+{
+	qsort(t->rows, t->n, sizeof(*t->rows), by_span_id);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct trace_row *row = &t->rows[i];
+
+		if (row->start_ns / HOUR_NS <= first ||
+		    (row->start_ns + row->duration_ns) / HOUR_NS >= last)
+			return true;
+		/* A server's parent may well be out of sight; a call's is in this store. */
+		if (row->parent_id && row->kind != CLEW_KIND_SERVER && !has_span(t, row->parent_id))
+			return true;
+	}
+	return false;
+}
+
+bool summary_make(struct clew_store *st, struct trace_rows *t, struct clew_trace_summary *ret)
+{
+	const struct trace_row *root;
+
+	if (!t->n)
+		return false;
+	qsort(t->rows, t->n, sizeof(*t->rows), by_span_id);
+	root = find_root(t);
+	*ret = (struct clew_trace_summary){
+		.trace_id = t->id,
+		.service = names_get(st, DICT_SERVICE, root->service),
+		.name = names_get(st, DICT_OPERATION, root->operation),
+		.kind = root->kind,
+		.start_ns = (uint64_t)root->start_ns,
+		.duration_ns = (uint64_t)root->duration_ns,
+		.spans = (uint32_t)t->n,
+	};
+	for (size_t i = 0; i < t->n; i++) {
+		const struct trace_row *row = &t->rows[i];
+		size_t k = 0;
+
+		ret->errors += row->status == CLEW_STATUS_ERROR;
+		ret->orphans += row->link_class == CLEW_LINK_ORPHAN;
+		ret->incomplete |= row->incomplete;
+		while (k < i && t->rows[k].service != row->service)
+			k++;
+		ret->services += k == i;
+	}
+	return true;
+}
+
+void summary_free(struct trace_rows **table)
+{
+	struct trace_rows *t, *next;
+
+	HASH_ITER (hh, *table, t, next) {
+		HASH_DEL(*table, t);
+		free(t->rows);
+		free(t);
+	}
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The queue and the writer's thread.
+ *
+ * A batch that cannot be written (disk full, memory short) stays in memory and is tried again every
+ * second; meanwhile the queue fills, and what does not fit is dropped and counted. When DuckDB says
+ * that its instance is beyond repair, it is closed and opened again: what was committed is in the
+ * files.
+ */
+#include <inttypes.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "store/internal.h"
+
+#define RETRY_NS     (1000ull * 1000 * 1000)
+#define IDLE_SEAL_NS (60ull * 1000 * 1000 * 1000)  /* an hour that has passed is sealed after this \
+						    */
+#define IDLE_CHECK_NS (30ull * 1000 * 1000 * 1000) /* a partition at rest gets a checkpoint */
+#define FLUSH_WAIT_NS (60ull * 1000 * 1000 * 1000)
+/* When the store closes and the disk does not take the rest. */
+#define LAST_TRIES 3
+
+uint64_t now_mono_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct timespec mono_time(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
+				 .tv_nsec = (long)(ns % 1000000000u)};
+}
+
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- the queue ---- */
+
+void clew_store_append(struct clew_store *st, struct clew_span *const *spans, size_t n)
+{
+	size_t taken = 0;
+
+	pthread_mutex_lock(&st->queue_lock);
+	st->stats.appended += n;
+	if (!st->queue_n && n)
+		st->oldest_ns = now_mono_ns();
+	while (taken < n && st->queue_n < st->opts.queue_spans && !st->opts.read_only) {
+		uint32_t at = (st->queue_head + st->queue_n++) % st->opts.queue_spans;
+
+		st->queue[at] = spans[taken++];
+	}
+	st->queued_seq += taken;
+	st->stats.dropped_queue += n - taken;
+	/* The thread sleeps until the oldest span is due; it is woken for the first and a full
+	 * batch. */
+	if (taken && (st->queue_n == taken || st->queue_n >= st->opts.batch_spans))
+		pthread_cond_signal(&st->queue_cond);
+	pthread_mutex_unlock(&st->queue_lock);
+	for (; taken < n; taken++)
+		clew_span_free(spans[taken]);
+}
+
+int clew_store_flush(struct clew_store *st)
+{
+	struct timespec until = mono_time(now_mono_ns() + FLUSH_WAIT_NS);
+	uint64_t want;
+	int r = 0;
+
+	if (st->opts.read_only)
+		return 0;
+	pthread_mutex_lock(&st->queue_lock);
+	want = st->queued_seq;
+	st->flush_waiters++;
+	pthread_cond_signal(&st->queue_cond);
+	while (st->done_seq < want && r == 0)
+		r = pthread_cond_timedwait(&st->done_cond, &st->queue_lock, &until);
+	st->flush_waiters--;
+	pthread_mutex_unlock(&st->queue_lock);
+	return r ? -ETIMEDOUT : 0;
+}
+
+/* Wait for work. Returns how many spans were moved to batch; 0: nothing for now. */
+static size_t take_batch(struct clew_store *st, struct clew_span **batch)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&st->queue_lock);
+	for (;;) {
+		uint64_t now = now_mono_ns(), due = now + RETRY_NS;
+		struct timespec until;
+
+		if (st->queue_n >= st->opts.batch_spans || st->flush_waiters ||
+		    atomic_load(&st->stop))
+			break;
+		if (st->queue_n && now >= st->oldest_ns + st->opts.flush_ns)
+			break;
+		if (st->queue_n)
+			due = st->oldest_ns + st->opts.flush_ns;
+		until = mono_time(due);
+		if (pthread_cond_timedwait(&st->queue_cond, &st->queue_lock, &until) &&
+		    !st->queue_n)
+			break; /* a quiet second: time for housekeeping */
+	}
+	while (n < st->opts.batch_spans && st->queue_n) {
+		batch[n++] = st->queue[st->queue_head];
+		st->queue_head = (st->queue_head + 1) % st->opts.queue_spans;
+		st->queue_n--;
+	}
+	st->oldest_ns = now_mono_ns();
+	pthread_mutex_unlock(&st->queue_lock);
+	return n;
+}
+
+/* ---- failing and recovering ---- */
+
+static void note_failure(struct clew_store *st, int err, const char *text)
+{
+	bool first;
+
+	pthread_mutex_lock(&st->queue_lock);
+	first = !st->stats.failing;
+	st->stats.failing = true;
+	st->stats.failures++;
+	snprintf(st->stats.last_error, sizeof(st->stats.last_error), "%s",
+		 text ? text : strerror(-err));
+	pthread_mutex_unlock(&st->queue_lock);
+	if (!first)
+		return;
+	/* The one thing that this library says aloud: whoever records must hear it when it happens.
+	 */
+	if (err == -ENOSPC)
+		log_error("the disk of %s is full: spans wait in memory, then are dropped and "
+			  "counted, until there is space",
+			  st->dir);
+	else
+		log_error("cannot write to %s, trying again: %s", st->dir,
+			  text ? text : strerror(-err));
+}
+
+static void note_success(struct clew_store *st)
+{
+	uint64_t lost = 0;
+	bool was;
+
+	pthread_mutex_lock(&st->queue_lock);
+	was = st->stats.failing;
+	st->stats.failing = false;
+	if (was) {
+		st->stats.recoveries++;
+		lost = st->stats.dropped_queue + st->stats.dropped_error;
+	}
+	pthread_mutex_unlock(&st->queue_lock);
+	if (was)
+		log_warn("%s can be written again; %" PRIu64 " spans were lost so far", st->dir,
+			 lost);
+}
+
+/* Is the engine still of use? DuckDB refuses everything after an error that it calls fatal. */
+static bool engine_works(struct clew_store *st)
+{
+	char sql[64];
+
+	if (!st->conn || duck_exec(st->conn, "SELECT count(*) FROM c.meta;", NULL) < 0)
+		return false;
+	for (size_t i = 0; i < st->n_parts; i++) {
+		snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s.run;", st->parts[i]->name);
+		if (duck_exec(st->conn, sql, NULL) < 0)
+			return false;
+	}
+	return true;
+}
+
+static void recover(struct clew_store *st)
+{
+	_cleanup_(freep) char *error = NULL;
+	int r;
+
+	if (engine_works(st))
+		return;
+	/* Queries hold the gate; they end as soon as they see that they were stopped. */
+	while (pthread_rwlock_trywrlock(&st->gate)) {
+		queries_interrupt(st, -EAGAIN);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	engine_close(st);
+	r = engine_open(st, &error);
+	pthread_rwlock_unlock(&st->gate);
+	if (r < 0)
+		note_failure(st, r, error);
+}
+
+static int by_hour_trace(const void *a, const void *b)
+{
+	const struct clew_span *x = *(struct clew_span *const *)a;
+	const struct clew_span *y = *(struct clew_span *const *)b;
+	int64_t hx = (int64_t)x->start_ns / HOUR_NS, hy = (int64_t)y->start_ns / HOUR_NS;
+
+	if (hx != hy)
+		return hx < hy ? -1 : 1;
+	return memcmp(&x->trace_id, &y->trace_id, sizeof(x->trace_id));
+}
+
+/* One attempt. */
+static int try_batch(struct clew_store *st, struct clew_span **batch, size_t n)
+{
+	_cleanup_(freep) char *error = NULL;
+	uint64_t t0 = now_mono_ns(), cpu0 = thread_cpu_ns();
+	int r = st->conn ? append_batch(st, batch, n, &error) : -EIO;
+
+	pthread_mutex_lock(&st->queue_lock);
+	st->stats.batches++;
+	st->stats.write_ns += now_mono_ns() - t0;
+	st->stats.write_cpu_ns += thread_cpu_ns() - cpu0;
+	pthread_mutex_unlock(&st->queue_lock);
+	if (r < 0)
+		note_failure(st, r, error);
+	else
+		note_success(st);
+	return r;
+}
+
+static void write_batch(struct clew_store *st, struct clew_span **batch, size_t n)
+{
+	int r, tries = 0;
+
+	qsort(batch, n, sizeof(*batch), by_hour_trace);
+	while ((r = try_batch(st, batch, n)) < 0) {
+		struct timespec until = mono_time(now_mono_ns() + RETRY_NS);
+
+		/* -EINVAL is a fault of ours or of the data: it would not go away. */
+		if (r == -EINVAL || (atomic_load(&st->stop) && ++tries >= LAST_TRIES))
+			break;
+		if (r ==
+		    -ENOMEM) /* users' queries share the engine's memory: the writer goes first */
+			queries_interrupt(st, -ENOMEM);
+		pthread_mutex_lock(&st->queue_lock);
+		if (!atomic_load(&st->stop))
+			pthread_cond_timedwait(&st->done_cond, &st->queue_lock, &until);
+		pthread_mutex_unlock(&st->queue_lock);
+		recover(st);
+	}
+	pthread_mutex_lock(&st->queue_lock);
+	if (r < 0)
+		st->stats.dropped_error += n;
+	st->done_seq += n;
+	pthread_cond_broadcast(&st->done_cond);
+	pthread_mutex_unlock(&st->queue_lock);
+	for (size_t i = 0; i < n; i++)
+		clew_span_free(batch[i]);
+}
+
+/* ---- housekeeping ---- */
+
+/* Old hours are sealed, partitions at rest get a checkpoint and give their set of ids back. */
+static void keep_house(struct clew_store *st)
+{
+	_cleanup_(freep) char *error = NULL;
+	uint64_t now = now_mono_ns();
+	int64_t hour = (int64_t)time(NULL) / 3600;
+
+	for (size_t i = 0; st->conn && i < st->n_parts; i++) {
+		struct part *p = st->parts[i];
+		uint64_t idle = now - p->used_ns;
+		int r = 0;
+
+		if (p->hour < hour && idle > IDLE_SEAL_NS && (p->hot_rows || p->indexed < p->rows))
+			r = seal_part(st, p, &error);
+		else if (p->dirty && idle > IDLE_CHECK_NS)
+			r = checkpoint_part(st, p->name, &error);
+		else
+			continue;
+		p->used_ns = now;
+		if (r < 0) {
+			note_failure(st, r, error);
+			recover(st);
+			return;
+		}
+		p->dirty = false;
+		id_set_done(&p->ids);
+		p->ids_loaded = false;
+		note_success(st);
+	}
+}
+
+static void *writer_main(void *arg)
+{
+	struct clew_store *st = arg;
+	_cleanup_(freep) struct clew_span **batch = calloc(st->opts.batch_spans, sizeof(*batch));
+
+	for (;;) {
+		size_t n = batch ? take_batch(st, batch) : 0;
+
+		if (n)
+			write_batch(st, batch, n);
+		else if (atomic_load(&st->stop) || !batch)
+			break;
+		else if (!n)
+			keep_house(st);
+	}
+	return NULL;
+}
+
+/* At the end: nothing is left in logs that would have to be replayed. */
+static void last_checkpoints(struct clew_store *st)
+{
+	for (size_t i = 0; st->conn && i < st->n_parts; i++) {
+		struct part *p = st->parts[i];
+
+		if (p->hot_rows * 4 >= st->opts.hot_spans || p->indexed < p->rows)
+			(void)seal_part(st, p, NULL);
+		else if (p->dirty)
+			(void)checkpoint_part(st, p->name, NULL);
+	}
+	if (st->conn)
+		(void)checkpoint_part(st, "c", NULL);
+}
+
+int writer_start(struct clew_store *st, char **ret_error)
+{
+	pthread_condattr_t attr;
+	int r;
+
+	st->queue = calloc(st->opts.queue_spans, sizeof(*st->queue));
+	if (!st->queue)
+		return -ENOMEM;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&st->queue_cond, &attr);
+	pthread_cond_init(&st->done_cond, &attr);
+	pthread_condattr_destroy(&attr);
+	r = pthread_create(&st->writer, NULL, writer_main, st);
+	if (r)
+		return set_error(ret_error, -r, "cannot start the writer's thread: %s",
+				 strerror(r));
+	st->has_writer = true;
+	return 0;
+}
+
+void writer_stop(struct clew_store *st)
+{
+	if (st->has_writer) {
+		atomic_store(&st->stop, true);
+		pthread_mutex_lock(&st->queue_lock);
+		pthread_cond_broadcast(&st->queue_cond);
+		pthread_cond_broadcast(&st->done_cond);
+		pthread_mutex_unlock(&st->queue_lock);
+		pthread_join(st->writer, NULL);
+		st->has_writer = false;
+		last_checkpoints(st);
+	}
+	free(st->queue);
+	st->queue = NULL;
+}
