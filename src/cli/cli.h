@@ -61,7 +61,7 @@ struct cli {
 	struct clew_options options;
 };
 
-/* The one table of options (options.c) and of commands (main.c); the last row has no name. */
+/* The one table of options (options.c) and of commands (commands.c); the last row has no name. */
 extern const struct clew_option cli_options[];
 extern const struct cli_command cli_commands[];
 
@@ -73,6 +73,9 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) CLEW_PRINTF(2, 3);
 /** cli_db() - the store's directory: --db, CLEW_DB, the file, else the default. NULL for "none".
  * Borrowed from a static buffer or the options. */
 const char *cli_db(const struct cli *cli);
+
+/** cli_xdg_path() - $var/rest, or $HOME/fallback/rest. 0; -ENOENT without a home; -ENAMETOOLONG. */
+int cli_xdg_path(const char *var, const char *fallback, const char *rest, char *out, size_t size);
 
 /* help.c */
 int cli_help_command(const struct cli_command *c);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clew trace: one trace, drawn or as its document. */
+#include "cli/out.h"
+#include "cli/query.h"
+#include "cli/view.h"
+
+/* The shortest beginning of an id that is looked for. */
+#define ID_MIN_DIGITS 4
+
+static int check_id(const struct cli *cli, const char *id, bool last)
+{
+	size_t n = id ? strlen(id) : 0;
+
+	if (last && id)
+		return cli_usage(cli, "give an id or --last, not both");
+	if (last)
+		return 0;
+	if (!id)
+		return cli_usage(cli, "which trace? Give its id or --last; clew traces lists them");
+	if (strspn(id, "0123456789abcdefABCDEF") != n)
+		return cli_usage(
+			cli, "'%s' is not a trace's id: hex digits only; clew traces lists them",
+			id);
+	if (n < ID_MIN_DIGITS || n > 32)
+		return cli_usage(cli, "'%s' has %zu digits; give %d to 32 of them", id, n,
+				 ID_MIN_DIGITS);
+	return 0;
+}
+
+int cli_trace(struct cli *cli)
+{
+	const struct clew_options *o = &cli->options;
+	const char *id = o->n_args ? o->args[0] : NULL;
+	bool last = clew_options_flag(o, "last");
+	struct out_style st = out_style();
+	struct clew_buf target, answer = {0}, text;
+	int r = check_id(cli, id, last);
+
+	if (r)
+		return r;
+	query_init(&target, "trace/");
+	clew_buf_adds(&target, last ? "last" : id);
+	r = query_ask(cli, &target, NULL, &answer);
+	clew_buf_done(&target);
+	clew_buf_init(&text, 0);
+	if (!r && clew_options_flag(o, "json")) {
+		if (answer.len && answer.data[answer.len - 1] != '\n')
+			clew_buf_addc(&answer, '\n');
+		r = out_write(&answer);
+	} else if (!r) {
+		r = query_view(view_trace(answer.data, answer.len, &st, clew_options_flag(o, "why"),
+					  &text),
+			       &text);
+	}
+	clew_buf_done(&answer);
+	return r;
+}

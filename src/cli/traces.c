@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clew traces, clew spans, clew services: lists. */
+#include "cli/out.h"
+#include "cli/query.h"
+#include "cli/view.h"
+
+/* Ask for a list; what people see of it is made by view, else the lines go out as they are. */
+static int list(struct cli *cli, const char *path, bool filters, bool plain, const char *nothing,
+		int (*view)(const struct cli *cli, const struct clew_buf *answer,
+			    struct clew_buf *b))
+{
+	struct clew_buf target, answer = {0}, text;
+	int r;
+
+	query_init(&target, path);
+	if (filters)
+		query_filters(&target, cli);
+	r = query_ask(cli, &target, NULL, &answer);
+	clew_buf_done(&target);
+	clew_buf_init(&text, 0);
+	if (!r && plain)
+		r = out_write(&answer);
+	else if (!r && !answer.len)
+		log_info("%s", nothing);
+	else if (!r)
+		r = query_view(view(cli, &answer, &text), &text);
+	clew_buf_done(&answer);
+	return r;
+}
+
+static int show_traces(const struct cli *cli, const struct clew_buf *answer, struct clew_buf *b)
+{
+	struct out_style st = out_style();
+
+	return view_traces(answer->data, answer->len, &st, cli->options.now_ns, b);
+}
+
+static int show_services(const struct cli *cli, const struct clew_buf *answer, struct clew_buf *b)
+{
+	struct out_style st = out_style();
+
+	return view_services(answer->data, answer->len, &st, b);
+}
+
+int cli_traces(struct cli *cli)
+{
+	return list(cli, "traces", true, clew_options_flag(&cli->options, "json"),
+		    "no trace matches; wait for one to end, or ask for less", show_traces);
+}
+
+int cli_spans(struct cli *cli)
+{
+	return list(cli, "spans", true, true, "", NULL);
+}
+
+int cli_services(struct cli *cli)
+{
+	return list(cli, "services", false, clew_options_flag(&cli->options, "json"),
+		    "the store holds no spans yet", show_services);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/why.h"
+
+#include <string.h>
+
+#include "cli/json_lines.h"
+
+struct phrase {
+	const char *word; /* of base/marks.h */
+	const char *text;
+};
+
+static const struct phrase evidence[] = {
+	{"task", "the runtime's task is the same"},
+	{"thread", "the same thread read the request"},
+	{"exclusive", "it had no other request open"},
+	{"connect", "connect() was called while it served the request"},
+	{"completion", "its answer followed the call's response"},
+	{"chain", "a sibling call of the same stretch of work is confirmed"},
+	{"wake", "the request's thread handed the work over"},
+	{"fork", "the request's thread started the one that called"},
+	{"order", "the order of work fits"},
+	{"model", "the service's answers confirm how it works"},
+	{"header", "a trace header on the wire says so"},
+	{"wire", "both ends saw the same bytes of one connection"},
+	{"conflict", "evidence named different requests"},
+	{"unconfirmed", "nothing confirmed the guess"},
+	{"none open", "no request was open"},
+	{NULL, NULL},
+};
+
+static const struct phrase incomplete[] = {
+	{"loss", "records of its connection were lost"},
+	{"no response", "it ended before the response began"},
+	{"cut", "it ended before the response's last byte"},
+	{"joined", "tracing began in the middle of it"},
+	{"unsynced", "the parser lost its place inside it"},
+	{"no head", "its head is longer than what was captured (see --payload)"},
+	{"end guessed", "its end was inferred from what came next"},
+	{"limit", "a table was full"},
+	{NULL, NULL},
+};
+
+/* The words, separated by ", ", as phrases separated by "; "; an unknown word stands for itself. */
+static void add_phrases(struct clew_buf *b, const struct phrase *table, const char *words, size_t n)
+{
+	const char *end = words + n, *sep = "";
+
+	while (words < end) {
+		size_t len = 0;
+		const struct phrase *p = table;
+
+		while (words + len < end && words[len] != ',')
+			len++;
+		while (p->word && (strlen(p->word) != len || strncmp(p->word, words, len) != 0))
+			p++;
+		clew_buf_adds(b, sep);
+		if (p->word)
+			clew_buf_adds(b, p->text);
+		else
+			clew_buf_add(b, words, len);
+		sep = "; ";
+		words += len;
+		while (words < end && (*words == ',' || *words == ' '))
+			words++;
+	}
+}
+
+/* "thread, completion; against: conflict" */
+static void add_evidence(struct clew_buf *b, const char *words)
+{
+	const char *against = strstr(words, "against: ");
+	size_t n = against ? (size_t)(against - words) : strlen(words);
+
+	while (n && (words[n - 1] == ' ' || words[n - 1] == ';'))
+		n--;
+	add_phrases(b, evidence, words, n);
+	if (!against)
+		return;
+	clew_buf_adds(b, n ? ". Against it: " : "");
+	against += strlen("against: ");
+	add_phrases(b, evidence, against, strlen(against));
+}
+
+void why_link(struct clew_buf *b, const struct tree_span *s)
+{
+	const char *class = s->link_class;
+
+	if (!*class) {
+		if (*s->parent_id)
+			clew_buf_adds(b, "its sender said so: the span was received, not observed");
+		else if (s->kind == 2 || s->kind == 5)
+			clew_buf_adds(b, "root: its caller is not traced");
+		else
+			clew_buf_adds(b, "root");
+		return;
+	}
+	clew_buf_adds(b, class);
+	if (s->confidence >= 0)
+		clew_buf_addf(b, " (%.2f)", s->confidence);
+	if (!strcmp(class, "root") && strstr(s->evidence, "none open")) {
+		clew_buf_adds(b, ": no request was open, the process did this by itself");
+		return;
+	}
+	if (tree_is_orphan(s))
+		clew_buf_adds(b, ": a parent is likely and not known");
+	if (*s->evidence)
+		clew_buf_adds(b, tree_is_orphan(s) ? "; " : ": ");
+	add_evidence(b, s->evidence);
+}
+
+static double link_confidence(const json_t *link)
+{
+	const json_t *attribute;
+	size_t i;
+
+	json_array_foreach(json_object_get(link, "attributes"), i, attribute) if (
+		!strcmp(json_str(attribute, "key"),
+			"clew.link.confidence")) return json_number_value(json_object_get(json_object_get(attribute,
+													  "value"),
+											  "doubleVa"
+											  "lue"));
+	return -1;
+}
+
+void why_candidates(struct clew_buf *b, const struct tree *t, const struct tree_span *s)
+{
+	const char *sep = "";
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach(s->links, i, link)
+	{
+		const char *trace = json_str(link, "traceId"), *span = json_str(link, "spanId");
+		uint32_t here = strcmp(trace, t->trace_id) ? TREE_NONE : tree_find(t, span);
+		double confidence = link_confidence(link);
+
+		clew_buf_adds(b, sep);
+		sep = ", ";
+		if (here != TREE_NONE)
+			clew_buf_addf(b, "%s %s", t->spans[here].service, t->spans[here].name);
+		else
+			clew_buf_addf(b, "span %.8s of trace %.12s", span, trace);
+		if (confidence >= 0)
+			clew_buf_addf(b, " (%.2f)", confidence);
+	}
+}
+
+void why_incomplete(struct clew_buf *b, const struct tree_span *s)
+{
+	add_phrases(b, incomplete, s->incomplete, strlen(s->incomplete));
+}
