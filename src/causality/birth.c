@@ -76,8 +76,28 @@ void birth_clear(struct birth *b)
 	node_put(old.closed);
 }
 
+static void settled(struct pending *p)
+{
+	if (!p->unsettled)
+		return;
+	DL_DELETE2(p->birth.ctx->unsettled, p, uprev, unext);
+	p->unsettled = false;
+}
+
+void birth_settle(struct ctx *ctx, bool counted, uint64_t nv)
+{
+	struct pending *p, *tmp;
+
+	DL_FOREACH_SAFE2(ctx->unsettled, p, tmp, unext)
+	{
+		p->birth.slept = !counted || nv != p->base_nv;
+		settled(p);
+	}
+}
+
 static void pending_drop(struct clew_causality *c, struct pending *p)
 {
+	settled(p);
 	HASH_DELETE(hh, c->pendings, p);
 	DL_DELETE(c->pending_list, p);
 	c->n_pending--;
@@ -119,11 +139,16 @@ void birth_connect(struct clew_causality *c, const struct clew_conn *conn)
 		return;
 	}
 	/*
-	 * No counters with connect(). Where operations have them, the time says nothing on a busy
-	 * machine; stretches with a connect() are judged apart anyway.
+	 * No counters with connect(). A pause before it may be a sleep, or a busy machine: the next
+	 * operation's counters tell.
 	 */
-	birth_make(ctx, !ctx->cur_counted && ctx->cur_ns && conn->connect_ns > ctx->cur_ns + GAP_NS,
+	birth_make(ctx, !ctx->key.task && ctx->cur_ns && conn->connect_ns > ctx->cur_ns + GAP_NS,
 		   &p->birth);
+	if (p->birth.slept && ctx->cur_counted) {
+		p->base_nv = ctx->cur_nv;
+		p->unsettled = true;
+		DL_APPEND2(ctx->unsettled, p, uprev, unext);
+	}
 	p->birth.connect = true;
 	DL_APPEND(c->pending_list, p);
 	c->n_pending++;
@@ -135,6 +160,7 @@ bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth 
 
 	if (!p)
 		return false;
+	settled(p);
 	*ret = p->birth;
 	p->birth.ctx = NULL;
 	p->birth.parent = p->birth.owner = p->birth.closed = NULL;

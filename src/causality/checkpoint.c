@@ -27,7 +27,8 @@ void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 {
 	struct group *g = ctx->proc->group;
 	struct node *cur = ctx->cur, *n = cur;
-	uint32_t others = ctx->n_open > 1 ? ctx->n_open : ctx->proc->n_open;
+	/* Where this context has one only, a hit says nothing: as if there were two. */
+	uint32_t others = ctx->n_open > 1 ? ctx->n_open : ctx->proc->n_open > 1 ? 2 : 1;
 	uint32_t calls;
 	uint8_t stretch = path_stretch(cur, slept, &calls);
 

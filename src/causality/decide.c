@@ -51,6 +51,8 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 		l->evidence |= CLEW_EV_EXCLUSIVE;
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);
 	}
+	if (model_moves(g))
+		return VERDICT_FAIL;
 	if (!n->on_path && slept) {
 		if (final && !n->birth.connect)
 			g->self_calls++;

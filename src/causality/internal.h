@@ -60,15 +60,17 @@ enum stretch {
 
 struct group {
 	uint32_t refs;
-	uint64_t answers;      /* first bytes of answers written */
-	uint64_t foreign;      /* ... by a context that did not read the request */
-	uint64_t mux_answers;  /* ... by a context that does several things at once */
-	uint64_t self_calls;   /* calls without cause by contexts that serve requests: timers */
-	uint64_t reads;	       /* of loops */
-	uint64_t reads_slept;  /* ... after a sleep */
-	uint64_t off_calls[2]; /* calls of loops whose response led to no answer; [1]: with
-				  connect() */
-	uint64_t off_slept[2]; /* ... made after a sleep: what a timer's own calls look like */
+	uint64_t answers;     /* first bytes of answers written */
+	uint64_t foreign;     /* ... by a context that did not read the request */
+	uint64_t mux_answers; /* ... by a context that does several things at once */
+	uint64_t strays; /* calls by contexts that serve, but had no request open, while others had
+			  */
+	uint64_t self_calls;	 /* calls without cause by contexts that serve requests: timers */
+	uint64_t reads;		 /* of loops */
+	uint64_t reads_slept[2]; /* ... after a sleep; [1]: and a pause of GAP_NS */
+	uint64_t off_calls[2];	 /* calls of loops whose response led to no answer; [1]: with
+				    connect() */
+	uint64_t off_slept[2];	 /* ... made after a sleep: what a timer's own calls look like */
 	struct bucket buckets[N_BUCKETS];
 };
 
@@ -115,7 +117,8 @@ struct ctx {
 	bool cur_counted;
 	bool lost; /* records of it were lost since it last read a request */
 
-	struct reader *open; /* oldest first */
+	struct pending *unsettled; /* connects of which the next operation tells whether it slept */
+	struct reader *open;	   /* oldest first */
 	uint32_t n_open;
 	uint64_t seq; /* calls born, requests read, answers begun: to see what overlaps */
 	bool mux;     /* it does several things at once: an event loop */
@@ -159,6 +162,7 @@ struct node {
 	uint64_t sink;	 /* its response led to the answer of another request: that one's id */
 	uint64_t born_ns, born_seq;
 	bool resp_seen;
+	bool post;			  /* what its context went on with after the answer */
 	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
 	struct node *age_prev, *age_next; /* all undecided calls, oldest first */
 
@@ -183,6 +187,9 @@ struct pending {
 	struct pending *prev, *next;
 	uint64_t cookie;
 	uint64_t ns;
+	uint64_t base_nv;	       /* voluntary switches at the read before */
+	struct pending *uprev, *unext; /* of the context's unsettled ones */
+	bool unsettled;
 	struct birth birth;
 };
 
@@ -244,6 +251,8 @@ static inline uint8_t birth_stretch(const struct birth *b)
 }
 void birth_make(struct ctx *ctx, bool slept, struct birth *ret);
 void birth_clear(struct birth *b);
+/* The context's first operation after a connect(): nv are its voluntary switches, if counted. */
+void birth_settle(struct ctx *ctx, bool counted, uint64_t nv);
 void birth_connect(struct clew_causality *c, const struct clew_conn *conn);
 /* What connect() knew of this connection goes to ret, which takes the references; false if nothing.
  */
@@ -267,8 +276,10 @@ void model_miss(struct group *g, uint8_t stretch, uint32_t n);
 enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_wrong);
 enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_wrong);
 enum verdict model_sequential(const struct group *g, bool *ret_mature);
-void model_read(struct group *g, bool slept);
+void model_read(struct group *g, bool slept, bool paused);
 void model_off_call(struct group *g, uint8_t stretch);
+/* Work is done by contexts that did not read its request. */
+bool model_moves(const struct group *g);
 bool model_no_timers(const struct group *g);
 
 /* checkpoint.c */

@@ -55,14 +55,15 @@ void model_miss(struct group *g, uint8_t stretch, uint32_t n)
 	forget(b);
 }
 
-void model_read(struct group *g, bool slept)
+void model_read(struct group *g, bool slept, bool paused)
 {
 	g->reads++;
-	g->reads_slept += slept;
+	g->reads_slept[0] += slept;
+	g->reads_slept[1] += slept && paused;
 	if (g->reads >= FORGET_READS) {
 		g->reads /= 2;
-		g->reads_slept /= 2;
 		for (int i = 0; i < 2; i++) {
+			g->reads_slept[i] /= 2;
 			g->off_calls[i] /= 2;
 			g->off_slept[i] /= 2;
 		}
@@ -106,9 +107,9 @@ static double timers_share(const struct group *g, uint8_t stretch)
 	int i = !!(stretch & STRETCH_CONNECT);
 	double slept;
 
-	if (!g->off_calls[i] || !g->reads_slept)
+	if (!g->off_calls[i] || !g->reads_slept[i])
 		return 1;
-	slept = (double)g->reads_slept / (double)g->reads;
+	slept = (double)g->reads_slept[i] / (double)g->reads;
 	return ((double)g->off_slept[i] + UNSEEN_OFF) / slept / (double)g->off_calls[i];
 }
 
@@ -116,10 +117,20 @@ enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_
 {
 	const struct bucket *b = &g->buckets[stretch];
 	double wrong = (SAFETY * (double)b->misses + UNSEEN_OFF) / (double)(b->hits ? b->hits : 1);
-
 	double timers = timers_share(g, stretch);
 
 	return judge(b, wrong > timers ? wrong : timers, ret_wrong);
+}
+
+/* More often than the links may be wrong, with room for what was not seen. */
+static bool often(uint64_t n, const struct group *g)
+{
+	return n * 200 > g->answers;
+}
+
+bool model_moves(const struct group *g)
+{
+	return often(g->foreign, g) || often(g->strays, g);
 }
 
 /*
@@ -129,13 +140,22 @@ enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_
 enum verdict model_sequential(const struct group *g, bool *ret_mature)
 {
 	*ret_mature = g->answers >= 64;
-	if (g->foreign * 50 > g->answers || g->mux_answers * 50 > g->answers)
+	if (model_moves(g) || often(g->mux_answers, g))
 		return VERDICT_FAIL;
 	return *ret_mature ? VERDICT_PASS : VERDICT_WAIT;
 }
 
-/* Contexts that serve requests were never seen to begin work by themselves, or hardly ever. */
+/*
+ * Contexts that serve requests were hardly ever seen to begin work by themselves, nor to go on with
+ * something else than what they read.
+ */
 bool model_no_timers(const struct group *g)
 {
-	return g->self_calls * 2000 <= g->answers;
+	uint64_t hits = 0, misses = 0;
+
+	for (int i = 0; i < N_BUCKETS; i++) {
+		hits += g->buckets[i].hits;
+		misses += g->buckets[i].misses;
+	}
+	return g->self_calls * 2000 <= g->answers && misses * 500 <= hits;
 }

@@ -31,13 +31,22 @@ static bool slept_since_read(const struct ctx *ctx, const struct clew_rec_io *io
 	return ctx->cur_ns && at > ctx->cur_ns + GAP_NS;
 }
 
+static void settle(struct ctx *ctx, const struct clew_rec_io *io)
+{
+	uint64_t nv = 0;
+	bool counted = switches(io, &nv);
+
+	birth_settle(ctx, counted, nv);
+}
+
 static void read_by(struct ctx *ctx, struct node *n, const struct clew_rec_io *io)
 {
 	bool same = ctx->op_conn == io->conn && ctx->op_offset == io->offset &&
 		    ctx->op_ns == io->end_ns;
 
 	if (ctx->mux && ctx->cur_ns)
-		model_read(ctx->proc->group, slept_since_read(ctx, io));
+		model_read(ctx->proc->group, slept_since_read(ctx, io),
+			   io->end_ns > ctx->cur_ns + GAP_NS);
 	/* One read that holds parts of several requests' work says nothing of what comes next. */
 	if (same && (!ctx->cur || ctx->cur->owner != n->owner))
 		ctx_set_cur(ctx, NULL);
@@ -110,6 +119,10 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 	if (ctx->serves && !write.n_proc && !write.lost && !write.parent &&
 	    (write.slept || !ctx->cur))
 		ctx->proc->group->self_calls++;
+	n->post = write.closed || (ctx->cur && ctx->cur->post);
+	if (ctx->serves && !write.n_ctx && write.n_proc && !write.lost && !write.fork &&
+	    (write.slept || !n->post))
+		ctx->proc->group->strays++;
 	n->born_seq = ++ctx->seq;
 	if (x->began_by_connect && birth_take_pending(c, x->conn->cookie, &connect)) {
 		if (connect.ctx != ctx)
@@ -139,6 +152,8 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 		return;
 	if (io->lost_thread)
 		ctx_lose(ctx);
+	if (ctx->unsettled)
+		settle(ctx, io);
 	if (n->is_call && part == CLEW_PART_REQUEST) {
 		if (!n->born && !n->decided)
 			call_written(c, ctx, n, x, io);
