@@ -15,18 +15,13 @@ int cli_map(struct cli *cli)
 	if (json && dot)
 		return cli_usage(cli, "give --json or --dot, not both");
 	query_init(&target, "map");
-	r = query_ask(cli, &target, NULL, &answer);
+	r = json ? query_copy(cli, &target) : query_ask(cli, &target, NULL, &answer);
 	clew_buf_done(&target);
 	clew_buf_init(&text, 0);
-	if (!r && json) {
-		if (answer.len && answer.data[answer.len - 1] != '\n')
-			clew_buf_addc(&answer, '\n');
-		r = out_write(&answer);
-	} else if (!r) {
+	if (!r && !json)
 		r = query_view(dot ? view_map_dot(answer.data, answer.len, &text)
 				   : view_map(answer.data, answer.len, &st, &text),
 			       &text);
-	}
 	clew_buf_done(&answer);
 	return r;
 }

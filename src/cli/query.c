@@ -1,40 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/query.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "cli/json_lines.h"
 #include "cli/out.h"
 #include "server/client.h"
 
 /* The longest answer that a command holds in memory. */
 #define ANSWER_MAX_BYTES ((size_t)4 << 30)
+/* What goes out unread is written in pieces of this size. */
+#define COPY_PIECE_BYTES (64u << 10)
 
 void query_init(struct clew_buf *target, const char *path)
 {
 	clew_buf_init(target, 1 << 20);
-	clew_buf_adds(target, path);
-}
-
-void query_escape(struct clew_buf *b, const char *s)
-{
-	/* RFC 3986, section 2.3: what needs no escape anywhere. */
-	for (; *s; s++) {
-		if (isalnum((unsigned char)*s) || strchr("-._~", *s))
-			clew_buf_addc(b, *s);
-		else
-			clew_buf_addf(b, "%%%02X", (unsigned char)*s);
-	}
-}
-
-void query_param(struct clew_buf *target, const char *name, const char *value)
-{
-	clew_buf_addf(target, "%c%s=", memchr(target->data, '?', target->len) ? '&' : '?', name);
-	query_escape(target, value);
+	clew_buf_addf(target, CLEW_API_PREFIX "%s", path);
 }
 
 static void add_text(struct clew_buf *target, const struct cli *cli, const char *option)
@@ -42,7 +25,7 @@ static void add_text(struct clew_buf *target, const struct cli *cli, const char 
 	const char *value = clew_options_str(&cli->options, option);
 
 	if (value)
-		query_param(target, option, value);
+		clew_query_param(target, option, slice_str(value));
 }
 
 static void add_number(struct clew_buf *target, const struct cli *cli, const char *option,
@@ -53,7 +36,7 @@ static void add_number(struct clew_buf *target, const struct cli *cli, const cha
 	if (!clew_options_given(&cli->options, option))
 		return;
 	snprintf(text, sizeof(text), "%" PRIu64, clew_options_u64(&cli->options, option));
-	query_param(target, name, text);
+	clew_query_param(target, name, slice_str(text));
 }
 
 void query_filters(struct clew_buf *target, const struct cli *cli)
@@ -65,9 +48,9 @@ void query_filters(struct clew_buf *target, const struct cli *cli)
 	add_number(target, cli, "min-duration", "min_duration");
 	add_number(target, cli, "max-duration", "max_duration");
 	if (clew_options_flag(&cli->options, "error"))
-		query_param(target, "error", "1");
+		clew_query_param(target, "error", SLICE("1"));
 	for (; attr && *attr; attr++)
-		query_param(target, "attr", *attr);
+		clew_query_param(target, "attr", slice_str(*attr));
 	add_number(target, cli, "since", "since");
 	add_number(target, cli, "until", "until");
 	add_number(target, cli, "limit", "limit");
@@ -98,51 +81,100 @@ static int check_store(const struct cli *cli, const char *db)
 	return CLI_FAILURE;
 }
 
-/* {"error":"what is wrong"} */
-static void report(const struct clew_buf *b, int status)
-{
-	json_t *o = b->len ? json_loadb(b->data, b->len, 0, NULL) : NULL;
-	const char *text = json_str(o, "error");
-
-	if (*text)
-		log_error("%s", text);
-	else
-		log_error("the store answered with status %d; clew traces --log-level debug may "
-			  "say more",
-			  status);
-	json_decref(o);
-}
-
-int query_ask(const struct cli *cli, const struct clew_buf *target, const char *body,
-	      struct clew_buf *b)
+/* Ask; what the writer of the answer returns to end it is left to the caller. */
+static int ask(const struct cli *cli, const struct clew_buf *target, const char *body,
+	       clew_write_fn fn, void *user, int *ret_result)
 {
 	const char *db = cli_db(cli);
 	_cleanup_(freep) char *error = NULL;
-	int r = check_store(cli, db), status;
+	int r = check_store(cli, db);
 
-	/* Standard output's reader may go away: out_raw() sees it. */
-	signal(SIGPIPE, SIG_IGN);
 	if (r)
 		return r;
 	if (target->err) {
 		log_error("the filters are too long; give fewer or shorter ones");
 		return CLI_USAGE;
 	}
-	clew_buf_init(b, ANSWER_MAX_BYTES);
-	status = clew_client_ask(db, target->data, body, b, &error);
-	if (status < 0) {
-		if (error)
-			log_error("%s", error);
-		else
-			log_error("%s: %s", db, strerror(-status));
-		return CLI_FAILURE;
-	}
-	if (status != 200) {
-		report(b, status);
-		/* 400: what was asked is wrong, e.g. a beginning of an id that two traces share. */
+	/* Standard output's reader may go away: out_raw() sees it. */
+	signal(SIGPIPE, SIG_IGN);
+	*ret_result = clew_client_ask(db, body ? "POST" : "GET", target->data, slice_str(body), fn,
+				      user, &error);
+	if (*ret_result < 0 && *ret_result != -ECANCELED && error) {
+		log_error("%s", error);
 		return CLI_FAILURE;
 	}
 	return 0;
+}
+
+static int keep(void *user, const char *bytes, size_t n)
+{
+	return clew_buf_add(user, bytes, n);
+}
+
+int query_ask(const struct cli *cli, const struct clew_buf *target, const char *body,
+	      struct clew_buf *b)
+{
+	int result = 0, r;
+
+	clew_buf_init(b, ANSWER_MAX_BYTES);
+	r = ask(cli, target, body, keep, b, &result);
+	if (r || !result)
+		return r;
+	if (b->err)
+		log_error("the answer does not fit into memory; ask for less with filters or "
+			  "--limit");
+	else
+		log_error("%s: %s", cli_db(cli), strerror(-result));
+	return CLI_FAILURE;
+}
+
+/* Standard output as the taker of an answer. */
+struct copy {
+	struct clew_buf b;
+	int status;
+	bool closed;
+	char last;
+};
+
+static int flush_copy(struct copy *c)
+{
+	bool closed = false;
+
+	c->status = out_raw(c->b.data, c->b.len, &closed);
+	c->closed |= closed;
+	clew_buf_clear(&c->b);
+	return c->status || c->closed ? -ECANCELED : 0;
+}
+
+static int copy_out(void *user, const char *bytes, size_t n)
+{
+	struct copy *c = user;
+	int r = clew_buf_add(&c->b, bytes, n);
+
+	if (n)
+		c->last = bytes[n - 1];
+	if (!r && c->b.len >= COPY_PIECE_BYTES)
+		r = flush_copy(c);
+	return r;
+}
+
+int query_copy(const struct cli *cli, const struct clew_buf *target)
+{
+	struct copy c = {0};
+	int result = 0, r;
+
+	clew_buf_init(&c.b, 0);
+	r = ask(cli, target, NULL, copy_out, &c, &result);
+	if (!r && !c.status && !c.closed && result < 0) {
+		log_error("%s: %s", cli_db(cli), strerror(-result));
+		r = CLI_FAILURE;
+	}
+	if (c.last && c.last != '\n')
+		clew_buf_addc(&c.b, '\n');
+	if (!c.status && !c.closed)
+		flush_copy(&c);
+	clew_buf_done(&c.b);
+	return r ? r : c.status;
 }
 
 int query_view(int view_result, struct clew_buf *text)

@@ -147,9 +147,16 @@ static void print_cell(struct table *t, struct clew_buf *b, size_t c, unsigned w
 	if (t->columns[c].align == TABLE_RIGHT && w < width)
 		out_pad(b, width - w);
 	w = print_text(t, b, text, lead, color, width);
-	/* No blanks at the end of a line. */
 	if (!last)
 		out_pad(b, (t->columns[c].align == TABLE_RIGHT ? 0 : width - w) + 2);
+}
+
+/* No blanks at the end of a line. */
+static void end_line(struct clew_buf *b)
+{
+	while (b->len && b->data[b->len - 1] == ' ')
+		b->data[--b->len] = '\0';
+	clew_buf_addc(b, '\n');
 }
 
 int table_print(struct table *t, struct clew_buf *b)
@@ -166,7 +173,7 @@ int table_print(struct table *t, struct clew_buf *b)
 	for (size_t c = 0; c < t->n_columns; c++)
 		if (widths[c])
 			print_cell(t, b, c, widths[c], t->columns[c].title, 0, OUT_DIM, c == last);
-	clew_buf_addc(b, '\n');
+	end_line(b);
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t c = i % t->n_columns;
 		const struct table_cell *cell = &t->cells[i];
@@ -175,7 +182,7 @@ int table_print(struct table *t, struct clew_buf *b)
 			print_cell(t, b, c, widths[c], t->text.data + cell->at, cell->lead,
 				   cell->color, c == last);
 		if (c == t->n_columns - 1)
-			clew_buf_addc(b, '\n');
+			end_line(b);
 	}
 	return b->err;
 }

@@ -40,18 +40,16 @@ int cli_trace(struct cli *cli)
 		return r;
 	query_init(&target, "trace/");
 	clew_buf_adds(&target, last ? "last" : id);
-	r = query_ask(cli, &target, NULL, &answer);
+	if (clew_options_flag(o, "json"))
+		r = query_copy(cli, &target);
+	else
+		r = query_ask(cli, &target, NULL, &answer);
 	clew_buf_done(&target);
 	clew_buf_init(&text, 0);
-	if (!r && clew_options_flag(o, "json")) {
-		if (answer.len && answer.data[answer.len - 1] != '\n')
-			clew_buf_addc(&answer, '\n');
-		r = out_write(&answer);
-	} else if (!r) {
+	if (!r && !clew_options_flag(o, "json"))
 		r = query_view(view_trace(answer.data, answer.len, &st, clew_options_flag(o, "why"),
 					  &text),
 			       &text);
-	}
 	clew_buf_done(&answer);
 	return r;
 }

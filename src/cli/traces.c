@@ -15,15 +15,16 @@ static int list(struct cli *cli, const char *path, bool filters, bool plain, con
 	query_init(&target, path);
 	if (filters)
 		query_filters(&target, cli);
-	r = query_ask(cli, &target, NULL, &answer);
+	r = plain ? query_copy(cli, &target) : query_ask(cli, &target, NULL, &answer);
 	clew_buf_done(&target);
 	clew_buf_init(&text, 0);
-	if (!r && plain)
-		r = out_write(&answer);
-	else if (!r && !answer.len)
+	if (r || plain)
+		goto out;
+	if (!answer.len)
 		log_info("%s", nothing);
-	else if (!r)
+	else
 		r = query_view(view(cli, &answer, &text), &text);
+out:
 	clew_buf_done(&answer);
 	return r;
 }

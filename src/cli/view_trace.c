@@ -51,8 +51,10 @@ static struct marks marks_of(const struct view *v, const struct tree_span *s)
 			out_text(&b, v->st, s->error, 14);
 		}
 	}
-	if (tree_is_orphan(s) || s->lost_parent)
+	if (tree_is_orphan(s))
 		clew_buf_adds(&b, " ?");
+	if (s->lost_parent)
+		clew_buf_adds(&b, " ^");
 	if (*s->incomplete)
 		clew_buf_adds(&b, " ~");
 	if (b.data)
@@ -353,7 +355,7 @@ static void print_legend(struct view *v)
 				  : "orphan: a parent is likely and not known; --why names the "
 				    "candidates");
 	if (v->any_lost)
-		print_note(v, "?", OUT_YELLOW, "its parent is not in the store");
+		print_note(v, "^", OUT_YELLOW, "its parent is not in the store");
 	if (v->t->n_incomplete)
 		print_note(v, "~", OUT_YELLOW,
 			   v->why ? "incomplete" : "incomplete; --why says what is missing");

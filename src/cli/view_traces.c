@@ -11,6 +11,9 @@
 #include "cli/table.h"
 #include "cli/view.h"
 
+/* From here there is room for what matters less than the request's name. */
+#define WIDE 100
+
 /* When it began: an age while that says more, then the time of day, then the day. */
 static const char *print_when(uint64_t start_ns, uint64_t now_ns, char out[CLEW_UNITS_TEXT])
 {
@@ -31,7 +34,8 @@ static const char *print_when(uint64_t start_ns, uint64_t now_ns, char out[CLEW_
 	if (tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday)
 		strftime(out, CLEW_UNITS_TEXT, "%H:%M:%S", &tm);
 	else
-		strftime(out, CLEW_UNITS_TEXT, "%Y-%m-%d %H:%M", &tm);
+		strftime(out, CLEW_UNITS_TEXT,
+			 tm.tm_year == today.tm_year ? "%b %d %H:%M" : "%Y-%m-%d", &tm);
 	return out;
 }
 
@@ -60,16 +64,37 @@ static unsigned id_digits(json_t *traces)
 	return digits;
 }
 
+/* The marks that `clew trace` uses too. */
 static void print_notes(struct table *t, const json_t *trace)
 {
 	uint64_t orphans = json_u64(trace, "orphans");
-	bool incomplete = json_is_true(json_object_get(trace, "incomplete"));
+	const char *incomplete = json_is_true(json_object_get(trace, "incomplete")) ? "~" : "";
 
 	if (orphans)
-		table_cellf(t, OUT_YELLOW, "%" PRIu64 " orphan%s%s", orphans,
-			    orphans == 1 ? "" : "s", incomplete ? ", incomplete" : "");
+		table_cellf(t, OUT_YELLOW, "?%" PRIu64 "%s%s", orphans, *incomplete ? " " : "",
+			    incomplete);
 	else
-		table_cell(t, incomplete ? "incomplete" : "", OUT_YELLOW);
+		table_cell(t, incomplete, OUT_YELLOW);
+}
+
+/* What the marks mean, where there are some. */
+static void print_legend(const json_t *all, const struct out_style *st, struct clew_buf *b)
+{
+	bool orphans = false, incomplete = false;
+	const json_t *trace;
+	size_t i;
+
+	json_array_foreach(all, i, trace)
+	{
+		orphans |= json_u64(trace, "orphans") != 0;
+		incomplete |= json_is_true(json_object_get(trace, "incomplete"));
+	}
+	if (!orphans && !incomplete)
+		return;
+	out_color(b, st, OUT_DIM);
+	clew_buf_addf(b, "\n%s%s%s\n", orphans ? "? orphans: spans whose parent is not known" : "",
+		      orphans && incomplete ? "   " : "", incomplete ? "~ incomplete" : "");
+	out_color(b, st, OUT_PLAIN);
 }
 
 static void print_count(struct table *t, uint64_t n, int color)
@@ -91,7 +116,8 @@ static void add_trace(struct table *t, const json_t *trace, unsigned digits, uin
 	table_cell(t, json_str(trace, "name"), OUT_PLAIN);
 	table_cell(t, out_duration(t->style, json_u64(trace, "duration_ns"), text), OUT_PLAIN);
 	print_count(t, json_u64(trace, "spans"), OUT_PLAIN);
-	print_count(t, json_u64(trace, "services"), OUT_PLAIN);
+	if (t->style->width >= WIDE)
+		print_count(t, json_u64(trace, "services"), OUT_PLAIN);
 	print_count(t, json_u64(trace, "errors"), OUT_RED);
 	print_notes(t, trace);
 }
@@ -131,15 +157,17 @@ int view_traces(const char *json, size_t n, const struct out_style *st, uint64_t
 	table_column(&t, "REQUEST", TABLE_LEFT, 12);
 	table_column(&t, "DURATION", TABLE_RIGHT, 0);
 	table_column(&t, "SPANS", TABLE_RIGHT, 0);
-	table_column(&t, "SVCS", TABLE_RIGHT, 0);
+	if (st->width >= WIDE)
+		table_column(&t, "SVCS", TABLE_RIGHT, 0);
 	table_column(&t, "ERR", TABLE_RIGHT, 0);
-	table_column(&t, "", TABLE_LEFT, 6);
-	t.columns[8].hide_if_empty = true;
+	table_column(&t, "", TABLE_LEFT, 0);
+	t.columns[t.n_columns - 1].hide_if_empty = true;
 	json_array_foreach(all, i, trace) add_trace(&t, trace, digits, now_ns);
 	r = table_print(&t, b);
+	print_legend(all, st, b);
 	table_done(&t);
 	json_decref(all);
-	return r;
+	return r ? r : b->err;
 }
 
 static void add_service(struct table *t, const json_t *s)
@@ -155,7 +183,7 @@ static void add_service(struct table *t, const json_t *s)
 	print_count(t, requests, OUT_PLAIN);
 	print_count(t, errors, OUT_RED);
 	if (errors && requests)
-		table_cellf(t, OUT_RED, "%.1f %%", 100.0 * (double)errors / (double)requests);
+		table_cellf(t, OUT_RED, "%.1f", 100.0 * (double)errors / (double)requests);
 	else
 		table_cell(t, "", OUT_PLAIN);
 	for (size_t i = 0; i < 3; i++) {
@@ -182,7 +210,7 @@ int view_services(const char *json, size_t n, const struct out_style *st, struct
 	table_column(&t, "SPANS", TABLE_RIGHT, 0);
 	table_column(&t, "REQUESTS", TABLE_RIGHT, 0);
 	table_column(&t, "ERRORS", TABLE_RIGHT, 0);
-	table_column(&t, "", TABLE_RIGHT, 0);
+	table_column(&t, "ERR %", TABLE_RIGHT, 0);
 	t.columns[5].hide_if_empty = true;
 	table_column(&t, "P50", TABLE_RIGHT, 0);
 	table_column(&t, "P95", TABLE_RIGHT, 0);
