@@ -48,12 +48,9 @@ static void on_span(void *user, struct clew_span *span)
 		flush_spans(s);
 }
 
-static void on_trace(void *user, const struct clew_span *root, uint32_t n_spans)
+static void on_trace(void *user, const struct clew_trace_done *trace)
 {
-	struct session *s = user;
-
-	if (s->opts->live)
-		session_print_live(root, n_spans);
+	session_print_live(trace);
 }
 
 /* A recording that cannot be written any more ends; the tracing goes on, and the exit status tells.
@@ -124,7 +121,7 @@ static int open_pipeline(struct session *s)
 		.name_rules = s->opts->name_rules,
 		.capture_headers = s->opts->capture_headers,
 		.on_span = on_span,
-		.on_trace = on_trace,
+		.on_trace = s->opts->live ? on_trace : NULL,
 		.user = s,
 	};
 	const char *bad = NULL;

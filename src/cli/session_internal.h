@@ -37,6 +37,6 @@ struct session {
  * stderr. */
 void session_print_summary(const struct session *s);
 /** session_print_live() - one line for a finished trace; to stdout. */
-void session_print_live(const struct clew_span *root, uint32_t n_spans);
+void session_print_live(const struct clew_trace_done *trace);
 /** session_wait_for_store() - replay only: a recording is read faster than a disk takes it. */
 void session_wait_for_store(struct session *s);

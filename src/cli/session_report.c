@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/units.h"
+#include "cli/out.h"
 #include "cli/session_internal.h"
 
 /* "1 span", "12 spans" */
@@ -71,22 +72,37 @@ void session_print_summary(const struct session *s)
 	}
 }
 
-void session_print_live(const struct clew_span *root, uint32_t n_spans)
+/* A borrowed text in a field of its own width, safe for a terminal. */
+static void add_field(struct clew_buf *b, const struct out_style *st, struct slice text,
+		      unsigned int width)
 {
-	time_t t = (time_t)(root->start_ns / 1000000000u);
+	char copy[200];
+
+	snprintf(copy, sizeof(copy), "%.*s", (int)text.n, text.n ? text.p : "");
+	out_left(b, st, copy, width);
+	clew_buf_adds(b, "  ");
+}
+
+void session_print_live(const struct clew_trace_done *t)
+{
+	const struct out_style st = out_style();
+	time_t seconds = (time_t)(t->start_ns / 1000000000u);
 	char hex[33], when[16], took[CLEW_UNITS_TEXT];
+	struct clew_buf b = {0};
 	struct tm tm;
 
-	localtime_r(&t, &tm);
+	localtime_r(&seconds, &tm);
 	strftime(when, sizeof(when), "%H:%M:%S", &tm);
-	clew_hex(root->trace_id.b, 8, hex);
-	clew_format_duration(root->duration_ns, took);
-	printf("%s.%03u  %10s  %-16.*s %.*s  %u %s%s  %s\n", when,
-	       (unsigned int)(root->start_ns / 1000000u % 1000u), took,
-	       root->resource ? (int)root->resource->service.n : 0,
-	       root->resource ? root->resource->service.p : "", (int)root->name.n, root->name.p,
-	       n_spans, n_spans == 1 ? "span" : "spans",
-	       root->status == CLEW_STATUS_ERROR ? "  error" : "", hex);
+	clew_hex(t->trace_id.b, sizeof(t->trace_id.b), hex);
+	clew_buf_addf(&b, "%s.%03u  ", when, (unsigned int)(t->start_ns / 1000000u % 1000u));
+	out_right(&b, &st, out_duration(&st, t->duration_ns, took), 9);
+	clew_buf_addf(&b, "  %.8s  ", hex);
+	add_field(&b, &st, t->service, 16);
+	add_field(&b, &st, t->name, st.width > 100 ? 48 : 32);
+	clew_buf_addf(&b, "%u %s%s\n", t->n_spans, t->n_spans == 1 ? "span" : "spans",
+		      t->error ? "  error" : "");
+	(void)out_write(&b);
+	clew_buf_done(&b);
 }
 
 void session_wait_for_store(struct session *s)

@@ -6,17 +6,25 @@
 #define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned int)clew_hash64(key, len, 0))
 #include <uthash.h>
 
+#include "pipeline/id_table.h"
 #include "span/trace_context.h"
 
 #define MS	       1000000ull
 #define PEER_WAIT_NS   (250 * MS)
 #define OPEN_WAIT_NS   (10000 * MS)
 #define ORPHAN_WAIT_NS (1000 * MS)
-#define KEEP_NS	       (4000 * MS)
+#define KEEP_NS	       (3200 * MS)
 
 enum wait { WAIT_PEER, WAIT_OPEN, WAIT_ORPHAN, WAIT_KEEP, N_WAITS };
 
 static const uint64_t wait_ns[N_WAITS] = {PEER_WAIT_NS, OPEN_WAIT_NS, ORPHAN_WAIT_NS, KEEP_NS};
+
+/* What is kept of a root's span for on_trace. */
+struct root_info {
+	struct clew_trace_done done;
+	struct clew_resource *resource; /* a reference: done.service points into it */
+	char name[];
+};
 
 struct node {
 	uint64_t id;		 /* the exchange's */
@@ -28,6 +36,7 @@ struct node {
 	struct clew_link *link; /* orphans: with candidates, until the span is out */
 	struct clew_id128 trace_id;
 	struct clew_id64 remote_parent; /* from a header */
+	struct root_info *info;
 	struct node *root; /* of its trace, once resolved; not counted: a child's chain holds it */
 	float confidence;
 	uint32_t evidence;
@@ -36,8 +45,7 @@ struct node {
 	uint8_t role;
 	uint8_t link_class;
 	bool ended, decided, resolved, out, has_key, waits_for_candidates;
-	UT_hash_handle hh;     /* by id */
-	UT_hash_handle hh_key; /* by wire key; one table a role */
+	UT_hash_handle hh; /* by wire key, until the other side has come; one table a role */
 };
 
 /* A queue of nodes that all wait equally long, so that the first is due first. */
@@ -53,14 +61,15 @@ struct timer_queue {
 struct clew_assembly {
 	struct clew_assembly_opts opts;
 	struct clew_assembly_stats stats;
-	struct node *by_id;
-	struct node *by_key[3]; /* by role */
+	struct id_table by_id;
+	struct node *by_key[3]; /* by role: those whose other side has not come */
 	struct timer_queue waits[N_WAITS];
 	uint64_t now_ns;
 	int64_t real_offset_ns;
 };
 
 static void resolve(struct clew_assembly *a, struct node *n);
+static void root_info_free(struct root_info *i);
 
 static void unref(struct node *n)
 {
@@ -68,6 +77,7 @@ static void unref(struct node *n)
 		struct node *parent = n->parent;
 
 		clew_exchange_free(n->x);
+		root_info_free(n->info);
 		free(n->link);
 		free(n);
 		n = parent;
@@ -126,29 +136,27 @@ int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembl
 	return 0;
 }
 
-static struct node *find_id(struct clew_assembly *a, uint64_t id)
-{
-	struct node *n;
-
-	HASH_FIND(hh, a->by_id, &id, sizeof(id), n);
-	return n;
-}
-
 static struct node *find_key(struct clew_assembly *a, enum clew_role role,
 			     const struct clew_id128 *key)
 {
 	struct node *n;
 
-	HASH_FIND(hh_key, a->by_key[role], key, sizeof(*key), n);
+	HASH_FIND(hh, a->by_key[role], key, sizeof(*key), n);
 	return n;
+}
+
+static void drop_key(struct clew_assembly *a, struct node *n)
+{
+	if (n->has_key)
+		HASH_DELETE(hh, a->by_key[n->role], n);
+	n->has_key = false;
 }
 
 /* No longer to be found by id or key; the tables' reference is given back. */
 static void forget(struct clew_assembly *a, struct node *n)
 {
-	HASH_DELETE(hh, a->by_id, n);
-	if (n->has_key)
-		HASH_DELETE(hh_key, a->by_key[n->role], n);
+	id_table_remove(&a->by_id, n->id);
+	drop_key(a, n);
 	unref(n);
 }
 
@@ -165,7 +173,8 @@ static void drop_children(struct node *n)
 
 void clew_assembly_free(struct clew_assembly *a)
 {
-	struct node *n, *tmp;
+	struct node *n;
+	uint64_t id = 0;
 
 	if (!a)
 		return;
@@ -174,12 +183,13 @@ void clew_assembly_free(struct clew_assembly *a)
 			unref(n);
 		free(a->waits[w].ring);
 	}
-	HASH_ITER (hh, a->by_id, n, tmp) {
+	while ((n = id_table_next(&a->by_id, &id))) {
 		drop_children(n);
 		if (!n->ended)
 			n->x = NULL; /* still the stream's */
 		forget(a, n);
 	}
+	id_table_done(&a->by_id);
 	free(a);
 }
 
@@ -229,9 +239,10 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 	enum clew_role other = x->role == CLEW_ROLE_SERVER ? CLEW_ROLE_CLIENT : CLEW_ROLE_SERVER;
 	struct node *n = NULL, *peer;
 
-	if (HASH_COUNT(a->by_id) < CLEW_ASSEMBLY_MAX_NODES)
+	if (a->by_id.count < CLEW_ASSEMBLY_MAX_NODES)
 		n = calloc(1, sizeof(*n));
-	if (!n) {
+	if (!n || id_table_put(&a->by_id, x->id, n) < 0) {
+		free(n);
 		a->stats.dropped++;
 		return;
 	}
@@ -241,18 +252,19 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 	n->key = x->has_wire_key ? x->wire_key : made_up_key(x);
 	n->refs = 1;
 	x->user = n;
-	HASH_ADD(hh, a->by_id, id, sizeof(n->id), n);
 	if (n->role == CLEW_ROLE_SERVER)
 		wait_for(a, WAIT_OPEN, n);
-	if (!x->has_wire_key || find_key(a, n->role, &n->key))
+	if (!x->has_wire_key)
 		return;
-	n->has_key = true;
-	HASH_ADD(hh_key, a->by_key[n->role], key, sizeof(n->key), n);
 	peer = find_key(a, other, &n->key);
-	if (peer && n->role == CLEW_ROLE_SERVER)
-		join_wire(a, n, peer);
-	else if (peer)
-		join_wire(a, peer, n);
+	if (peer) {
+		drop_key(a, peer);
+		join_wire(a, n->role == CLEW_ROLE_SERVER ? n : peer,
+			  n->role == CLEW_ROLE_SERVER ? peer : n);
+	} else if (!find_key(a, n->role, &n->key)) {
+		n->has_key = true;
+		HASH_ADD(hh, a->by_key[n->role], key, sizeof(n->key), n);
+	}
 }
 
 /* Every trace header names a parent that we did not see; take it where we know no better. */
@@ -285,7 +297,7 @@ static void add_candidates(struct clew_assembly *a, const struct node *n, struct
 		return;
 	each = 1.0f / (float)n->link->n_candidates;
 	for (uint32_t i = 0; i < n->link->n_candidates; i++) {
-		struct node *c = find_id(a, n->link->candidates[i]);
+		struct node *c = id_table_get(&a->by_id, n->link->candidates[i]);
 		struct clew_id64 id;
 
 		if (!c || !c->resolved) {
@@ -319,6 +331,42 @@ static struct clew_span *make_span(struct clew_assembly *a, struct node *n)
 	return s;
 }
 
+static struct root_info *root_info_new(const struct clew_span *s)
+{
+	struct root_info *i = malloc(sizeof(*i) + s->name.n);
+
+	if (!i)
+		return NULL;
+	memcpy(i->name, s->name.p, s->name.n);
+	i->resource = clew_resource_ref(s->resource);
+	i->done = (struct clew_trace_done){
+		.trace_id = s->trace_id,
+		.start_ns = s->start_ns,
+		.duration_ns = s->duration_ns,
+		.service = i->resource ? i->resource->service : SLICE(""),
+		.name = slice_of(i->name, s->name.n),
+		.error = s->status == CLEW_STATUS_ERROR,
+	};
+	return i;
+}
+
+static void root_info_free(struct root_info *i)
+{
+	if (i)
+		clew_resource_unref(i->resource);
+	free(i);
+}
+
+/* The root's node is given up: its trace is over. */
+static void tell_trace(struct clew_assembly *a, struct node *n)
+{
+	if (!n->info)
+		return;
+	n->info->done.n_spans = n->n_spans;
+	a->opts.on_trace(a->opts.user, &n->info->done);
+	root_info_free(clew_steal(n->info));
+}
+
 static void hand_out(struct clew_assembly *a, struct node *n)
 {
 	struct clew_span *s = make_span(a, n);
@@ -338,7 +386,7 @@ static void hand_out(struct clew_assembly *a, struct node *n)
 	if (n->root == n) {
 		a->stats.traces++;
 		if (a->opts.on_trace)
-			a->opts.on_trace(a->opts.user, s, n->n_spans);
+			n->info = root_info_new(s);
 	}
 	a->opts.on_span(a->opts.user, s);
 }
@@ -363,8 +411,7 @@ static void resolve_one(struct node *n)
 }
 
 /*
- * n's place is final; so is, then, that of all that waits below it. Children are handed out before
- * their parent, so that a root comes last and can speak for its trace. The walk is a loop over an
+ * n's place is final; so is, then, that of all that waits below it. The walk is a loop over an
  * explicit stack (the siblings' links), because a chain of proxies may be long.
  */
 static void resolve(struct clew_assembly *a, struct node *n)
@@ -414,7 +461,7 @@ void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
 
 void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct clew_link *link)
 {
-	struct node *n = find_id(a, id), *parent;
+	struct node *n = id_table_get(&a->by_id, id), *parent;
 
 	if (!n || n->decided)
 		return;
@@ -422,7 +469,7 @@ void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct cle
 	n->evidence = link->evidence;
 	n->link_class = link->class;
 	n->confidence = link->confidence;
-	parent = link->parent ? find_id(a, link->parent) : NULL;
+	parent = link->parent ? id_table_get(&a->by_id, link->parent) : NULL;
 	if (parent && !n->resolved && !is_above(n, parent)) {
 		attach(a, n, parent);
 		return;
@@ -471,8 +518,10 @@ static void expire(struct clew_assembly *a, uint64_t now_ns)
 	}
 	while ((n = next_due(a, WAIT_KEEP, now_ns))) {
 		/* One that is not out yet still waits for its parent: keep it a while longer. */
-		if (n->out || !wait_for(a, WAIT_KEEP, n))
+		if (n->out || !wait_for(a, WAIT_KEEP, n)) {
+			tell_trace(a, n);
 			forget(a, n);
+		}
 		unref(n);
 	}
 }
@@ -486,7 +535,8 @@ void clew_assembly_advance(struct clew_assembly *a, uint64_t now_ns)
 
 void clew_assembly_flush(struct clew_assembly *a)
 {
-	struct node *n, *tmp;
+	struct node *n;
+	uint64_t id;
 
 	for (int w = WAIT_PEER; w <= WAIT_ORPHAN; w++) {
 		while ((n = next_due(a, (enum wait)w, UINT64_MAX))) {
@@ -499,7 +549,7 @@ void clew_assembly_flush(struct clew_assembly *a)
 		}
 	}
 	/* What is left has a parent that never got its place: in the order of its begin. */
-	HASH_ITER (hh, a->by_id, n, tmp) {
+	for (id = 0; (n = id_table_next(&a->by_id, &id)); id++) {
 		if (!n->parent)
 			resolve(a, n);
 		n->waits_for_candidates = false;
@@ -507,9 +557,10 @@ void clew_assembly_flush(struct clew_assembly *a)
 	}
 	while ((n = next_due(a, WAIT_KEEP, UINT64_MAX)))
 		unref(n);
-	HASH_ITER (hh, a->by_id, n, tmp) {
+	for (id = 0; (n = id_table_next(&a->by_id, &id));) {
 		if (!n->ended)
 			n->x = NULL;
+		tell_trace(a, n);
 		forget(a, n);
 	}
 }

@@ -14,6 +14,9 @@
  * A node is *resolved* when its place is final: then its trace's id is known. Roots resolve first,
  *the rest follows downwards. A node that is resolved and has ended is handed out as a span.
  *
+ * A trace is told as a whole (on_trace) when its root's node is given up: then all links below it
+ *are in.
+ *
  * Waits, all in record time: a server's node waits PEER_WAIT_NS after its end for its other side,
  *and resolves as a root OPEN_WAIT_NS after its begin even if it is still open (streams, long
  *polls); an orphan's span waits ORPHAN_WAIT_NS so that the traces of its candidates are known; a
@@ -24,6 +27,7 @@
 #include "causality/causality.h"
 #include "identity/identity.h"
 #include "model/span.h"
+#include "pipeline/pipeline.h"
 #include "span/span_build.h"
 
 /* Nodes held at once; beyond it exchanges are not made into spans, and counted. */
@@ -32,8 +36,8 @@
 struct clew_assembly_opts {
 	struct clew_identity *identity; /* borrowed */
 	struct clew_span_build_opts build;
-	void (*on_span)(void *user, struct clew_span *span); /* the callee owns it */
-	void (*on_trace)(void *user, const struct clew_span *root, uint32_t n_spans); /* or NULL */
+	void (*on_span)(void *user, struct clew_span *span);		   /* the callee owns it */
+	void (*on_trace)(void *user, const struct clew_trace_done *trace); /* or NULL */
 	void *user;
 };
 

@@ -19,13 +19,22 @@
 #include "model/span.h"
 #include "stream/stream.h"
 
+/* A trace that is over, as far as it was seen here. */
+struct clew_trace_done {
+	struct clew_id128 trace_id;
+	uint64_t start_ns, duration_ns; /* of its root; Unix */
+	struct slice service, name;	/* of its root */
+	bool error;			/* the root's status */
+	uint32_t n_spans;
+};
+
 struct clew_pipeline_opts {
 	char *const *name_rules;      /* --name, NULL-terminated or NULL */
 	char *const *capture_headers; /* --capture-header, lower case, NULL-terminated or NULL */
 	/* A span is final; the callee owns it. */
 	void (*on_span)(void *user, struct clew_span *span);
-	/* A trace's root has ended and its spans were handed out (for --live). May be NULL. */
-	void (*on_trace)(void *user, const struct clew_span *root, uint32_t n_spans);
+	/* A trace is over and its spans were handed out (for --live). May be NULL. */
+	void (*on_trace)(void *user, const struct clew_trace_done *trace);
 	void *user;
 };
 
