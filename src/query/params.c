@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "query/query.h"
 
 static int CLEW_PRINTF(2, 3) bad(char **ret_error, const char *fmt, ...)
 {
@@ -168,4 +169,21 @@ int params_filter(const struct params *ps, struct clew_span_filter *ret, char **
 	for (size_t i = 0; r == 0 && i < ps->n; i++)
 		r = set(ret, ps->p[i].key, ps->p[i].value, ret_error);
 	return r;
+}
+
+int clew_query_param(struct clew_buf *target, const char *key, struct slice value)
+{
+	bool first = !target->len || !memchr(target->data, '?', target->len);
+
+	clew_buf_addf(target, "%c%s=", first ? '?' : '&', key);
+	for (size_t i = 0; i < value.n; i++) {
+		unsigned char c = (unsigned char)value.p[i];
+
+		/* RFC 3986, section 2.3: unreserved characters stand for themselves. */
+		if ((c | 0x20u) - 'a' < 26u || (unsigned)c - '0' < 10u || (c && strchr("-._~", c)))
+			clew_buf_addc(target, (char)c);
+		else
+			clew_buf_addf(target, "%%%02X", c);
+	}
+	return target->err;
 }

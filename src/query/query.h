@@ -30,3 +30,6 @@ int clew_query_status(int r);
 const char *clew_query_content_type(struct slice target);
 /** clew_query_error() - the body of an error: {"error":"..."} and a newline. */
 int clew_query_error(struct clew_buf *out, int r, const char *text);
+
+/** clew_query_param() - append "?key=value", or "&key=value" if there is a '?' already, encoded. */
+int clew_query_param(struct clew_buf *target, const char *key, struct slice value);

@@ -44,6 +44,7 @@ struct part {
 	int64_t sealed_max_ns; /* newest start in span; INT64_MIN if empty */
 	uint64_t used_ns;      /* monotonic time of the last append */
 	bool dirty;	       /* changed since its last checkpoint */
+	bool late_checkpoint;  /* one is due as soon as no query is in its way */
 	bool ids_loaded;
 	struct id_set ids; /* of hot: to leave out what is stored already */
 };
@@ -139,7 +140,10 @@ int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char
 /* ---- seal.c ---- */
 /** seal_part() - hot becomes a sorted, indexed run. */
 int seal_part(struct clew_store *st, struct part *p, char **ret_error);
-int checkpoint_part(struct clew_store *st, const char *name, char **ret_error);
+/** checkpoint() - of an attached file. -EBUSY: a query is in the way. */
+int checkpoint(struct clew_store *st, const char *name, char **ret_error);
+/** checkpoint_part() - the same; when a query is in the way, it is put off (late_checkpoint). */
+int checkpoint_part(struct clew_store *st, struct part *p, char **ret_error);
 /** index_hash() - of an entry of the block index. */
 uint32_t index_hash_attr(uint32_t key_id, struct slice value);
 uint32_t index_hash_id(enum dict_kind kind, uint32_t id);

@@ -14,11 +14,15 @@
  *read in vain, nothing else: what the index finds is always checked against the spans.
  */
 #include <inttypes.h>
+#include <time.h>
 
 #include "store/internal.h"
 
 /* Hashes of one block that are kept apart; beyond it an entry may be written twice. */
 #define SEEN_SLOTS (1u << 16)
+
+#define CHECKPOINT_TRIES    10
+#define CHECKPOINT_RETRY_NS (2 * 1000 * 1000)
 
 struct entries {
 	uint64_t *v; /* hash << 32 | block */
@@ -276,12 +280,34 @@ static int move_hot(struct clew_store *st, struct part *p, char **ret_error)
 	return 0;
 }
 
-int checkpoint_part(struct clew_store *st, const char *name, char **ret_error)
+int checkpoint(struct clew_store *st, const char *name, char **ret_error)
 {
-	int r = duck_execf(st->conn, ret_error, "CHECKPOINT %s;", name);
+	bool busy = true;
+	int r = -EBUSY;
 
+	/* A query that ends holds DuckDB's checkpoint lock for a moment. */
+	for (int i = 0; busy && i < CHECKPOINT_TRIES; i++) {
+		_cleanup_(freep) char *error = NULL;
+
+		if (i)
+			nanosleep(&(struct timespec){.tv_nsec = CHECKPOINT_RETRY_NS}, NULL);
+		r = duck_execf(st->conn, &error, "CHECKPOINT %s;", name);
+		busy = r < 0 && error && strstr(error, "Cannot CHECKPOINT");
+		if (r < 0 && !busy)
+			set_error(ret_error, r, "%s", error ? error : "?");
+	}
 	fix_modes(st);
-	return r;
+	return busy ? -EBUSY : r;
+}
+
+int checkpoint_part(struct clew_store *st, struct part *p, char **ret_error)
+{
+	int r = checkpoint(st, p->name, ret_error);
+
+	p->late_checkpoint = r == -EBUSY;
+	if (r == 0)
+		p->dirty = false;
+	return r == -EBUSY ? 0 : r;
 }
 
 int seal_part(struct clew_store *st, struct part *p, char **ret_error)
@@ -293,10 +319,9 @@ int seal_part(struct clew_store *st, struct part *p, char **ret_error)
 	if (r == 0 && p->indexed < p->rows)
 		r = index_part(st, p, ret_error);
 	if (r == 0)
-		r = checkpoint_part(st, p->name, ret_error);
+		r = checkpoint_part(st, p, ret_error);
 	if (r < 0)
 		return r;
-	p->dirty = false;
 	pthread_mutex_lock(&st->queue_lock);
 	st->stats.seals++;
 	pthread_mutex_unlock(&st->queue_lock);

@@ -13,8 +13,9 @@
 #include "base/log.h"
 #include "store/internal.h"
 
-#define RETRY_NS     (1000ull * 1000 * 1000)
-#define IDLE_SEAL_NS (60ull * 1000 * 1000 * 1000)  /* an hour that has passed is sealed after this \
+#define RETRY_NS (1000ull * 1000 * 1000)
+#define IDLE_SEAL_NS                                                                               \
+	(60ull * 1000 * 1000 * 1000)		   /* an hour that has passed is sealed after this \
 						    */
 #define IDLE_CHECK_NS (30ull * 1000 * 1000 * 1000) /* a partition at rest gets a checkpoint */
 #define FLUSH_WAIT_NS (60ull * 1000 * 1000 * 1000)
@@ -275,7 +276,7 @@ static void keep_house(struct clew_store *st)
 		if (p->hour < hour && idle > IDLE_SEAL_NS && (p->hot_rows || p->indexed < p->rows))
 			r = seal_part(st, p, &error);
 		else if (p->dirty && idle > IDLE_CHECK_NS)
-			r = checkpoint_part(st, p->name, &error);
+			r = checkpoint_part(st, p, &error);
 		else
 			continue;
 		p->used_ns = now;
@@ -284,7 +285,6 @@ static void keep_house(struct clew_store *st)
 			recover(st);
 			return;
 		}
-		p->dirty = false;
 		id_set_done(&p->ids);
 		p->ids_loaded = false;
 		note_success(st);
@@ -318,10 +318,10 @@ static void last_checkpoints(struct clew_store *st)
 		if (p->hot_rows * 4 >= st->opts.hot_spans || p->indexed < p->rows)
 			(void)seal_part(st, p, NULL);
 		else if (p->dirty)
-			(void)checkpoint_part(st, p->name, NULL);
+			(void)checkpoint_part(st, p, NULL);
 	}
 	if (st->conn)
-		(void)checkpoint_part(st, "c", NULL);
+		(void)checkpoint(st, "c", NULL);
 }
 
 int writer_start(struct clew_store *st, char **ret_error)

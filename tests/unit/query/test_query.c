@@ -63,7 +63,8 @@ static json_int_t num(json_t *o, const char *key)
 
 static int setup(void **state)
 {
-	struct clew_store_opts opts = {.hot_spans = 100, .batch_spans = 60, .timeout_ns = 3000 * MS};
+	struct clew_store_opts opts = {
+		.hot_spans = 100, .batch_spans = 60, .timeout_ns = 3000 * MS};
 	struct clew_id128 other = trace_id(3);
 	struct clew_id64 parent = clew_id64_from(31);
 	struct clew_span *s;
@@ -251,10 +252,11 @@ static void test_sql(void **state)
 {
 	json_t *v, *row;
 
-	assert_int_equal(ask("POST", API "sql",
-			     "select service, count(*) n, any_value(attributes) a, 1.5::decimal(4,2), "
-			     "true, null from spans where attributes['item'] = '7' group by 1;"),
-			 0);
+	assert_int_equal(
+		ask("POST", API "sql",
+		    "select service, count(*) n, any_value(attributes) a, 1.5::decimal(4,2), "
+		    "true, null from spans where attributes['item'] = '7' group by 1;"),
+		0);
 	v = json_loads(out.data, 0, NULL);
 	assert_non_null(v);
 	assert_string_equal(str(json_array_get(json_object_get(v, "columns"), 1), "name"), "n");
@@ -268,7 +270,8 @@ static void test_sql(void **state)
 	assert_true(json_is_true(json_array_get(row, 4)));
 	assert_true(json_is_null(json_array_get(row, 5)));
 	json_decref(v);
-	assert_int_equal(ask("POST", API "sql", "select * from traces order by start_ns limit 1"), 0);
+	assert_int_equal(ask("POST", API "sql", "select * from traces order by start_ns limit 1"),
+			 0);
 	assert_int_equal(ask("POST", API "sql", "select * from spans -- all"), 0);
 	assert_int_equal(ask("POST", API "sql", "from services"), 0);
 	assert_int_equal(ask("POST", API "sql", "show tables"), 0);
@@ -345,7 +348,8 @@ static void test_sql_is_confined(void **state)
 	snprintf(own, sizeof(own), "copy (select 1) to '%s/x.csv'", dir);
 	assert_true(ask("POST", API "sql", own) < 0);
 	/* and the store is as it was */
-	assert_int_equal(ask("POST", API "sql", "select count(*) from c.service where name = 'x'"), 0);
+	assert_int_equal(ask("POST", API "sql", "select count(*) from c.service where name = 'x'"),
+			 0);
 	assert_non_null(strstr(out.data, "[0]"));
 }
 
@@ -362,9 +366,9 @@ static void test_sql_time_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_traces),	cmocka_unit_test(test_spans),
-		cmocka_unit_test(test_trace),	cmocka_unit_test(test_services_map_stats),
-		cmocka_unit_test(test_errors),	cmocka_unit_test(test_sql),
+		cmocka_unit_test(test_traces),		cmocka_unit_test(test_spans),
+		cmocka_unit_test(test_trace),		cmocka_unit_test(test_services_map_stats),
+		cmocka_unit_test(test_errors),		cmocka_unit_test(test_sql),
 		cmocka_unit_test(test_sql_is_confined), cmocka_unit_test(test_sql_time_limit),
 		cmocka_unit_test(test_ambiguous),
 	};
