@@ -46,6 +46,8 @@ struct clew_sock_state {
 	__u64 tx_next;	   /* not TCP: bytes sent since first seen */
 	__u64 rx_next;	   /* not TCP: bytes received; TCP: the last known offset */
 	__u64 begin_ns;	   /* a long send began then; 0: none */
+	__u32 begin_seq;   /* write_seq at that moment */
+	__u32 reader;	   /* TCP: the thread that received last */
 	__u32 tx_seq0;
 	__u32 rx_seq0;
 	__u32 run_left; /* payload bytes still wanted in this direction */
@@ -58,6 +60,15 @@ struct clew_sock_state {
 	__u8 run_dir; /* 1 + direction of the current run; 0: none yet */
 	__u32 pad;
 };
+
+/* Hooks that cost something each time and are attached when a target first needs them. */
+enum clew_lazy_hook {
+	CLEW_LAZY_SPLICE = 1, /* bytes left a socket that no recv took */
+	CLEW_LAZY_BEGIN = 2,  /* a send was long */
+};
+
+/* A send of more than this may block; when it began is worth a hook. */
+#define CLEW_LONG_SEND 65536
 
 struct clew_glob {
 	__u32 len;

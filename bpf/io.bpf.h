@@ -8,6 +8,9 @@
  *	tcp_rcv_space_adjust			splice out of a TCP socket, which fires neither
  *	tcp_sendmsg_locked (6.16)		only notes when a long send began
  *
+ * The last two cost all others a little, so they are attached when a target first needs them.
+ *Splice out of a unix socket has no hook: it is not seen.
+ *
  * Payload is read from the caller's memory, with the arguments in its registers, and only when
  *three things hold: the thread is still inside a system call of the right kind (regs_in_call(), so
  *not io_uring's work at the end of one), that call's descriptor is this very socket (so not a
@@ -74,7 +77,7 @@ static __always_inline int source_iovs(struct io_source *s, __u64 array, __u64 c
 }
 
 static __always_inline void source_find(struct io_source *s, struct task_struct *cur,
-					struct task_struct *who, struct sock *sk, bool tx)
+					struct sock *sk, bool tx)
 {
 	struct pt_regs *regs;
 	enum clew_call call;
@@ -235,43 +238,73 @@ static __always_inline void io_losses(struct clew_rec_io *io, struct clew_sock_s
 	}
 }
 
-static __always_inline __u64 io_offset(struct sock *sk, struct clew_sock_state *st, __u32 n,
-				       bool tx)
-{
-	if (st->kind == CLEW_KIND_TCP) {
-		struct tcp_sock *tp = view(struct tcp_sock, sk);
-		__u64 at;
+/* One operation, as the helpers below pass it on. */
+struct io_op {
+	__u64 offset;
+	__u32 n, cap;
+	__u16 flags;
+	bool tx;
+	bool changed; /* another thread used the socket last */
+};
 
-		if (tx)
-			return tcp_tx_offset(tp, st->tx_seq0, n);
-		at = tcp_rx_offset(tp, sk, st->rx_seq0, n);
-		st->rx_next = at + n;
-		return at;
+static __always_inline void io_finish(struct io_rec *r, struct clew_sock_state *st,
+				      struct task_struct *cur, struct task_struct *who,
+				      struct io_op *op)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	io_fill(r, cur, now);
+	r->io.begin_ns = now;
+	if (op->tx && st->begin_ns) {
+		r->io.begin_ns = st->begin_ns;
+		st->begin_ns = 0;
+	} else {
+		op->flags |= CLEW_IO_BEGIN_BOUND;
 	}
-	return __sync_fetch_and_add(tx ? &st->tx_next : &st->rx_next, n);
+	r->io.hdr.len = (IO_HEAD + op->cap + 7) & ~7u;
+	r->io.hdr.flags = op->flags;
+	r->io.conn = st->cookie;
+	r->io.offset = op->offset;
+	r->io.bytes = op->n;
+	r->io.cap_len = op->cap;
+	r->io.dir = op->tx;
+	io_losses(&r->io, st, who, op->changed);
+	ring_commit(r);
+}
+
+static __always_inline void io_lost(struct clew_sock_state *st, struct task_struct *who)
+{
+	st->lost++;
+	st->lost_total++;
+	thread_lost(who);
+}
+
+/* How many bytes of this operation are wanted; marks the first of a run. */
+static __always_inline __u32 io_want(struct clew_sock_state *st, struct io_op *op)
+{
+	struct clew_run run = {.left = st->run_left, .dir = st->run_dir};
+	bool new_run;
+	__u32 want = clew_run_take(&run, op->tx, op->n, opt_payload, &new_run);
+
+	st->run_left = run.left;
+	st->run_dir = run.dir;
+	if (new_run)
+		op->flags |= CLEW_IO_NEWRUN;
+	return op->flags & CLEW_IO_TRUNC ? 0 : want;
 }
 
 /* The operation of a thread in scope on a socket that is set up: one record. */
 static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st,
-				     struct task_struct *cur, struct task_struct *who, __u32 n,
-				     __u16 flags, bool tx, bool owner_changed)
+				     struct task_struct *cur, struct task_struct *who,
+				     struct io_op *op)
 {
-	struct clew_run run = {.left = st->run_left, .dir = st->run_dir};
-	struct io_source s = {.flags = flags};
+	struct io_source s = {};
 	struct io_rec *r;
-	__u64 offset = io_offset(sk, st, n, tx);
 	__u32 cap = 0;
-	bool new_run;
 
-	if (n) {
-		s.want = clew_run_take(&run, tx, n, opt_payload, &new_run);
-		st->run_left = run.left;
-		st->run_dir = run.dir;
-		if (new_run)
-			s.flags |= CLEW_IO_NEWRUN;
-		if (flags & CLEW_IO_TRUNC)
-			s.want = 0;
-		source_find(&s, cur, who, sk, tx);
+	if (op->n) {
+		s.want = io_want(st, op);
+		source_find(&s, cur, sk, op->tx);
 	}
 	if (!s.want)
 		r = ring_reserve(IO_HEAD);
@@ -284,33 +317,83 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 	else
 		IO_CLASS(16384);
 	if (!r) {
-		st->lost++;
-		st->lost_total++;
-		thread_lost(who);
+		io_lost(st, who);
 		return 0;
 	}
 	if (s.want && !cap) {
 		count_loss(CLEW_LOSS_PAYLOAD);
 		s.flags |= CLEW_IO_NOCAP;
 	}
-	io_fill(r, cur, bpf_ktime_get_ns());
-	r->io.begin_ns = r->io.end_ns;
-	if (tx && st->begin_ns) {
-		r->io.begin_ns = st->begin_ns;
-		st->begin_ns = 0;
-	} else {
-		s.flags |= CLEW_IO_BEGIN_BOUND;
-	}
-	r->io.hdr.len = (IO_HEAD + cap + 7) & ~7u;
-	r->io.hdr.flags = s.flags;
-	r->io.conn = st->cookie;
-	r->io.offset = offset;
-	r->io.bytes = n;
-	r->io.cap_len = cap;
-	r->io.dir = tx;
-	io_losses(&r->io, st, who, owner_changed);
-	ring_commit(r);
+	op->flags |= s.flags;
+	op->cap = cap;
+	io_finish(r, st, cur, who, op);
 	return 0;
+}
+
+/*
+ * Bytes that left a TCP socket without sock_recv_length, which is what splice does. They are told
+ * as soon as they are noticed: by the hook below once it is attached, else at this thread's next
+ * operation on the socket, so that counts and order are right from the first one.
+ */
+static __noinline int io_spliced(struct clew_sock_state *st, struct task_struct *cur, __u32 n)
+{
+	struct io_op op = {.offset = st->rx_next, .n = n, .flags = CLEW_IO_SPLICED};
+	struct io_rec *r;
+
+	if (io_want(st, &op))
+		op.flags |= CLEW_IO_NOCAP;
+	st->rx_next += n;
+	st->reader = cur->pid;
+	r = ring_reserve(IO_HEAD);
+	if (!r) {
+		io_lost(st, cur);
+		return 0;
+	}
+	io_finish(r, st, cur, cur, &op);
+	return 0;
+}
+
+/*
+ * Where the operation's bytes are in the stream. TCP says it; for the others we count.
+ *
+ * A gap before it is what was spliced. Another thread may be past its recv and not yet here, and
+ * its bytes would look like a gap to a sender: so a sender only looks if it is the one who reads.
+ */
+static __always_inline void io_place(struct sock *sk, struct clew_sock_state *st,
+				     struct task_struct *cur, struct io_op *op)
+{
+	struct tcp_sock *tp;
+	__u64 end;
+	__s64 gap;
+
+	if (st->kind != CLEW_KIND_TCP) {
+		op->offset = __sync_fetch_and_add(op->tx ? &st->tx_next : &st->rx_next, op->n);
+		return;
+	}
+	tp = view(struct tcp_sock, sk);
+	if (op->tx) {
+		op->offset = tcp_tx_offset(tp, st->tx_seq0, op->n);
+		if (op->n > CLEW_LONG_SEND)
+			lazy_wanted |= CLEW_LAZY_BEGIN;
+		if (st->begin_ns && st->begin_seq + op->n != tp->write_seq)
+			st->begin_ns = 0;
+		if (st->reader != (__u32)cur->pid)
+			return;
+		end = tcp_rx_end(tp, sk, st->rx_seq0);
+		gap = end - st->rx_next;
+	} else {
+		end = tcp_rx_end(tp, sk, st->rx_seq0);
+		op->offset = end - op->n;
+		gap = op->offset - st->rx_next;
+	}
+	if (gap > 0 && gap < 1u << 30) {
+		lazy_wanted |= CLEW_LAZY_SPLICE;
+		io_spliced(st, cur, gap);
+	}
+	if (!op->tx) {
+		st->rx_next = end;
+		st->reader = cur->pid;
+	}
 }
 
 /*
@@ -330,8 +413,8 @@ static __always_inline int io_hook(struct sock *sk, __u32 n, __u16 flags, bool t
 {
 	struct task_struct *cur = bpf_get_current_task_btf();
 	struct task_struct *who = io_actor(cur);
+	struct io_op op = {.n = n, .flags = flags, .tx = tx};
 	struct clew_sock_state *st = NULL;
-	bool changed = false;
 
 	if (!who || !sock_kind(sk))
 		return 0;
@@ -351,14 +434,15 @@ static __always_inline int io_hook(struct sock *sk, __u32 n, __u16 flags, bool t
 		}
 		st->owner = (__u64)cur;
 		st->owner_start = cur->start_time;
-		changed = true;
+		op.changed = true;
 	}
 	if (flags & CLEW_IO_EOF) {
 		if (st->flags & CLEW_SOCK_EOF)
 			return 0;
 		st->flags |= CLEW_SOCK_EOF;
 	}
-	return io_record(sk, st, cur, who, n, flags, tx, changed);
+	io_place(sk, st, cur, &op);
+	return io_record(sk, st, cur, who, &op);
 }
 
 SEC("tp_btf/sock_send_length")
@@ -386,4 +470,51 @@ int BPF_PROG(on_recv, struct sock *sk, int ret, int flags)
 		f = CLEW_IO_TRUNC;
 	}
 	return io_hook(sk, ret, f, false);
+}
+
+/* Attached when a target was seen to splice: then with the right time. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(on_splice, struct sock *sk)
+{
+	struct clew_sock_state *st;
+	struct task_struct *cur;
+	__s64 n;
+
+	if (!sk->sk_bpf_storage || sk->sk_protocol != PROTO_TCP)
+		return 0;
+	cur = bpf_get_current_task_btf();
+	if ((cur->flags & (PF_KTHREAD | PF_IO_WORKER)) ||
+	    clew_classify(task_regs(cur)->orig_ax, false) != CLEW_CALL_SPLICE ||
+	    !task_in_scope(cur))
+		return 0;
+	st = bpf_sk_storage_get(&sock_state, sk, 0, 0);
+	if (!st || !(st->flags & CLEW_SOCK_READY))
+		return 0;
+	n = tcp_rx_end(view(struct tcp_sock, sk), sk, st->rx_seq0) - st->rx_next;
+	if (n > 0 && n < 1u << 30)
+		io_spliced(st, cur, n);
+	return 0;
+}
+
+/*
+ * Attached when a target sent much at once: when a long send began. Fires for each chunk: the first
+ * counts, unless what is noted is left over from a call that failed (then nothing was added since).
+ */
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(on_send_begin, struct sock *sk, struct msghdr *msg)
+{
+	struct clew_sock_state *st;
+	__u32 seq;
+
+	if (!sk->sk_bpf_storage || msg->msg_iter.count <= CLEW_LONG_SEND)
+		return 0;
+	st = bpf_sk_storage_get(&sock_state, sk, 0, 0);
+	if (!st || st->owner != (__u64)bpf_get_current_task_btf())
+		return 0;
+	seq = view(struct tcp_sock, sk)->write_seq;
+	if (st->begin_ns && st->begin_seq != seq)
+		return 0;
+	st->begin_seq = seq;
+	st->begin_ns = bpf_ktime_get_ns();
+	return 0;
 }

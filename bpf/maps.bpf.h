@@ -91,6 +91,8 @@ __u64 alive;
 __u32 rescan;
 /* Goes up with every loss, so that the fast path need not look at the thread's state. */
 __u32 loss_gen;
+/* enum clew_lazy_hook: what targets turned out to need. */
+__u32 lazy_wanted;
 /* Results of a walk, for the loader. */
 __u32 walk_marked;
 __u64 walk_alive;

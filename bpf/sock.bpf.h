@@ -39,19 +39,17 @@ static __always_inline __u8 sock_kind(struct sock *sk)
 }
 
 /*
- * Offset of the first byte of an operation that just moved n. A FIN that was read takes a sequence
- * number and is not a byte: SOCK_DONE says that one came, copied_seq == rcv_nxt that it was read
- * too.
+ * Where the program's reading is in the stream. A FIN that was read takes a sequence number and is
+ * not a byte: SOCK_DONE says that one came, copied_seq == rcv_nxt that it was read too.
  */
-static __always_inline __u64 tcp_rx_offset(struct tcp_sock *tp, struct sock *sk, __u32 seq0,
-					   __u32 n)
+static __always_inline __u64 tcp_rx_end(struct tcp_sock *tp, struct sock *sk, __u32 seq0)
 {
 	__u32 copied = tp->copied_seq;
 
 	if (copied == tp->rcv_nxt &&
 	    (sk->__sk_common.skc_flags & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_DONE))))
 		copied--;
-	return clew_extend_offset(copied - n - seq0, tp->bytes_received);
+	return clew_extend_offset(copied - seq0, tp->bytes_received);
 }
 
 static __always_inline __u64 tcp_tx_offset(struct tcp_sock *tp, __u32 seq0, __u32 n)
@@ -221,7 +219,7 @@ static __noinline struct clew_sock_state *sock_adopt(struct sock *sk, struct tas
 
 		tcp_adopt(st, tp);
 		st->tx_next = tcp_tx_offset(tp, st->tx_seq0, tx ? n : 0);
-		st->rx_next = tcp_rx_offset(tp, sk, st->rx_seq0, tx ? 0 : n);
+		st->rx_next = tcp_rx_end(tp, sk, st->rx_seq0) - (tx ? 0 : n);
 	} else if (st->kind == CLEW_KIND_UNIX) {
 		why.path = (__u64)unix_setup(sk, st, &why.peer);
 	}
@@ -254,6 +252,8 @@ static __always_inline void conn_opened(struct sock *sk, struct clew_sock_state 
 	st->tx_next = 0;
 	st->rx_next = 0;
 	st->run_dir = 0;
+	st->begin_ns = 0;
+	st->owner = 0;
 	if (!conn_tell(sk, st, NULL, event))
 		st->flags = 0; /* told as adopted, at the first operation */
 }

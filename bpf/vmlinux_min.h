@@ -287,6 +287,14 @@ struct tcp_sock {
 	u64 bytes_retrans;
 };
 
+struct iov_iter {
+	unsigned long count;
+};
+
+struct msghdr {
+	struct iov_iter msg_iter;
+};
+
 struct sockaddr_un {
 	unsigned short sun_family;
 	char sun_path[108];

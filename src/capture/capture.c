@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 
 #include "capture/internal.h"
 
@@ -33,6 +34,8 @@ static uint64_t clock_ns(clockid_t id)
 struct hook {
 	struct bpf_program *prog;
 	struct bpf_link **link;
+	uint32_t lazy;	      /* enum clew_lazy_hook: attached when it is wanted */
+	const char *optional; /* tracepoint that a kernel may lack */
 };
 
 #define MAX_HOOKS 16
@@ -43,16 +46,73 @@ static size_t hooks(struct clew_bpf *s, struct hook *h)
 		{s->progs.on_fork, &s->links.on_fork},
 		{s->progs.on_exec, &s->links.on_exec},
 		{s->progs.on_exit, &s->links.on_exit},
-		{s->progs.on_cgroup_attach, &s->links.on_cgroup_attach},
+		{s->progs.on_cgroup_attach, &s->links.on_cgroup_attach, 0, "cgroup_attach_task"},
 		{s->progs.on_state, &s->links.on_state},
-		{s->progs.on_waking, &s->links.on_waking},
+		{s->progs.on_waking, &s->links.on_waking, 0, "sched_waking"},
 		{s->progs.on_recv, &s->links.on_recv},
 		{s->progs.on_send, &s->links.on_send},
+		{s->progs.on_splice, &s->links.on_splice, CLEW_LAZY_SPLICE, "tcp_rcv_space_adjust"},
+		{s->progs.on_send_begin, &s->links.on_send_begin, CLEW_LAZY_BEGIN,
+		 "tcp_sendmsg_locked"},
 	};
 	_Static_assert(sizeof(all) / sizeof(*all) <= MAX_HOOKS, "hooks");
 
 	memcpy(h, all, sizeof(all));
 	return sizeof(all) / sizeof(*all);
+}
+
+static int attach_hook(const struct hook *h)
+{
+	if (!bpf_program__autoload(h->prog))
+		return 0;
+	*h->link = bpf_program__attach(h->prog);
+	return *h->link ? 0 : -errno;
+}
+
+/* What this kernel lacks is left out. */
+static void drop_missing(struct clew_bpf *s)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	struct hook h[MAX_HOOKS];
+	size_t n = hooks(s, h);
+
+	for (size_t i = 0; btf && i < n; i++) {
+		char name[64];
+
+		if (!h[i].optional)
+			continue;
+		snprintf(name, sizeof(name), "btf_trace_%s", h[i].optional);
+		if (btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) < 0)
+			bpf_program__set_autoload(h[i].prog, false);
+	}
+	btf__free(btf);
+}
+
+static int attach(struct clew_capture *c, char **ret_error)
+{
+	struct hook h[MAX_HOOKS];
+	size_t n = hooks(c->skel, h);
+
+	for (size_t i = 0; i < n; i++) {
+		int err = h[i].lazy ? 0 : attach_hook(&h[i]);
+
+		if (err)
+			return errorf(ret_error, err, "cannot attach %s: %s; see `clew check`",
+				      bpf_program__name(h[i].prog), strerror(-err));
+	}
+	return 0;
+}
+
+/* A target turned out to need more. A failure costs only what `clew check` says. */
+static void attach_lazy(struct clew_capture *c)
+{
+	struct hook h[MAX_HOOKS];
+	size_t n = hooks(c->skel, h);
+
+	c->lazy_done = c->skel->bss->lazy_wanted;
+	for (size_t i = 0; i < n; i++)
+		if ((h[i].lazy & c->lazy_done) && !*h[i].link)
+			attach_hook(&h[i]);
 }
 
 static int hand(struct clew_capture *c, const struct clew_rec *rec)
@@ -236,6 +296,8 @@ int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user)
 		c->rescan_done = c->skel->bss->rescan;
 		err = targets_walk(c);
 	}
+	if (!c->stopped && c->lazy_done != c->skel->bss->lazy_wanted)
+		attach_lazy(c);
 	if (err >= 0) {
 		err = ring_buffer__consume(c->ring);
 		if (c->err)
@@ -272,22 +334,6 @@ static uint64_t ring_size(uint64_t want)
 	return size;
 }
 
-static int attach(struct clew_capture *c, char **ret_error)
-{
-	struct hook h[MAX_HOOKS];
-	size_t n = hooks(c->skel, h);
-
-	for (size_t i = 0; i < n; i++) {
-		if (!bpf_program__autoload(h[i].prog))
-			continue;
-		*h[i].link = bpf_program__attach(h[i].prog);
-		if (!*h[i].link)
-			return errorf(ret_error, -errno, "cannot attach %s: %s; see `clew check`",
-				      bpf_program__name(h[i].prog), strerror(errno));
-	}
-	return 0;
-}
-
 static int load(struct clew_capture *c, const struct clew_capture_opts *opts, char **ret_error)
 {
 	int err;
@@ -301,6 +347,7 @@ static int load(struct clew_capture *c, const struct clew_capture_opts *opts, ch
 		return err;
 	c->skel->rodata->opt_payload =
 		opts->payload_bytes > CLEW_MAX_PAYLOAD ? CLEW_MAX_PAYLOAD : opts->payload_bytes;
+	drop_missing(c->skel);
 	bpf_map__set_max_entries(c->skel->maps.ring, ring_size(opts->ring_bytes));
 	err = clew_bpf__load(c->skel);
 	if (err == -EPERM || err == -EACCES)

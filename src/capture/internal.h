@@ -21,7 +21,7 @@ struct clew_capture {
 	uint64_t losses_told[CLEW_LOSS_MAX];
 	uint64_t next_clock_ns;
 	uint64_t next_count_ns; /* when the living are counted again */
-	uint32_t rescan_done;
+	uint32_t rescan_done, lazy_done;
 	uint32_t spawned; /* its image is ours until it execs; 0: none, or done */
 	bool stopped;
 
