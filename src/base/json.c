@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* Bytes of the valid UTF-8 sequence at p, or 0 (RFC 3629, table in section 4). */
 static size_t utf8_len(const unsigned char *p, size_t n)
@@ -94,7 +95,13 @@ int clew_json_str(struct clew_buf *b, struct slice s)
 
 int clew_json_double(struct clew_buf *b, double v)
 {
+	char text[32];
+
 	if (!isfinite(v))
 		return clew_buf_adds(b, "null");
-	return clew_buf_addf(b, "%.17g", v);
+	/* The shorter form where it reads back as the same number. */
+	snprintf(text, sizeof(text), "%.15g", v);
+	if (strtod(text, NULL) != v)
+		snprintf(text, sizeof(text), "%.17g", v);
+	return clew_buf_adds(b, text);
 }

@@ -87,9 +87,14 @@ void clew_span_free(struct clew_span *s)
 	}
 }
 
+char *clew_span_alloc(struct clew_span *s, size_t n)
+{
+	return take(s->arena, n ? n : 1);
+}
+
 struct slice clew_span_copy(struct clew_span *s, struct slice bytes)
 {
-	char *p = take(s->arena, bytes.n ? bytes.n : 1);
+	char *p = clew_span_alloc(s, bytes.n);
 
 	if (!p)
 		return (struct slice){NULL, 0};
@@ -138,20 +143,24 @@ static struct clew_attr *attr_slot(struct clew_span *s, struct slice key)
 	return &attrs[s->n_attrs++];
 }
 
+void clew_span_set_own(struct clew_span *s, const char *key, struct slice value)
+{
+	struct clew_attr *a = attr_slot(s, slice_str(key));
+
+	if (a) {
+		a->type = CLEW_ATTR_STR;
+		a->str = value;
+	}
+}
+
 void clew_span_set_str(struct clew_span *s, const char *key, struct slice value)
 {
 	struct slice copy = clew_span_copy(s, value);
-	struct clew_attr *a;
 
-	if (!copy.p) {
+	if (copy.p)
+		clew_span_set_own(s, key, copy);
+	else
 		s->dropped_attrs++;
-		return;
-	}
-	a = attr_slot(s, slice_str(key));
-	if (a) {
-		a->type = CLEW_ATTR_STR;
-		a->str = copy;
-	}
 }
 
 void clew_span_set_int(struct clew_span *s, const char *key, int64_t value)

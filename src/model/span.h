@@ -131,6 +131,9 @@ struct clew_span *clew_span_new(void);
 void clew_span_free(struct clew_span *s);
 CLEW_DEFINE_CLEANUP(struct clew_span *, clew_span_free)
 
+/** clew_span_alloc() - n bytes that live as long as the span, for the caller to fill; NULL: no
+ * memory. */
+char *clew_span_alloc(struct clew_span *s, size_t n);
 /** clew_span_copy() - bytes copied into the span's arena. p is NULL on no memory. */
 struct slice clew_span_copy(struct clew_span *s, struct slice bytes);
 /*
@@ -138,6 +141,8 @@ struct slice clew_span_copy(struct clew_span *s, struct slice bytes);
  * copied. A key that is there already is replaced. Without memory or room, dropped_attrs counts.
  */
 void clew_span_set_str(struct clew_span *s, const char *key, struct slice value);
+/** clew_span_set_own() - the same for a value that lives in the span's memory already: no copy. */
+void clew_span_set_own(struct clew_span *s, const char *key, struct slice value);
 void clew_span_set_int(struct clew_span *s, const char *key, int64_t value);
 void clew_span_set_double(struct clew_span *s, const char *key, double value);
 void clew_span_set_bool(struct clew_span *s, const char *key, bool value);

@@ -100,13 +100,50 @@ static void add_method(struct clew_span *s, struct slice method)
 	clew_span_set_str(s, "http.request.method_original", method);
 }
 
+static char *put(char *at, struct slice s)
+{
+	if (s.n)
+		memcpy(at, s.p, s.n);
+	return at + s.n;
+}
+
+/* The strings one behind the other, in the span's own memory; empty without memory. */
+static struct slice concat(struct clew_span *s, const struct slice *parts, size_t n)
+{
+	size_t bytes = 0;
+	char *p, *at;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += parts[i].n;
+	p = at = clew_span_alloc(s, bytes);
+	for (size_t i = 0; p && i < n; i++)
+		at = put(at, parts[i]);
+	return slice_of(p, p ? bytes : 0);
+}
+
+/* The query as it may be shown; in the span's own memory. */
+static struct slice add_query(struct clew_span *s, struct slice query)
+{
+	struct clew_buf redacted = {.limit = URL_MAX};
+	struct slice shown;
+
+	if (!query.n)
+		return SLICE("");
+	clew_redact_query(&redacted, query);
+	shown = clew_span_copy(s, clew_buf_slice(&redacted));
+	clew_buf_done(&redacted);
+	if (shown.n)
+		clew_span_set_own(s, "url.query", shown);
+	return shown;
+}
+
 /* Host, port, path, query; the whole URL for clients. Returns the path for the name. */
 static struct slice add_url(struct clew_span *s, const struct clew_exchange *x)
 {
 	bool connect = slice_eq(x->http.method, SLICE("CONNECT"));
 	struct target t = split_target(x->http.target, connect);
-	struct slice authority = t.host, host;
-	struct clew_buf query = {.limit = URL_MAX}, url = {.limit = 2 * URL_MAX};
+	struct slice authority = t.host, host, query, path;
+	const struct clew_attr *a;
 	int64_t port;
 
 	if (!authority.n)
@@ -118,40 +155,39 @@ static struct slice add_url(struct clew_span *s, const struct clew_exchange *x)
 			clew_span_set_int(s, "server.port", port ? port : 80);
 	}
 	clew_span_set_str(s, "url.scheme", SLICE("http"));
-	if (t.path.n)
-		clew_span_set_str(s, "url.path", t.path);
-	clew_redact_query(&query, t.query);
-	if (query.len)
-		clew_span_set_str(s, "url.query", clew_buf_slice(&query));
-	if (x->role == CLEW_ROLE_CLIENT && !connect && x->http.target.n) {
-		const struct clew_attr *a = clew_span_attr(s, SLICE("server.address"));
-		struct slice shown = authority.n ? authority : a ? a->str : SLICE("localhost");
-
-		clew_buf_addf(&url, "http://%.*s%.*s%s%.*s", (int)shown.n, shown.p, (int)t.path.n,
-			      t.path.p ? t.path.p : "", query.len ? "?" : "", (int)query.len,
-			      query.data ? query.data : "");
-		if (url.len)
-			clew_span_set_str(s, "url.full", clew_buf_slice(&url));
-	}
-	clew_buf_done(&query);
-	clew_buf_done(&url);
-	return t.path;
+	path = clew_span_copy(s, t.path);
+	if (path.n)
+		clew_span_set_own(s, "url.path", path);
+	query = add_query(s, t.query);
+	if (x->role != CLEW_ROLE_CLIENT || connect || !x->http.target.n)
+		return path;
+	a = clew_span_attr(s, SLICE("server.address"));
+	if (!authority.n)
+		authority = a ? a->str : SLICE("localhost");
+	clew_span_set_own(s, "url.full",
+			  concat(s,
+				 (struct slice[]){SLICE("http://"), authority, path,
+						  query.n ? SLICE("?") : SLICE(""), query},
+				 5));
+	return path;
 }
 
 static void set_name(struct clew_span *s, struct slice method, struct slice path)
 {
-	char template[CLEW_TEMPLATE_MAX + 4], name[CLEW_TEMPLATE_MAX + 32];
 	struct slice shown = known_method(method) ? method : SLICE("HTTP");
+	char template[CLEW_TEMPLATE_MAX + 4];
 	bool folded;
+	size_t n;
 
 	if (!path.n) {
 		s->name = clew_span_copy(s, shown);
 		return;
 	}
-	clew_path_template(path, template, &folded);
-	clew_span_set_str(s, "clew.http.path_template", slice_str(template));
-	snprintf(name, sizeof(name), "%.*s %s", (int)shown.n, shown.p, template);
-	s->name = clew_span_copy(s, slice_str(name));
+	n = clew_path_template(path, template, &folded);
+	s->name = concat(s, (struct slice[]){shown, SLICE(" "), slice_of(template, n)}, 3);
+	if (s->name.n)
+		clew_span_set_own(s, "clew.http.path_template",
+				  slice_of(s->name.p + shown.n + 1, n));
 }
 
 static void set_status(struct clew_span *s, const struct clew_exchange *x)

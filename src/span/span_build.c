@@ -13,13 +13,32 @@ static bool is_v4(const uint8_t *a)
 	return !memcmp(a, prefix, sizeof(prefix));
 }
 
+static char *put_byte(char *at, unsigned int v)
+{
+	if (v >= 100)
+		*at++ = (char)('0' + v / 100);
+	if (v >= 10)
+		*at++ = (char)('0' + v / 10 % 10);
+	*at++ = (char)('0' + v % 10);
+	return at;
+}
+
+/* Three or four addresses a span: inet_ntop() and its printf() were a tenth of the pipeline's time.
+ */
 static struct slice address(const uint8_t *a, char out[ADDRESS_MAX])
 {
-	if (is_v4(a))
-		inet_ntop(AF_INET, a + 12, out, ADDRESS_MAX);
-	else
+	char *at = out;
+
+	if (!is_v4(a)) {
 		inet_ntop(AF_INET6, a, out, ADDRESS_MAX);
-	return slice_str(out);
+		return slice_str(out);
+	}
+	for (int i = 12; i < 16; i++) {
+		at = put_byte(at, a[i]);
+		*at++ = '.';
+	}
+	*--at = '\0';
+	return slice_of(out, (size_t)(at - out));
 }
 
 /* The server's end of the connection: ours when we answer, the peer's when we ask. */
