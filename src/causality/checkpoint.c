@@ -27,7 +27,7 @@ void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 {
 	struct group *g = ctx->proc->group;
 	struct node *cur = ctx->cur, *n = cur;
-	/* Where this context has one only, a hit says nothing: as if there were two. */
+	/* Where this context has one only, a hit says nothing, and a miss as much as one of two. */
 	uint32_t others = ctx->n_open > 1 ? ctx->n_open : ctx->proc->n_open > 1 ? 2 : 1;
 	uint32_t calls;
 	uint8_t stretch = path_stretch(cur, slept, &calls);
@@ -46,7 +46,7 @@ void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 		}
 		if (calls)
 			req->confirmed = true;
-		if (calls && others > 1)
+		if (calls && ctx->n_open > 1)
 			model_hit(g, stretch, others);
 		return;
 	}

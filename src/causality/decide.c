@@ -51,8 +51,6 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 		l->evidence |= CLEW_EV_EXCLUSIVE;
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);
 	}
-	if (model_moves(g))
-		return VERDICT_FAIL;
 	if (!n->on_path && slept) {
 		if (final && !n->birth.connect)
 			g->self_calls++;
@@ -75,7 +73,7 @@ static enum verdict by_model(const struct node *n, bool final, struct clew_link 
 	enum verdict v;
 
 	/* After a sleep a loop does not go on with what it read last; a hit then is an accident. */
-	if (n->birth.n_ctx > 1 && (stretch & STRETCH_SLEPT))
+	if (stretch & STRETCH_SLEPT)
 		return VERDICT_FAIL;
 	v = n->on_path ? model_on_path(g, stretch, &wrong) : model_off_path(g, stretch, &wrong);
 	if (v != VERDICT_PASS)
@@ -169,7 +167,8 @@ static enum verdict judge(const struct node *n, bool final, struct clew_link *l)
 			v = accept(l, CLEW_LINK_PROBABLE, 0.05);
 		} else if (v == VERDICT_FAIL && in_conflict(n)) {
 			l->evidence |= CLEW_EV_CONFLICT;
-		} else if (v == VERDICT_FAIL && n->birth.chain) {
+		} else if (v == VERDICT_FAIL && n->birth.chain &&
+			   !model_moves(n->birth.ctx->proc->group)) {
 			v = n->birth.n_proc == 1 ? by_alone(n, final, l) : by_model(n, final, l);
 		}
 	}

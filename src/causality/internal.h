@@ -120,9 +120,10 @@ struct ctx {
 	struct pending *unsettled; /* connects of which the next operation tells whether it slept */
 	struct reader *open;	   /* oldest first */
 	uint32_t n_open;
-	uint64_t seq; /* calls born, requests read, answers begun: to see what overlaps */
-	bool mux;     /* it does several things at once: an event loop */
-	bool serves;  /* it has read a request */
+	uint64_t seq;	   /* calls born, requests read, answers begun: to see what overlaps */
+	uint64_t hard_seq; /* ... that was not just one more call in the same stretch */
+	bool mux;	   /* it does several things at once: an event loop */
+	bool serves;	   /* it has read a request */
 	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
 };
 

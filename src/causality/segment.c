@@ -90,7 +90,7 @@ static void request_read(struct ctx *ctx, struct node *n, const struct clew_rec_
 		ctx_open(ctx, n);
 		ctx->serves = true;
 		ctx->lost = false;
-		ctx->seq++;
+		ctx->hard_seq = ++ctx->seq;
 	}
 	read_by(ctx, n, io);
 }
@@ -105,7 +105,7 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	}
 	if (n->answered)
 		return;
-	ctx->seq++;
+	ctx->hard_seq = ++ctx->seq;
 	checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
 }
@@ -129,6 +129,8 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 			n->born_seq = 0;
 		birth_choose(&write, &connect);
 	}
+	if (write.slept)
+		ctx->hard_seq = ctx->seq;
 	n->birth = write;
 	n->owner = node_get(write.owner);
 	n->born = true;
@@ -137,7 +139,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 
 static void response_read(struct ctx *ctx, struct node *n, const struct clew_rec_io *io)
 {
-	if (!n->resp_seen && n->birth.ctx == ctx && n->born_seq && n->born_seq != ctx->seq)
+	if (!n->resp_seen && n->birth.ctx == ctx && n->born_seq && n->born_seq < ctx->hard_seq)
 		ctx->mux = true; /* did other things while it waited for this */
 	n->resp_seen = true;
 	read_by(ctx, n, io);

@@ -66,7 +66,7 @@ struct worker {
 struct sim {
 	const struct sim_service *s;
 	struct clew_causality *c;
-	struct worker *workers;
+	struct worker *workers, *running;
 	uint32_t n_workers;
 	uint64_t now, seq, rng, next_id, next_conn;
 	uint32_t started, wanted, finished;
@@ -174,6 +174,9 @@ static void cpu(struct sim *s)
 
 static void io(struct sim *s, struct fab_exchange *f, enum clew_part part, struct worker *w)
 {
+	/* A loop that is woken to do a thing for another one slept before. */
+	if (w != s->running && w->free_ns < s->now)
+		w->th.nvcsw++;
 	s->res->ops++;
 	fab_io(s->c, f, part, &w->th, s->now);
 	s->now += 2 * US;
@@ -480,6 +483,7 @@ static void blocking_event(struct sim *s, struct worker *w)
 		}
 		w->busy = true;
 	}
+	s->running = w;
 	s->now = e.ns > w->free_ns ? e.ns : w->free_ns;
 	w->th.nvcsw++;
 	handle(s, w, &e);
@@ -595,6 +599,7 @@ void sim_run(const struct sim_service *service, uint32_t in_flight, uint32_t req
 		if (!w)
 			break;
 		clew_causality_advance(s.c, at);
+		s.running = w;
 		if (blocking(&s))
 			blocking_event(&s, w);
 		else
