@@ -14,7 +14,7 @@
 
 #include "sim.h"
 
-#define REQUESTS 4000
+#define REQUESTS 3000
 
 static const uint32_t loads[] = {1, 2, 10, 50, 200};
 
@@ -130,13 +130,13 @@ static void test_short_runs(void **state)
 {
 	int failures = 0;
 
-	printf("%-32s  the same, 40 runs of 100 requests each\n", "service");
+	printf("%-32s  the same, 25 runs of 100 requests each\n", "service");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		printf("%-32s", rows[i].s.name);
 		for (size_t k = 0; k < 5; k++) {
 			uint64_t all = 0, calls = 0, right = 0, wrong = 0, lost = 0;
 
-			for (uint64_t seed = 1; seed <= 40; seed++) {
+			for (uint64_t seed = 1; seed <= 25; seed++) {
 				struct sim_result r;
 
 				sim_run(&rows[i].s, loads[k], 100, seed * 7919 + k, &r);
@@ -153,6 +153,85 @@ static void test_short_runs(void **state)
 		printf("\n");
 	}
 	assert_int_equal(failures, 0);
+}
+
+static uint64_t dice_state = 88172645463325252ull;
+
+static uint32_t dice(uint32_t n)
+{
+	dice_state ^= dice_state << 13;
+	dice_state ^= dice_state >> 7;
+	dice_state ^= dice_state << 17;
+	return (uint32_t)((dice_state >> 11) % n);
+}
+
+/* One in four gets n or less of it, but not nothing. */
+static uint32_t some(uint32_t n)
+{
+	return dice(4) ? 0 : 1 + dice(n);
+}
+
+static struct sim_service random_service(void)
+{
+	static const enum sim_kind kinds[] = {SIM_LOOP,	   SIM_LOOP,	SIM_LOOP,   SIM_BATCH,
+					      SIM_THREADS, SIM_PREFORK, SIM_MOVING, SIM_NETTY,
+					      SIM_HANDOFF, SIM_LOOP};
+	struct sim_service s = {.name = "random", .kind = kinds[dice(10)]};
+	bool loop = s.kind == SIM_LOOP || s.kind == SIM_BATCH;
+
+	if (loop)
+		s.workers = 1 + dice(3);
+	else if (s.kind == SIM_THREADS || s.kind == SIM_PREFORK)
+		s.workers = dice(2) ? 0 : 1 + dice(20);
+	else
+		s.workers = 2 + dice(6);
+	s.stages = dice(4);
+	s.parallel = dice(3) ? 0 : 1 + dice(3);
+	s.connects = !dice(3);
+	s.timers = !dice(4);
+	s.some_timers = !dice(4);
+	s.timer_us = some(8000);
+	s.latency_us = some(8000);
+	s.stream_pct = some(60);
+	s.cache_pct = some(80);
+	s.skip_pct = some(50);
+	s.post_pct = some(40);
+	if (s.kind == SIM_THREADS)
+		s.thread_us = some(60) * 1000;
+	if (loop) {
+		s.background_us = some(60) * 1000;
+		s.retry_pct = some(5);
+		s.refuse_pct = some(5);
+		s.streams = some(5);
+		s.max_sockets = s.post_pct ? 0 : some(40);
+		s.agent = !dice(4) && !s.connects && !s.max_sockets;
+	}
+	s.clients = dice(2) ? 0 : 100 + dice(50000);
+	return s;
+}
+
+/* Services that nobody thought of. One run may have a few wrong, all together not. */
+static void test_random_services(void **state)
+{
+	static const uint32_t in_flight[] = {1, 2, 3, 5, 10, 30, 100};
+	uint64_t all = 0, right = 0, wrong = 0, worst = 0;
+
+	for (uint32_t i = 0; i < 100; i++) {
+		struct sim_service s = random_service();
+		struct sim_result r;
+
+		sim_run(&s, in_flight[i % 7], 1500, i + 1, &r);
+		all += r.calls + r.background;
+		right += r.right;
+		wrong += r.wrong + r.background_linked;
+		worst = r.wrong + r.background_linked > worst ? r.wrong + r.background_linked
+							      : worst;
+		assert_int_equal(r.undecided + r.decided_twice, 0);
+	}
+	printf("100 random services: %.1f %% right, %.3f %% wrong, %llu at most in one\n",
+	       pct(right, all), pct(wrong, all), (unsigned long long)worst);
+	assert_true(all > 100000);
+	assert_true(pct(wrong, all) <= 0.02);
 }
 
 static void test_deterministic(void **state)
@@ -172,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_short_runs),
+		cmocka_unit_test(test_random_services),
 		cmocka_unit_test(test_deterministic),
 	};
 
