@@ -223,17 +223,17 @@ def run_kernel(lab, pair, args):
                 start = bpf_programs(t.clew.pid)
                 r = wrk(pair, args.seconds, args)
                 end = bpf_programs(t.clew.pid)
-            out[mode] = kernel_result(start, end, r, t)
+                names = program_names(end)
+            out[mode] = kernel_result(start, end, names, r, t)
     finally:
         with open(STATS_SWITCH, "w") as f:
             f.write(before)
     return out
 
 
-def kernel_result(start, end, load, t):
+def kernel_result(start, end, names, load, t):
     assert end, "clew holds no BPF program: nothing was measured"
     total = sum(ns - start.get(i, (0, 0))[0] for i, (ns, _) in end.items())
-    names = program_names(end)
     by_program = {names.get(i, str(i)): {"ns": ns - start.get(i, (0, 0))[0], "runs": n - start.get(i, (0, 0))[1]}
                   for i, (ns, n) in end.items()}
     s = t.summary
