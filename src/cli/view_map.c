@@ -125,6 +125,20 @@ static size_t calls_of(const struct map *m, const char *service, const json_t **
 	return n;
 }
 
+/* What stands behind a service's name. */
+static const char *remark(const struct map *m, const json_t *edge, const char *service, bool again)
+{
+	bool utf8 = m->table.style->utf8;
+
+	if (!strcmp(json_str(edge, "client"), service))
+		return utf8 ? " \xe2\x86\xba itself" : " (itself)";
+	if (again)
+		return utf8 ? " \xe2\x86\x91 above" : " (see above)";
+	if (is_external(m, service))
+		return utf8 ? " \xe2\x97\x8b" : " (not traced)";
+	return "";
+}
+
 /* One service below its caller, then what it calls. prefix: the tree's lines before it. */
 static void draw(struct map *m, const json_t *edge, const char *service, const char *prefix,
 		 const char *branch, const char *below)
@@ -140,10 +154,7 @@ static void draw(struct map *m, const json_t *edge, const char *service, const c
 	clew_buf_init(&next, 0);
 	clew_buf_addf(&lead, "%s%s", prefix, branch);
 	clew_buf_addf(&next, "%s%s", prefix, below);
-	snprintf(label, sizeof(label), "%s%s", service,
-		 again && n		   ? (utf8 ? " \xe2\x86\x91 above" : " (see above)")
-		 : is_external(m, service) ? (utf8 ? " \xe2\x97\x8b" : " (not traced)")
-					   : "");
+	snprintf(label, sizeof(label), "%s%s", service, remark(m, edge, service, again && n));
 	table_cell_lead(&m->table, lead.data ? lead.data : "", label, out_service_color(service));
 	add_figures(&m->table, edge);
 	json_object_set_new(m->drawn, service, json_true());

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/option.h"
 #include "base/units.h"
 #include "cli/bar.h"
 #include "cli/view.h"
@@ -297,38 +298,60 @@ static void measure_row(void *user, const struct walk_row *row)
 		v->left = w;
 }
 
-static void print_count(struct view *v, uint32_t n, const char *what, int color)
+/* One fact of the summary, on a line of its own where the last one has no room. */
+static void print_fact(struct view *v, unsigned *col, int color, const char *text)
 {
+	const char *sep = v->st->utf8 ? " \xc2\xb7 " : ", ";
+	unsigned w = out_text_width(v->st, text), sep_w = out_text_width(v->st, sep);
+
+	if (*col && *col + sep_w + w > v->st->width) {
+		clew_buf_addc(v->b, '\n');
+		*col = 0;
+	}
+	if (*col)
+		clew_buf_adds(v->b, sep);
+	*col += (*col ? sep_w : 0) + w;
+	out_color(v->b, v->st, color);
+	clew_buf_adds(v->b, text);
+	out_color(v->b, v->st, OUT_PLAIN);
+}
+
+static void print_count(struct view *v, unsigned *col, uint32_t n, const char *what, int color)
+{
+	char text[64];
+
 	if (!n)
 		return;
-	clew_buf_adds(v->b, v->st->utf8 ? " \xc2\xb7 " : ", ");
-	out_color(v->b, v->st, color);
-	clew_buf_addf(v->b, "%u %s%s", n, what, n == 1 || !strcmp(what, "incomplete") ? "" : "s");
-	out_color(v->b, v->st, OUT_PLAIN);
+	snprintf(text, sizeof(text), "%u %s%s", n, what,
+		 n == 1 || !strcmp(what, "incomplete") ? "" : "s");
+	print_fact(v, col, color, text);
 }
 
 static void print_head(struct view *v)
 {
 	char text[64], duration[CLEW_UNITS_TEXT];
 	time_t start = (time_t)(v->t->start_ns / CLEW_NS_PER_S);
+	unsigned col = 0;
 	struct tm tm;
+	size_t n;
 
 	out_color(v->b, v->st, OUT_BOLD);
 	clew_buf_adds(v->b, "trace ");
-	out_text(v->b, v->st, v->t->trace_id, 64);
+	out_text(v->b, v->st, v->t->trace_id, v->st->width - 6);
 	out_color(v->b, v->st, OUT_PLAIN);
 	clew_buf_addc(v->b, '\n');
 	localtime_r(&start, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
-	clew_buf_addf(v->b, "%s.%03u", text,
-		      (unsigned)(v->t->start_ns % CLEW_NS_PER_S / CLEW_NS_PER_MS));
-	clew_buf_addf(v->b, "%s%s", v->st->utf8 ? " \xc2\xb7 " : ", ",
-		      out_duration(v->st, v->t->end_ns - v->t->start_ns, duration));
-	print_count(v, v->t->n, "span", OUT_PLAIN);
-	print_count(v, v->t->n_services, "service", OUT_PLAIN);
-	print_count(v, v->t->n_errors, "error", OUT_RED);
-	print_count(v, v->t->n_orphans, "orphan", OUT_YELLOW);
-	print_count(v, v->t->n_incomplete, "incomplete", OUT_YELLOW);
+	n = strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(text + n, sizeof(text) - n, ".%03u",
+		 (unsigned)(v->t->start_ns % CLEW_NS_PER_S / CLEW_NS_PER_MS));
+	print_fact(v, &col, OUT_PLAIN, text);
+	print_fact(v, &col, OUT_PLAIN,
+		   out_duration(v->st, v->t->end_ns - v->t->start_ns, duration));
+	print_count(v, &col, v->t->n, "span", OUT_PLAIN);
+	print_count(v, &col, v->t->n_services, "service", OUT_PLAIN);
+	print_count(v, &col, v->t->n_errors, "error", OUT_RED);
+	print_count(v, &col, v->t->n_orphans, "orphan", OUT_YELLOW);
+	print_count(v, &col, v->t->n_incomplete, "incomplete", OUT_YELLOW);
 	clew_buf_adds(v->b, "\n\n");
 }
 
@@ -338,7 +361,8 @@ static void print_note(struct view *v, const char *mark, int color, const char *
 	clew_buf_adds(v->b, mark);
 	out_color(v->b, v->st, OUT_PLAIN);
 	out_color(v->b, v->st, OUT_DIM);
-	clew_buf_addf(v->b, " %s\n", text);
+	clew_buf_addc(v->b, ' ');
+	clew_text_wrap(v->b, text, 2, 2, v->st->width);
 	out_color(v->b, v->st, OUT_PLAIN);
 }
 

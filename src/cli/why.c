@@ -13,8 +13,8 @@ struct phrase {
 static const struct phrase evidence[] = {
 	{"task", "the runtime's task is the same"},
 	{"thread", "the same thread read the request"},
-	{"exclusive", "it had no other request open"},
-	{"connect", "connect() was called while it served the request"},
+	{"exclusive", "no other request was open there"},
+	{"connect", "connect() was called while the request was served"},
 	{"completion", "its answer followed the call's response"},
 	{"chain", "a sibling call of the same stretch of work is confirmed"},
 	{"wake", "the request's thread handed the work over"},
