@@ -139,10 +139,12 @@ ssize_t clew_http1_status_line(struct slice in, struct clew_http1_head *ret)
 
 int clew_http1_request_start(struct slice in, struct clew_http1_head *ret)
 {
+	/* None ends another: a line that was cut in its method is not taken for one of these. */
 	static const struct slice known[] = {
-		SLICE("GET "),	 SLICE("POST "),    SLICE("PUT "),
-		SLICE("HEAD "),	 SLICE("DELETE "),  SLICE("PATCH "),
-		SLICE("TRACE "), SLICE("OPTIONS "), SLICE("CONNECT "),
+		SLICE("GET "),	   SLICE("POST "),     SLICE("PUT "),	    SLICE("HEAD "),
+		SLICE("DELETE "),  SLICE("PATCH "),    SLICE("TRACE "),	    SLICE("OPTIONS "),
+		SLICE("CONNECT "), SLICE("PROPFIND "), SLICE("PROPPATCH "), SLICE("MKCOL "),
+		SLICE("COPY "),	   SLICE("MOVE "),     SLICE("REPORT "),    SLICE("PURGE "),
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -210,10 +212,11 @@ static struct slice trim(const char *p, const char *end)
 /* The next member of a comma-separated list; false at its end. */
 static bool list_next(struct slice *list, struct slice *ret)
 {
-	const char *comma, *end = list->p + list->n;
+	const char *comma, *end;
 
 	if (!list->p)
 		return false;
+	end = list->p + list->n;
 	comma = list->n ? memchr(list->p, ',', list->n) : NULL;
 	*ret = trim(list->p, comma ? comma : end);
 	*list = comma ? slice_of(comma + 1, (size_t)(end - comma - 1)) : (struct slice){NULL, 0};

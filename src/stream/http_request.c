@@ -26,22 +26,18 @@ static enum verdict judge(struct slice in, bool all_captured, struct clew_http1_
 	return clew_http1_request_start(in, h) ? HEAD_NOT : HEAD_CUT;
 }
 
-/* Is this operation's beginning surely that of a request? For finding the place again. */
+/*
+ * Is this operation's beginning surely that of a request? For finding the place again, so the method must
+ * be a known one: the rest of a line that was cut in its method would look like another method.
+ */
 static bool strong(const struct cursor *cur)
 {
 	struct clew_http1_head h = {.content_length = -1};
+	struct slice in = cursor_slice(cur);
 	size_t used;
 
-	if (!cur->op_start || !cur->cap)
-		return false;
-	switch (judge(cursor_slice(cur), cur->cap == cur->n, &h, &used)) {
-	case HEAD_NOT:
-		return false;
-	case HEAD_MORE:
-		return h.target.p || !clew_http1_request_start(cursor_slice(cur), &h);
-	default:
-		return true;
-	}
+	return cur->op_start && cur->cap && !clew_http1_request_start(in, &h) &&
+	       judge(in, cur->cap == cur->n, &h, &used) != HEAD_NOT;
 }
 
 void http_request_done(struct conn *c, struct xch *x)
@@ -293,6 +289,8 @@ int http_request_bytes(struct conn *c, struct cursor *cur)
 				f->state = FLOW_HEAD;
 				f->x = NULL;
 			} else {
+				/* There may be a request in it. */
+				c->req_hole = true;
 				conn_unpaired(c, cur, cur->n);
 			}
 			break;

@@ -44,12 +44,13 @@ static int take_all(struct xch *x, enum clew_part part, struct cursor *cur)
 	return 0;
 }
 
-/* A run that begins with a whole request line is HTTP after all. */
+/* A run that begins with a whole request line of a known method is HTTP after all. */
 static bool is_http(const struct cursor *cur)
 {
 	struct clew_http1_head h;
 
-	return cur->op_start && cur->cap && clew_http1_request_line(cursor_slice(cur), &h) > 0;
+	return cur->op_start && cur->cap && !clew_http1_request_start(cursor_slice(cur), &h) &&
+	       clew_http1_request_line(cursor_slice(cur), &h) > 0;
 }
 
 static void end_open(struct conn *c, uint32_t incomplete)

@@ -93,6 +93,9 @@ static int dispatch(struct conn *c, enum clew_part part, struct cursor *cur)
 static void gap(struct conn *c, enum clew_part part, uint64_t n, bool explained)
 {
 	c->hole_untold |= !explained;
+	/* What may have become a request line will not. */
+	if (c->mode == MODE_UNKNOWN && c->open)
+		raw_begin_mode(c, c->open);
 	if (c->mode != MODE_HTTP && (c->mode != MODE_UNKNOWN || part == CLEW_PART_RESPONSE))
 		raw_gap(c, part, n);
 	else if (part == CLEW_PART_REQUEST)
