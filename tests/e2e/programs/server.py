@@ -124,7 +124,7 @@ def answer(c, method, target, version):
             c.send(lure[:n - at])
     elif what == "chunked":
         c.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"5;ext=1\r\nhello\r\n",
-               b"10\r\nHTTP/1.1 500 No\r\n\r\n", b"0\r\nX-Trailer: t\r\n\r\n")
+               b"11\r\nHTTP/1.1 500 No\r\n\r\n", b"0\r\nX-Trailer: t\r\n\r\n")
     elif what == "head":
         c.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % n)
     elif what == "204":

@@ -101,10 +101,10 @@ def framing(at):
     c.send(b"".join(b"GET /%s HTTP/1.1\r\nHost: h\r\n\r\n" % p for p in (
         b"pipe-0", b"status/404/pipe-1", b"pipe-2", b"status/500/pipe-3", b"len/5000/pipe-4")))
     expect([c.answer()[0] for _ in range(5)], [200, 404, 200, 500, 200])
-    expect(c.get("/chunked"), (200, 21))
+    expect(c.get("/chunked"), (200, 22))
     expect(c.get("/after-chunked"), (200, 3))
     c.send(b"POST /chunked-request HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
-           b"1b\r\nGET /lure-chunk HTTP/1.1\r\n\r\n\r\n", b"0\r\n\r\n")
+           b"1c\r\nGET /lure-chunk HTTP/1.1\r\n\r\n\r\n", b"0\r\n\r\n")
     expect(c.answer(), (200, 3))
     expect(c.get("/head/1000", "HEAD"), (200, 0))
     expect(c.get("/after-head"), (200, 3))

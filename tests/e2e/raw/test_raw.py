@@ -15,7 +15,7 @@ def test_redis(lab):
     lab.wait_port(port, p)
     code = ("import redis; r = redis.Redis(port=%d)\nfor i in range(20): r.set('k%%d' %% i, 'SECRET-VALUE')\n"
             "assert r.get('k3') == b'SECRET-VALUE'" % port)
-    r = lab.run(command=[PYTHON, "-c", code])
+    r = lab.run(command=[PYTHON, lab.write("code.py", code)])
     assert r.wait(30) == 0, r.err()
     spans = [s for s in lab.spans(r.db) if s["kind"] == "client"]
     mine = [s for s in spans if attr(s, "server.port") == port]
@@ -60,7 +60,7 @@ def test_postgres(lab):
         return subprocess.run(["/usr/bin/psql", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-c", "select 1"],
                               capture_output=True, check=False).returncode == 0
     wait_for(accepts, 20, "PostgreSQL to accept connections")
-    r = lab.run(command=[PYTHON, "-c", code])
+    r = lab.run(command=[PYTHON, lab.write("code.py", code)])
     assert r.wait(30) == 0, r.err()
     spans = [s for s in lab.spans(r.db) if s["kind"] == "client"]
     tcp = [s for s in spans if s["name"] == "tcp 127.0.0.1:%d" % port]

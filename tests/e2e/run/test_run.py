@@ -76,7 +76,8 @@ def test_traced_from_the_first_instruction(lab, server):
 
 def test_descendants_are_followed_also_when_their_parents_are_gone(lab, server):
     """sh → sh → python, twice forked, in a session of its own; `run` ends when the last has ended."""
-    script = lab.write("child.sh", "setsid sh -c '(exec %s -c \"%s\") &' \n" % (PYTHON, fetch(server, "/grandchild")))
+    code = lab.write("fetch.py", fetch(server, "/grandchild"))
+    script = lab.write("child.sh", "setsid sh -c '(exec %s %s) &'\n" % (PYTHON, code))
     r = run(lab, "sh", script)
     assert r.returncode == 0, r.stderr
     assert len(by_path(lab.spans(lab.path("store")), "/grandchild", "client")) == 1
