@@ -67,14 +67,12 @@ class Demo:
         shutil.rmtree(self.out, ignore_errors=True)
         os.makedirs(self.out)
         # The services run as another user, so their files lie where that user can read them.
-        self.tmp = tempfile.mkdtemp(prefix="clew-demo-")
+        self.tmp = tempfile.mkdtemp(prefix="shop-")
         os.chmod(self.tmp, 0o755)
         shutil.copytree(os.path.join(HERE, "shop"), os.path.join(self.tmp, "shop"),
                         ignore=shutil.ignore_patterns("__pycache__"))
-        self.run = os.path.join(self.tmp, "run")
-        os.mkdir(self.run)
         nobody = pwd.getpwnam(USER)
-        os.chown(self.run, nobody.pw_uid, nobody.pw_gid)
+        os.chown(self.tmp, nobody.pw_uid, nobody.pw_gid)
         with socket.socket() as s:
             s.bind(("127.0.0.1", int(os.environ.get("CLEW_DEMO_PORT", "0"))))
             self.port = s.getsockname()[1]
@@ -83,11 +81,11 @@ class Demo:
         log = open(self.log, "wb")
         self.tracer = subprocess.Popen(
             [self.clew, "run", "--db", self.store, "--user", USER, "--", "/usr/bin/python3",
-             os.path.join(self.tmp, "shop", "shop.py"), self.run, str(self.port)],
+             os.path.join(self.tmp, "shop", "shop.py"), self.tmp, str(self.port)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.tmp,
             preexec_fn=die_with_demo)
         log.close()
-        self.wait(lambda: os.path.exists(os.path.join(self.run, "ready")), 60, "the shop to be ready")
+        self.wait(lambda: os.path.exists(os.path.join(self.tmp, "ready")), 60, "the shop to be ready")
 
     def wait(self, condition, limit, what):
         end = time.monotonic() + limit
@@ -105,7 +103,7 @@ class Demo:
 
     def stop(self, limit=30):
         """Ask the shop to end; clew ends with it. Returns its exit status."""
-        open(os.path.join(self.run, "stop"), "w").close()
+        open(os.path.join(self.tmp, "stop"), "w").close()
         try:
             return self.tracer.wait(limit)
         except subprocess.TimeoutExpired:
@@ -116,7 +114,7 @@ class Demo:
         """Everything that was started has ended when this returns; the store stays."""
         if self.tracer and self.tracer.poll() is None:
             try:
-                open(os.path.join(self.run, "stop"), "w").close()
+                open(os.path.join(self.tmp, "stop"), "w").close()
             except OSError:
                 pass
             for number, limit in ((None, 12), (signal.SIGINT, 8), (signal.SIGTERM, 5), (signal.SIGKILL, 10)):
@@ -185,7 +183,8 @@ class Demo:
         step("the shop closes; what was captured is flushed to the store", f"{time.monotonic() - begin:.1f} s")
         if status != 0:
             raise Failed(f"clew run exited with {status}:\n" + self.log_text()[-3000:])
-        print("\n" + self.log_text().strip())
+        print("\n" + "\n".join(line for line in self.log_text().splitlines() if "stored" not in line
+                               and not line.endswith("tracing")))
         self.show("Who calls whom, found by watching sockets:", "map")
         self.show("How the services did:", "services")
         self.show("The slowest request, with the reason for each link:", "trace", self.slowest()[:12], "--why")

@@ -27,8 +27,6 @@ def shopper(port, seed, end, counts, budget):
             quantity = 10 if chance.random() < 0.06 else chance.randint(1, 4)
             method, path = "POST", "/checkout"
             body = json.dumps({"item": chance.randint(1, 200), "quantity": quantity})
-        elif dice < 0.61:
-            path = "/favicon.ico"
         try:
             connection.request(method, path, body)
             response = connection.getresponse()

@@ -87,11 +87,10 @@ class Shop:
         self.dir, self.port = folder, port
         self.orders, self.pricing, self.redis = free_ports(3)
         self.running = []  # (name, process, the signal that ends it)
-        for name in ("logs", "tmp", "sockets"):
+        for name in ("logs", "tmp"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
         os.environ.update(SHOP_PRICING_PORT=str(self.pricing), SHOP_REDIS_PORT=str(self.redis),
-                          SHOP_SOCKETS=os.path.join(folder, "sockets"), LC_ALL="C",
-                          PYTHONDONTWRITEBYTECODE="1", HOME=folder)
+                          SHOP_SOCKETS=folder, LC_ALL="C", PYTHONDONTWRITEBYTECODE="1", HOME=folder)
 
     def start(self, name, address, end, *command):
         log = open(os.path.join(self.dir, "logs", name + ".log"), "ab")
@@ -108,16 +107,16 @@ class Shop:
 
     def start_all(self):
         pg = max(glob.glob("/usr/lib/postgresql/*/bin"), default="", key=lambda p: int(p.split("/")[4]))
-        data, sockets = os.path.join(self.dir, "postgres"), os.path.join(self.dir, "sockets")
-        with open(os.path.join(self.dir, "logs", "initdb.log"), "wb") as log:
+        data = os.path.join(self.dir, "postgres")
+        with open(os.path.join(self.dir, "logs", "initdb.log"), "wb") as log, \
+                open(os.path.join(HERE, "schema.sql"), "rb") as schema:
             subprocess.run([program("initdb", pg), "-D", data, "-U", "shop", "-A", "trust", "--no-sync"],
                            check=True, stdout=log, stderr=log)
-        self.start("postgres", os.path.join(sockets, ".s.PGSQL.5432"), signal.SIGINT,
-                   program("postgres", pg), "-D", data, "-k", sockets, "-c", "listen_addresses=",
+            subprocess.run([program("postgres", pg), "--single", "-j", "-F", "-D", data, "postgres"],
+                           check=True, stdin=schema, stdout=log, stderr=log)
+        self.start("postgres", os.path.join(self.dir, ".s.PGSQL.5432"), signal.SIGINT,
+                   program("postgres", pg), "-D", data, "-k", self.dir, "-c", "listen_addresses=",
                    "-c", "fsync=off", "-c", "shared_buffers=16MB")
-        subprocess.run([program("psql"), "-q", "-h", sockets, "-U", "shop", "-d", "postgres",
-                        "-v", "ON_ERROR_STOP=1", "-f", os.path.join(HERE, "schema.sql")],
-                       check=True, stdout=subprocess.DEVNULL)
         self.start("redis", ("127.0.0.1", self.redis), signal.SIGTERM,
                    program("redis-server"), "--bind", "127.0.0.1", "--port", str(self.redis),
                    "--save", "", "--appendonly", "no", "--dir", self.dir)
