@@ -76,7 +76,7 @@ accuracy: build
 	@$(PY) tools/run-tests --build $(B) accuracy-full
 
 fuzz: build
-	@$(PY) tools/run-tests --build $(B) --seconds $(FUZZ_SECONDS) fuzz
+	@$(PY) tools/run-tests --build $(B) --seconds $(FUZZ_SECONDS) fuzz-long
 
 install: build
 	@meson configure $(B) -Dprefix=$(PREFIX) && $(NINJA) >/dev/null && \
