@@ -44,6 +44,7 @@ void birth_make(struct ctx *ctx, bool slept, struct birth *ret)
 	struct birth b = {.n_ctx = ctx->n_open, .n_proc = ctx->proc->n_open, .slept = slept};
 
 	b.lost = ctx->lost;
+	b.read_ns = ctx->cur_ns;
 	ctx->refs++;
 	b.ctx = ctx;
 	b.owner = node_get(sole ? sole : chain);

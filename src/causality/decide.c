@@ -72,10 +72,13 @@ static enum verdict by_model(const struct node *n, bool final, struct clew_link 
 	double wrong;
 	enum verdict v;
 
-	/* After a sleep a loop does not go on with what it read last; a hit then is an accident. */
-	if (stretch & STRETCH_SLEPT)
-		return VERDICT_FAIL;
-	v = n->on_path ? model_on_path(g, stretch, &wrong) : model_off_path(g, stretch, &wrong);
+	v = VERDICT_FAIL;
+	if (n->on_path)
+		v = model_on_path(g, stretch, &wrong);
+	else if (n->beside)
+		v = model_beside(g, stretch, &wrong);
+	if (v != VERDICT_PASS && !n->on_path && !(stretch & STRETCH_SLEPT))
+		v = model_off_path(g, stretch, &wrong);
 	if (v != VERDICT_PASS)
 		return v == VERDICT_FAIL ? v : wait_or_fail(final);
 	l->evidence |= CLEW_EV_MODEL;
@@ -136,16 +139,44 @@ static bool is_root(const struct node *n)
 	return n->born && !n->owner && !n->birth.n_proc && !n->birth.lost;
 }
 
+static bool same_stretch(const struct node *a, const struct node *b)
+{
+	return a->birth.ctx == b->birth.ctx && a->birth.parent == b->birth.parent &&
+	       a->birth.read_ns == b->birth.read_ns && !a->birth.slept && !b->birth.slept;
+}
+
 /* Its request is over, so it is known whether its response led to the answer. */
 static void look_at(struct node *n)
 {
 	struct birth *b = &n->birth;
 
-	if (n->looked_at || !n->born || !n->owner || !b->ctx || !b->ctx->mux)
+	if (n->looked_at || !b->ctx || !b->ctx->mux)
 		return;
 	n->looked_at = true;
-	if (!n->on_path && !b->fork)
-		model_off_call(b->ctx->proc->group, birth_stretch(b));
+	if (!n->on_path && !b->fork && n->owner->answered)
+		model_off_call(b->ctx->proc->group, birth_stretch(b), n->beside);
+}
+
+/* Calls of one stretch stand next to each other: one of them on the path speaks for all. */
+static void look_at_calls(struct node *req)
+{
+	struct node *first = req->calls, *n;
+
+	while (first) {
+		bool on_path = false;
+
+		for (n = first; n && same_stretch(n, first); n = n->sib_next)
+			on_path |= n->on_path;
+		for (n = first; n && same_stretch(n, first); n = n->sib_next) {
+			n->beside = on_path && !n->on_path;
+			look_at(n);
+		}
+		if (n == first) { /* slept: alone in its stretch */
+			look_at(n);
+			n = n->sib_next;
+		}
+		first = n;
+	}
 }
 
 /* VERDICT_PASS: *l is the link. VERDICT_WAIT is not answered when final. */
@@ -292,15 +323,12 @@ void decide_call_ended(struct clew_causality *c, struct node *call)
 
 void decide_request_ended(struct clew_causality *c, struct node *req)
 {
-	struct node *n;
-
 	req->ended_ns = c->now_ns;
 	if (!req->calls) {
 		request_idle(c, req);
 		return;
 	}
-	DL_FOREACH2(req->calls, n, sib_next)
-	look_at(n);
+	look_at_calls(req);
 	DL_APPEND2(c->done, req, done_prev, done_next);
 	req->queued = true;
 	if (!req->n_calls_open)

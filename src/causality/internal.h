@@ -45,6 +45,7 @@ struct proc;
  */
 struct bucket {
 	uint64_t hits, misses;
+	uint32_t bits; /* how unlikely the hits since the last miss are, if they are accidents */
 	double chance; /* sum over all checkpoints: how likely a random name would have been a hit
 			*/
 	double false_hits; /* sum over the misses of the hits by accident that go with a miss */
@@ -68,6 +69,7 @@ struct group {
 	uint64_t self_calls;	 /* calls without cause by contexts that serve requests: timers */
 	uint64_t reads;		 /* of loops */
 	uint64_t reads_slept[2]; /* ... after a sleep; [1]: and a pause of GAP_NS */
+	uint64_t beside, lone;	 /* those made in one stretch with a call on the path; the others */
 	uint64_t off_calls[2];	 /* calls of loops whose response led to no answer; [1]: with
 				    connect() */
 	uint64_t off_slept[2];	 /* ... made after a sleep: what a timer's own calls look like */
@@ -137,6 +139,7 @@ struct birth {
 	bool sole;		/* owner is the only one open in the context */
 	bool chain;		/* owner is the one of the node read last */
 	bool fork;		/* owner was inherited */
+	uint64_t read_ns;	/* when it read last: the same for all that one stretch begets */
 	bool slept;		/* the context waited between its last read and this */
 	bool lost;
 	bool connect;
@@ -163,7 +166,8 @@ struct node {
 	uint64_t sink;	 /* its response led to the answer of another request: that one's id */
 	uint64_t born_ns, born_seq;
 	bool resp_seen;
-	bool post;			  /* what its context went on with after the answer */
+	bool beside; /* off the path, but made in one stretch with a call that is on it */
+	bool post;   /* what its context went on with after the answer */
 	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
 	struct node *age_prev, *age_next; /* all undecided calls, oldest first */
 
@@ -278,7 +282,8 @@ enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_w
 enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_wrong);
 enum verdict model_sequential(const struct group *g, bool *ret_mature);
 void model_read(struct group *g, bool slept, bool paused);
-void model_off_call(struct group *g, uint8_t stretch);
+void model_off_call(struct group *g, uint8_t stretch, bool beside);
+enum verdict model_beside(const struct group *g, uint8_t stretch, double *ret_wrong);
 /* Work is done by contexts that did not read its request. */
 bool model_moves(const struct group *g);
 bool model_no_timers(const struct group *g);

@@ -24,6 +24,7 @@
 #define MIN_HITS     20
 #define FORGET	     100000 /* checkpoints, after which old ones count half */
 #define FORGET_READS 1000000
+#define SURE_BITS    20
 #define HOPELESS     0.02 /* expected share of wrong links at which waiting for more is vain */
 
 static void forget(struct bucket *b)
@@ -41,6 +42,8 @@ void model_hit(struct group *g, uint8_t stretch, uint32_t n)
 	struct bucket *b = &g->buckets[stretch];
 
 	b->hits++;
+	if (n > 3 && b->bits < SURE_BITS)
+		b->bits += 31 - (uint32_t)__builtin_clz(n - 1);
 	b->chance += 1.0 / (n - 1);
 	forget(b);
 }
@@ -50,6 +53,7 @@ void model_miss(struct group *g, uint8_t stretch, uint32_t n)
 	struct bucket *b = &g->buckets[stretch];
 
 	b->misses++;
+	b->bits = 0;
 	b->chance += 1.0 / (n - 1);
 	b->false_hits += 1.0 / (n - 1);
 	forget(b);
@@ -62,6 +66,8 @@ void model_read(struct group *g, bool slept, bool paused)
 	g->reads_slept[1] += slept && paused;
 	if (g->reads >= FORGET_READS) {
 		g->reads /= 2;
+		g->beside /= 2;
+		g->lone /= 2;
 		for (int i = 0; i < 2; i++) {
 			g->reads_slept[i] /= 2;
 			g->off_calls[i] /= 2;
@@ -70,10 +76,14 @@ void model_read(struct group *g, bool slept, bool paused)
 	}
 }
 
-void model_off_call(struct group *g, uint8_t stretch)
+void model_off_call(struct group *g, uint8_t stretch, bool beside)
 {
 	int i = !!(stretch & STRETCH_CONNECT);
 
+	if (beside)
+		g->beside++;
+	else
+		g->lone++;
 	g->off_calls[i]++;
 	g->off_slept[i] += !!(stretch & STRETCH_SLEPT);
 }
@@ -95,7 +105,39 @@ enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_w
 	double mean = all ? b->chance / (double)all : 1;
 	double wrong = (SAFETY * b->false_hits + UNSEEN * mean) / (double)(b->hits ? b->hits : 1);
 
-	return judge(b, wrong, ret_wrong);
+	if (!(stretch & STRETCH_SLEPT))
+		return judge(b, wrong, ret_wrong);
+	/*
+	 * After a sleep a loop does not go on with what it read last, but threads sleep for other
+	 * reasons too (a collector, a lock). A timer's hits would be accidents, and few requests in
+	 * step with each other make the same accident again and again: only hits among many count.
+	 */
+	if (b->bits < SURE_BITS || SAFETY * b->false_hits > MAX_WRONG * (double)b->hits) {
+		*ret_wrong = 1;
+		return b->misses > b->hits ? VERDICT_FAIL : VERDICT_WAIT;
+	}
+	return model_on_path(g, stretch & ~STRETCH_SLEPT, ret_wrong);
+}
+
+/*
+ * One of several calls at once: their last response leads to the answer, which confirms the stretch
+ * in which all were made. What does not belong there (timers, a freed socket's next call) would be
+ * found in other stretches too.
+ */
+enum verdict model_beside(const struct group *g, uint8_t stretch, double *ret_wrong)
+{
+	double wrong =
+		(SAFETY * (double)g->lone + UNSEEN_OFF) / (double)(g->beside ? g->beside : 1);
+	enum verdict v;
+
+	if (stretch & STRETCH_SLEPT)
+		return VERDICT_FAIL;
+	v = model_on_path(g, stretch, ret_wrong);
+	if (wrong > *ret_wrong)
+		*ret_wrong = wrong;
+	if (v == VERDICT_PASS && wrong > MAX_WRONG)
+		return wrong > 0.5 && g->lone > MIN_HITS ? VERDICT_FAIL : VERDICT_WAIT;
+	return v;
 }
 
 /*
