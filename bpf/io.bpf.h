@@ -357,7 +357,8 @@ static __noinline int io_spliced(struct clew_sock_state *st, struct task_struct 
  * Where the operation's bytes are in the stream. TCP says it; for the others we count.
  *
  * A gap before it is what was spliced. Another thread may be past its recv and not yet here, and
- * its bytes would look like a gap to a sender: so a sender only looks if it is the one who reads.
+ * its bytes would look like a gap to a sender: so a sender only looks if it is the one who reads,
+ * or alone.
  */
 static __always_inline void io_place(struct sock *sk, struct clew_sock_state *st,
 				     struct task_struct *cur, struct io_op *op)
@@ -377,7 +378,7 @@ static __always_inline void io_place(struct sock *sk, struct clew_sock_state *st
 			lazy_wanted |= CLEW_LAZY_BEGIN;
 		if (st->begin_ns && st->begin_seq + op->n != tp->write_seq)
 			st->begin_ns = 0;
-		if (st->reader != (__u32)cur->pid)
+		if (st->reader != (__u32)cur->pid && cur->signal->nr_threads != 1)
 			return;
 		end = tcp_rx_end(tp, sk, st->rx_seq0);
 		gap = end - st->rx_next;

@@ -98,7 +98,7 @@ int walk_sockets(struct bpf_iter__task_file *ctx)
 			st->flags = CLEW_SOCK_LISTENER;
 		return 0;
 	}
-	if (state != ST_ESTABLISHED && state != 8 /* CLOSE_WAIT */)
+	if (state != ST_ESTABLISHED && state != ST_CLOSE_WAIT)
 		return 0;
 	st = bpf_sk_storage_get(&sock_state, sk, 0, 0);
 	if (!st || !(st->flags & CLEW_SOCK_READY))

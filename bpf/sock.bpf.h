@@ -20,7 +20,7 @@
 #define RCV_SHUTDOWN 1
 
 /* From <net/tcp_states.h> */
-enum { ST_ESTABLISHED = 1, ST_SYN_SENT = 2, ST_SYN_RECV = 3, ST_CLOSE = 7, ST_LISTEN = 10 };
+enum { ST_ESTABLISHED = 1, ST_SYN_SENT = 2, ST_CLOSE = 7, ST_CLOSE_WAIT = 8, ST_LISTEN = 10 };
 
 static __always_inline __u8 sock_kind(struct sock *sk)
 {
@@ -88,7 +88,8 @@ static __always_inline void conn_addresses(struct clew_rec_conn *c, struct sock 
 	c->rport = 0;
 	if (family == AF_UNIX)
 		return;
-	c->lport = sk->__sk_common.skc_num;
+	/* skc_num is cleared before the last change of state. */
+	c->lport = bpf_ntohs(view(struct inet_sock, sk)->inet_sport);
 	c->rport = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (family == AF_INET) {
 		c->laddr[10] = c->laddr[11] = c->raddr[10] = c->raddr[11] = 0xff;
@@ -306,6 +307,25 @@ static __always_inline int sock_connects(struct sock *sk)
 	return 0;
 }
 
+/* The offsets of a closed record are the totals: all that was written, all that was read. */
+static __always_inline void conn_closed(struct sock *sk, struct clew_sock_state *st, int old)
+{
+	struct tcp_sock *tp = view(struct tcp_sock, sk);
+	__u64 end;
+
+	if (st->flags & CLEW_SOCK_READY) {
+		/* A FIN of ours took a sequence number, unless the connection was reset. */
+		bool fin = old != ST_ESTABLISHED && old != ST_CLOSE_WAIT;
+
+		st->tx_next = tcp_tx_offset(tp, st->tx_seq0, fin);
+		end = tcp_rx_end(tp, sk, st->rx_seq0);
+		if (end > st->rx_next && end - st->rx_next < 1u << 30)
+			lazy_wanted |= CLEW_LAZY_SPLICE;
+		st->rx_next = end;
+	}
+	conn_tell(sk, st, NULL, CLEW_CONN_CLOSED);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock *sk, int old, int new)
 {
@@ -330,13 +350,7 @@ int BPF_PROG(on_state, struct sock *sk, int old, int new)
 		else if (!(st->flags & CLEW_SOCK_READY))
 			conn_opened(sk, st, CLEW_CONN_ACCEPTED, CLEW_ROLE_SERVER);
 	} else if (old != ST_LISTEN && st->cookie) {
-		struct tcp_sock *tp = view(struct tcp_sock, sk);
-
-		if (st->flags & CLEW_SOCK_READY) {
-			st->tx_next = tp->write_seq - st->tx_seq0;
-			st->rx_next = tp->bytes_received;
-		}
-		conn_tell(sk, st, NULL, CLEW_CONN_CLOSED);
+		conn_closed(sk, st, old);
 	}
 	return 0;
 }

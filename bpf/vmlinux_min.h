@@ -201,6 +201,10 @@ struct thread_info {
 
 struct bpf_local_storage;
 
+struct signal_struct {
+	int nr_threads;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -224,6 +228,7 @@ struct task_struct {
 	char comm[16];
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
+	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct bpf_local_storage *bpf_storage;
 };
@@ -271,6 +276,10 @@ struct sock {
 struct socket {
 	struct file *file;
 	struct sock *sk;
+};
+
+struct inet_sock {
+	__be16 inet_sport;
 };
 
 enum sock_flags { SOCK_DEAD, SOCK_DONE };

@@ -4,12 +4,13 @@
  *output.
  *
  *	record_tool [-p PID]... [-c CGROUP]... [-e GLOB]... [-P PORT]... [-n NETNS]... [-a]
- *		    [-b PAYLOAD] [-r RING_BYTES] [-S] [-k] [-i POLL_MS] [-o RECORDING] [-- CMD
- *ARG...]
+ *		    [-b PAYLOAD] [-r RING_BYTES] [-S] [-k] [-i POLL_MS] [-o RECORDING] [-j FILE] [--
+ *CMD ARG...]
  *
- * Says "ready" on standard error when tracing has begun. Ends on SIGINT or SIGTERM, and with -- CMD
- *when no target lives; then the last line is {"stats":...}. -S: program statistics only, no
- *records. -k: print the features of this kernel and end.
+ * The lines go to FILE, else to standard output. Says "ready" on standard error when tracing has
+ *begun. Ends on SIGINT or SIGTERM, and with -- CMD when no target lives; then the last line is
+ *{"stats":...}. -S: program statistics only, no records. -k: print the features of this kernel and
+ *end.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -31,6 +32,7 @@ struct tool {
 	size_t n_cgroups, n_exes, n_netns;
 	struct clew_capture_opts opts;
 	struct clew_recording_writer *out;
+	FILE *lines;
 	bool silent;
 	int poll_ms;
 	uint64_t n_io, n_payload;
@@ -64,7 +66,7 @@ static int on_record(void *user, const struct clew_rec *rec)
 	clew_buf_init(&line, 0);
 	err = clew_record_json(rec, &line);
 	if (!err)
-		puts(line.data);
+		fprintf(t->lines, "%s\n", line.data);
 	clew_buf_done(&line);
 	return err;
 }
@@ -88,12 +90,13 @@ static void print_stats(struct tool *t, struct clew_capture *c)
 	struct clew_capture_stats s;
 
 	clew_capture_stats(c, &s);
-	printf("{\"stats\":{\"records\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"io\":%" PRIu64
-	       ",\"payload\":%" PRIu64 ",\"lost_ring\":%" PRIu64 ",\"lost_task_state\":%" PRIu64
-	       ",\"lost_sock_state\":%" PRIu64 ",\"lost_payload\":%" PRIu64
-	       ",\"kernel_ns\":%" PRIu64 ",\"kernel_runs\":%" PRIu64 "}}\n",
-	       s.records, s.bytes, t->n_io, t->n_payload, s.lost_ring, s.lost_task_state,
-	       s.lost_sock_state, s.lost_payload, s.kernel_ns, s.kernel_runs);
+	fprintf(t->lines,
+		"{\"stats\":{\"records\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"io\":%" PRIu64
+		",\"payload\":%" PRIu64 ",\"lost_ring\":%" PRIu64 ",\"lost_task_state\":%" PRIu64
+		",\"lost_sock_state\":%" PRIu64 ",\"lost_payload\":%" PRIu64
+		",\"kernel_ns\":%" PRIu64 ",\"kernel_runs\":%" PRIu64 "}}\n",
+		s.records, s.bytes, t->n_io, t->n_payload, s.lost_ring, s.lost_task_state,
+		s.lost_sock_state, s.lost_payload, s.kernel_ns, s.kernel_runs);
 }
 
 static int run(struct tool *t, char **argv)
@@ -120,7 +123,7 @@ static int run(struct tool *t, char **argv)
 		err = clew_capture_poll(c, on_record, t);
 		if (err < 0)
 			break;
-		fflush(stdout);
+		fflush(t->lines);
 		nanosleep(&pause, NULL);
 	}
 	clew_capture_stop(c);
@@ -149,7 +152,7 @@ int main(int argc, char **argv)
 	struct clew_target_opts *o = &t.opts.targets;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+p:c:e:P:n:ab:r:Ski:o:")) != -1) {
+	while ((opt = getopt(argc, argv, "+p:c:e:P:n:ab:r:Ski:o:j:")) != -1) {
 		int bad = 0;
 
 		switch (opt) {
@@ -186,6 +189,10 @@ int main(int argc, char **argv)
 		case 'o':
 			bad = clew_recording_create(optarg, &t.out);
 			break;
+		case 'j':
+			t.lines = fopen(optarg, "we");
+			bad = !t.lines;
+			break;
 		case 'k':
 			return check();
 		default:
@@ -194,6 +201,8 @@ int main(int argc, char **argv)
 		if (bad)
 			return 2;
 	}
+	if (!t.lines)
+		t.lines = stdout;
 	o->pids = t.pids;
 	o->ports = t.ports;
 	o->cgroups = t.cgroups;
