@@ -262,6 +262,26 @@ struct slice clew_program_name(const struct clew_command *c)
 	return SLICE("");
 }
 
+/*
+ * The name that the program was started by, where it was started through a link to something more
+ * general: redis-server is a link to redis-check-rdb, python3 to python3.11. Both the first
+ * argument and the thread's name (15 bytes of it) must say so: either alone is what a program may
+ * set as it likes.
+ */
+static struct slice started_as(const struct clew_command *c)
+{
+	struct slice name;
+
+	if (!c->comm || !c->n_args)
+		return SLICE("");
+	name = slice_of(c->args[0], strcspn(c->args[0], " :"));
+	name = base_name(name);
+	if (!name.n || strlen(c->comm) != (name.n < 15 ? name.n : 15) ||
+	    memcmp(c->comm, name.p, strlen(c->comm)) != 0)
+		return SLICE("");
+	return name;
+}
+
 struct slice clew_service_name(const struct clew_command *c)
 {
 	struct slice name = SLICE("");
@@ -270,6 +290,8 @@ struct slice clew_service_name(const struct clew_command *c)
 		name = clew_unit_name(c->cgroup);
 	if (!name.n)
 		name = clew_program_name(c);
+	if (!name.n)
+		name = started_as(c);
 	if (!name.n && c->exe)
 		name = strip_end(base_name(slice_str(c->exe)), SLICE(" (deleted)"));
 	if (!name.n)

@@ -190,19 +190,35 @@ static void set_name(struct clew_span *s, struct slice method, struct slice path
 				  slice_of(s->name.p + shown.n + 1, n));
 }
 
+/* The connection went away under a request, as far as every byte of it was seen. */
+static bool cut_off(const struct clew_exchange *x)
+{
+	const uint32_t unknown =
+		CLEW_INC_LOSS | CLEW_INC_UNSYNCED | CLEW_INC_JOINED | CLEW_INC_LIMIT;
+
+	return x->role == CLEW_ROLE_CLIENT && x->conn_closed && !(x->incomplete & unknown) &&
+	       (x->incomplete & (CLEW_INC_NO_RESPONSE | CLEW_INC_CUT));
+}
+
+static void set_error(struct clew_span *s, struct slice type)
+{
+	s->status = CLEW_STATUS_ERROR;
+	clew_span_set_str(s, "error.type", type);
+}
+
 static void set_status(struct clew_span *s, const struct clew_exchange *x)
 {
 	int from = x->role == CLEW_ROLE_SERVER ? 500 : 400;
 	char text[8];
 
-	if (!x->http.status)
-		return;
-	clew_span_set_int(s, "http.response.status_code", x->http.status);
-	if (x->http.status < from)
-		return;
-	snprintf(text, sizeof(text), "%u", x->http.status);
-	s->status = CLEW_STATUS_ERROR;
-	clew_span_set_str(s, "error.type", slice_str(text));
+	if (x->http.status)
+		clew_span_set_int(s, "http.response.status_code", x->http.status);
+	if (x->http.status >= from) {
+		snprintf(text, sizeof(text), "%u", x->http.status);
+		set_error(s, slice_str(text));
+	} else if (cut_off(x)) {
+		set_error(s, SLICE("connection_closed"));
+	}
 }
 
 /* Keys of attributes must live as long as the span: put the name into the span's own memory. */

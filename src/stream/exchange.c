@@ -230,6 +230,7 @@ void conn_end_all(struct conn *c, uint32_t incomplete, bool closed)
 
 		if (!why)
 			x->pub.resp.done = x->pub.resp.seen;
+		x->pub.conn_closed = closed;
 		xch_end(x, why | incomplete);
 	}
 }

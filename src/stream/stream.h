@@ -80,6 +80,7 @@ struct clew_exchange {
 	uint64_t proc_start_ns;
 	struct clew_id128 wire_key;
 	bool has_wire_key;     /* false where the offset of the request is not known */
+	bool conn_closed; /* it ended because its connection did, not because tracing stopped */
 	bool began_by_connect; /* client: the first exchange of a connection whose connect() was seen */
 	struct clew_message req;
 	struct clew_message resp;

@@ -60,6 +60,23 @@ static void names_from_commands(void **state)
 	}
 }
 
+static void a_link_names_what_it_starts(void **state)
+{
+	struct clew_command c = {.exe = "/usr/bin/redis-check-rdb",
+				 .args = ARGS("/usr/bin/redis-server 127.0.0.1:6379"),
+				 .n_args = 1,
+				 .comm = "redis-server"};
+
+	assert_true(slice_eq(clew_service_name(&c), SLICE("redis-server")));
+	c.comm = "something else";
+	assert_true(slice_eq(clew_service_name(&c), SLICE("redis-check-rdb")));
+	c = (struct clew_command){.exe = "/opt/tool",
+				  .args = ARGS("/opt/a-name-of-20-bytes"),
+				  .n_args = 1,
+				  .comm = "a-name-of-20-by"};
+	assert_true(slice_eq(clew_service_name(&c), SLICE("a-name-of-20-bytes")));
+}
+
 static void a_unit_that_holds_the_tracer_names_nothing(void **state)
 {
 	struct clew_command c = {.exe = "/usr/sbin/nginx",
@@ -168,6 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_from_commands),
+		cmocka_unit_test(a_link_names_what_it_starts),
 		cmocka_unit_test(a_unit_that_holds_the_tracer_names_nothing),
 		cmocka_unit_test(children_carry_the_name_until_they_exec),
 		cmocka_unit_test(a_reused_pid_is_another_process),
