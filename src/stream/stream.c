@@ -275,7 +275,7 @@ static int feed_io(struct stream *s, const struct clew_rec_io *io)
 	if (!f->known) {
 		f->known = true;
 		f->next = io->offset;
-		if (io->offset)
+		if (io->offset && !c->pub.n_exchanges)
 			c->joined_mid = c->req_hole = true;
 	}
 	if (early(c, io) && c->n_held < HOLD_MAX)
@@ -337,12 +337,15 @@ static void set_facts(struct conn *c, const struct clew_rec_conn *rec)
 	if (rec->event != CLEW_CONN_ADOPTED && !p->established_ns)
 		p->established_ns = rec->ts_ns;
 	for (int d = 0; d < 2; d++) {
+		uint64_t went_by = d == CLEW_DIR_TX ? rec->tx_offset : rec->rx_offset;
+
 		if (c->flow[d].known)
 			continue;
-		c->flow[d].known = true;
-		c->flow[d].next = d == CLEW_DIR_TX ? rec->tx_offset : rec->rx_offset;
-		if (c->flow[d].next)
+		if (went_by && !c->pub.n_exchanges)
 			c->joined_mid = c->req_hole = true;
+		/* Of an adopted one it may count the operation that made us see it. */
+		c->flow[d].known = rec->event != CLEW_CONN_ADOPTED;
+		c->flow[d].next = went_by;
 	}
 }
 
