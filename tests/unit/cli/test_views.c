@@ -250,7 +250,7 @@ static void test_formats(void **state)
 	clew_buf_clear(&b);
 	assert_int_equal(view_sql_json(json.data, json.len, &b), 0);
 	assert_int_equal(strncmp(b.data, first, sizeof(first) - 1), 0);
-	assert_non_null(strstr(b.data, "\\u001b[31m"));
+	assert_non_null(strstr(b.data, "\\u001B[31m"));
 	clew_buf_clear(&json);
 	clew_buf_clear(&b);
 	read_file("fixtures", "map.json", &json);
