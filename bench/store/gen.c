@@ -4,12 +4,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char *const services[GEN_SERVICES] = {
-	"front",   "cart",   "catalog", "checkout", "payment", "shipping",
-	"account", "search", "ads",	"reviews",  "email",   "stock"};
-static const char *const paths[] = {"/",	    "/item/{id}", "/cart",	   "/cart/{id}/add",
-				    "/checkout",    "/search",	  "/account/{id}", "/reviews/{id}",
-				    "/stock/{sku}", "/pay",	  "/ship/quote",   "/email/send"};
+static const char *const services[GEN_SERVICES] = {"front",   "cart",	  "catalog", "checkout",
+						   "payment", "shipping", "account", "search",
+						   "ads",     "reviews",  "email",   "stock"};
+static const char *const paths[] = {
+	"/",	       "/item/{id}",	"/cart",	 "/cart/{id}/add", "/checkout",
+	"/search",     "/account/{id}", "/reviews/{id}", "/stock/{sku}",   "/pay",
+	"/ship/quote", "/email/send"};
 
 static uint64_t next(struct gen *g)
 {
@@ -45,7 +46,9 @@ static struct clew_resource *resource(struct gen *g, int service, int instance)
 		{.key = SLICE("service.name"), .str = slice_str(services[service])},
 		{.key = SLICE("service.instance.id"), .str = slice_str(name)},
 		{.key = SLICE("host.name"), .str = slice_str(host)},
-		{.key = SLICE("process.pid"), .type = CLEW_ATTR_INT, .i = 1000 + service * 10 + instance},
+		{.key = SLICE("process.pid"),
+		 .type = CLEW_ATTR_INT,
+		 .i = 1000 + service * 10 + instance},
 		{.key = SLICE("process.executable.path"), .str = SLICE("/usr/bin/python3.11")},
 		{.key = SLICE("container.id"), .str = slice_str(container)},
 		{.key = SLICE("os.type"), .str = SLICE("linux")},
@@ -132,8 +135,7 @@ static struct clew_span *make(struct gen *g, uint64_t trace, int service, int ca
 	s->status = below(g, 100) == 0 ? CLEW_STATUS_ERROR : CLEW_STATUS_UNSET;
 	s->start_ns = start_ns;
 	s->duration_ns = duration_ns;
-	s->resource = clew_resource_ref(
-		g->resources[service * GEN_INSTANCES + (int)instance]);
+	s->resource = clew_resource_ref(g->resources[service * GEN_INSTANCES + (int)instance]);
 	s->pid = 1000 + (uint32_t)service * 10 + instance;
 	s->tid = s->pid + (uint32_t)below(g, 16);
 	s->proc_start_ns = g->start_ns - 1000000000;
@@ -170,9 +172,10 @@ size_t gen_trace(struct gen *g, struct clew_span **spans)
 		uint64_t cd = duration(g, 3000000);
 
 		spans[n] = make(g, trace, caller, callee, CLEW_KIND_CLIENT, at, cd, from);
-		spans[n + 1] = spans[n] ? make(g, trace, callee, callee, CLEW_KIND_SERVER, at + 100000,
-					       cd > 300000 ? cd - 200000 : cd, spans[n])
-					: NULL;
+		spans[n + 1] = spans[n]
+				       ? make(g, trace, callee, callee, CLEW_KIND_SERVER,
+					      at + 100000, cd > 300000 ? cd - 200000 : cd, spans[n])
+				       : NULL;
 		if (!spans[n + 1])
 			return 0;
 		n += 2;

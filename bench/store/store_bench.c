@@ -138,8 +138,8 @@ static int by_value(const void *a, const void *b)
 enum ask { BY_ID, SPANS, TRACES, SERVICES, MAP };
 
 static void ask(struct clew_store *st, const char *what, enum ask how,
-		void (*make)(struct clew_span_filter *f, uint64_t round, uint64_t traces), int rounds,
-		uint64_t traces)
+		void (*make)(struct clew_span_filter *f, uint64_t round, uint64_t traces),
+		int rounds, uint64_t traces)
 {
 	double ms[ROUNDS];
 	uint64_t found = 0;

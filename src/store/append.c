@@ -12,9 +12,19 @@
 #include "model/otlp_json.h"
 #include "store/internal.h"
 
+/* A span with its names as numbers. */
+struct item {
+	const struct clew_span *s;
+	uint64_t hash; /* of its ids */
+	uint32_t service, operation, scope, resource;
+	uint32_t first_key; /* of its attributes' keys in filler.keys */
+};
+
 /* The vectors of one chunk while it is filled. */
 struct filler {
 	struct clew_store *st;
+	struct item *items; /* of the batch */
+	uint32_t *keys;
 	duckdb_data_chunk chunk;
 	duckdb_vector vec[N_SPAN_COLUMNS];
 	void *data[N_SPAN_COLUMNS];
@@ -86,8 +96,9 @@ static uint64_t put_list(struct filler *f, enum span_column c, idx_t row, uint64
 	return first;
 }
 
-static int put_attrs(struct filler *f, idx_t row, const struct clew_span *s)
+static void put_attrs(struct filler *f, idx_t row, const struct item *it)
 {
+	const struct clew_span *s = it->s;
 	uint64_t first = put_list(f, COL_ATTR_KEYS, row, s->n_attrs);
 	uint32_t *keys;
 	char num[64];
@@ -96,16 +107,12 @@ static int put_attrs(struct filler *f, idx_t row, const struct clew_span *s)
 	keys = duckdb_vector_get_data(f->child[COL_ATTR_KEYS]);
 	for (uint32_t i = 0; i < s->n_attrs; i++) {
 		struct slice text = attr_text(&s->attrs[i], num, sizeof(num));
-		int r = dict_add(&f->st->dicts[DICT_KEY], s->attrs[i].key, s->attrs[i].type,
-				 &keys[first + i]);
 
-		if (r < 0)
-			return r;
+		keys[first + i] = f->keys[it->first_key + i];
 		text = duck_utf8(text, &f->scratch);
 		duckdb_vector_assign_string_element_len(f->child[COL_ATTR_VALUES], first + i,
 							text.p ? text.p : "", text.n);
 	}
-	return 0;
 }
 
 /* Attributes of a link or event: OTLP/JSON key-values, or "" where there are none. */
@@ -183,35 +190,24 @@ static void put_ids(struct filler *f, idx_t row, const struct clew_span *s)
 		PUT(f, WIRE_KEY, duckdb_uhugeint, row, id128_huge(&s->wire_key));
 }
 
-static int put_names(struct filler *f, idx_t row, const struct clew_span *s)
+static void put_names(struct filler *f, idx_t row, const struct item *it)
 {
-	struct clew_store *st = f->st;
-	struct slice service = s->resource ? s->resource->service : SLICE("");
-	uint32_t *data[] = {f->data[COL_SERVICE], f->data[COL_OPERATION], f->data[COL_SCOPE],
-			    f->data[COL_RESOURCE]};
-	int r = dict_add(&st->dicts[DICT_SERVICE], service, 0, &data[0][row]);
-
-	if (r == 0)
-		r = dict_add(&st->dicts[DICT_OPERATION], s->name, 0, &data[1][row]);
-	if (r == 0)
-		r = dict_add(&st->dicts[DICT_SCOPE], s->scope, 0, &data[2][row]);
-	if (r == 0)
-		r = names_resource(st, s->resource, &data[3][row]);
-	if (r == 0 && !s->resource)
+	PUT(f, SERVICE, uint32_t, row, it->service);
+	PUT(f, OPERATION, uint32_t, row, it->operation);
+	PUT(f, SCOPE, uint32_t, row, it->scope);
+	if (it->s->resource)
+		PUT(f, RESOURCE, uint32_t, row, it->resource);
+	else
 		put_null(f, COL_RESOURCE, row);
-	return r;
 }
 
-static int put_span(struct filler *f, idx_t row, const struct clew_span *s)
+static int put_span(struct filler *f, idx_t row, const struct item *it)
 {
-	int r;
+	const struct clew_span *s = it->s;
 
 	put_ids(f, row, s);
-	r = put_names(f, row, s);
-	if (r == 0)
-		r = put_attrs(f, row, s);
-	if (r < 0)
-		return r;
+	put_names(f, row, it);
+	put_attrs(f, row, it);
 	PUT(f, START_NS, int64_t, row, s->start_ns);
 	PUT(f, DURATION_NS, int64_t, row, s->duration_ns);
 	PUT(f, KIND, uint8_t, row, s->kind);
@@ -274,6 +270,8 @@ static void filler_done(struct filler *f)
 	duckdb_destroy_data_chunk(&f->chunk);
 	clew_buf_done(&f->scratch);
 	clew_buf_done(&f->json);
+	free(f->items);
+	free(f->keys);
 }
 
 static int appender_error(duckdb_appender a, char **ret_error)
@@ -287,7 +285,7 @@ static int appender_error(duckdb_appender a, char **ret_error)
 	return r;
 }
 
-static int append_rows(struct filler *f, duckdb_appender a, struct clew_span **spans, size_t n,
+static int append_rows(struct filler *f, duckdb_appender a, const struct item *items, size_t n,
 		       char **ret_error)
 {
 	const size_t max = duckdb_vector_size();
@@ -297,7 +295,7 @@ static int append_rows(struct filler *f, duckdb_appender a, struct clew_span **s
 
 		fill_begin(f);
 		for (size_t i = 0; i < rows; i++) {
-			int r = put_span(f, i, spans[done + i]);
+			int r = put_span(f, i, &items[done + i]);
 
 			if (r < 0)
 				return r;
@@ -311,7 +309,7 @@ static int append_rows(struct filler *f, duckdb_appender a, struct clew_span **s
 }
 
 /* The transaction is open. */
-static int append_to(struct filler *f, struct part *p, struct clew_span **spans, size_t n,
+static int append_to(struct filler *f, struct part *p, const struct item *items, size_t n,
 		     char **ret_error)
 {
 	duckdb_appender a = NULL;
@@ -322,7 +320,7 @@ static int append_to(struct filler *f, struct part *p, struct clew_span **spans,
 		duckdb_appender_destroy(&a);
 		return r;
 	}
-	r = append_rows(f, a, spans, n, ret_error);
+	r = append_rows(f, a, items, n, ret_error);
 	if (r == 0 && duckdb_appender_flush(a) != DuckDBSuccess)
 		r = appender_error(a, ret_error);
 	duckdb_appender_destroy(&a);
@@ -341,20 +339,20 @@ static int collect_ids(void *user, duckdb_data_chunk chunk, idx_t rows)
 	for (idx_t i = 0; r == 0 && i < rows; i++) {
 		key.trace_id = huge_id128(((duckdb_uhugeint *)trace.data)[i]);
 		key.span_id = int_id64(((uint64_t *)span.data)[i]);
-		r = id_set_add(set, span_hash(&key));
+		r = id_set_add(set, span_hash(&key)) < 0 ? -ENOMEM : 0;
 	}
 	return r;
 }
 
 /* Ids of the sealed spans that began when these did. */
-static int sealed_ids(struct clew_store *st, struct part *p, struct clew_span **spans, size_t n,
+static int sealed_ids(struct clew_store *st, struct part *p, const struct item *items, size_t n,
 		      struct id_set *ret, char **ret_error)
 {
 	int64_t min = INT64_MAX, max = INT64_MIN;
 	char sql[192];
 
 	for (size_t i = 0; i < n; i++) {
-		int64_t start = (int64_t)spans[i]->start_ns;
+		int64_t start = (int64_t)items[i].s->start_ns;
 
 		if (start > p->sealed_max_ns)
 			continue;
@@ -371,22 +369,23 @@ static int sealed_ids(struct clew_store *st, struct part *p, struct clew_span **
 }
 
 /* Leave out what is stored already: the rest moves to the front; the order stays. */
-static int leave_out_known(struct clew_store *st, struct part *p, struct clew_span **spans,
-			   size_t *n, struct id_set *batch, char **ret_error)
+static int leave_out_known(struct clew_store *st, struct part *p, struct item *items, size_t *n,
+			   char **ret_error)
 {
 	struct id_set sealed = {0};
 	size_t kept = 0;
 	int r = part_load_ids(st, p, ret_error);
 
 	if (r == 0)
-		r = sealed_ids(st, p, spans, *n, &sealed, ret_error);
+		r = sealed_ids(st, p, items, *n, &sealed, ret_error);
 	for (size_t i = 0; r == 0 && i < *n; i++) {
-		uint64_t h = span_hash(spans[i]);
-
-		if (id_set_has(&p->ids, h) || id_set_has(&sealed, h) || id_set_has(batch, h))
+		if (id_set_has(&sealed, items[i].hash))
 			continue;
-		r = id_set_add(batch, h);
-		spans[kept++] = spans[i];
+		/* From here on they are known; if the commit fails, the set is read again. */
+		r = id_set_add(&p->ids, items[i].hash);
+		if (r > 0)
+			items[kept++] = items[i];
+		r = r < 0 ? r : 0;
 	}
 	id_set_done(&sealed);
 	if (r == 0)
@@ -396,69 +395,68 @@ static int leave_out_known(struct clew_store *st, struct part *p, struct clew_sp
 
 /* ---- a batch ---- */
 
-/* The ids of a batch are known before its transaction: names need a commit of their own. */
+/* Names become numbers before the transaction: new ones need a commit of their own. */
 static int learn_names(struct filler *f, struct clew_span **spans, size_t n)
 {
 	struct clew_store *st = f->st;
-	uint32_t id;
+	size_t n_keys = 0;
 	int r = 0;
 
+	for (size_t i = 0; i < n; i++)
+		n_keys += spans[i]->n_attrs;
+	f->items = malloc(n * sizeof(*f->items));
+	f->keys = malloc((n_keys + 1) * sizeof(*f->keys));
+	if (!f->items || !f->keys)
+		return -ENOMEM;
+	n_keys = 0;
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		const struct clew_span *s = spans[i];
+		struct item *it = &f->items[i];
 
+		*it = (struct item){.s = s, .hash = span_hash(s), .first_key = (uint32_t)n_keys};
 		r = dict_add(&st->dicts[DICT_SERVICE],
-			     s->resource ? s->resource->service : SLICE(""), 0, &id);
+			     s->resource ? s->resource->service : SLICE(""), 0, &it->service);
 		if (r == 0)
-			r = dict_add(&st->dicts[DICT_OPERATION], s->name, 0, &id);
+			r = dict_add(&st->dicts[DICT_OPERATION], s->name, 0, &it->operation);
 		if (r == 0)
-			r = dict_add(&st->dicts[DICT_SCOPE], s->scope, 0, &id);
+			r = dict_add(&st->dicts[DICT_SCOPE], s->scope, 0, &it->scope);
 		if (r == 0)
-			r = names_resource(st, s->resource, &id);
+			r = names_resource(st, s->resource, &it->resource);
 		for (uint32_t k = 0; r == 0 && k < s->n_attrs; k++)
-			r = dict_add(&st->dicts[DICT_KEY], s->attrs[k].key, s->attrs[k].type, &id);
+			r = dict_add(&st->dicts[DICT_KEY], s->attrs[k].key, s->attrs[k].type,
+				     &f->keys[n_keys++]);
 	}
 	return r;
 }
 
-static int append_hour(struct filler *f, struct part *p, struct clew_span **spans, size_t n,
+static int append_hour(struct filler *f, struct part *p, struct item *items, size_t n,
 		       char **ret_error)
 {
 	struct clew_store *st = f->st;
-	struct id_set batch = {0};
-	_cleanup_(freep) struct clew_span **mine = NULL;
 	size_t kept = n;
-	int r;
+	int r = leave_out_known(st, p, items, &kept, ret_error);
 
-	mine = malloc(n * sizeof(*mine));
-	if (!mine)
-		return -ENOMEM;
-	memcpy(mine, spans, n * sizeof(*mine));
-	r = leave_out_known(st, p, mine, &kept, &batch, ret_error);
 	if (r == 0 && kept) {
 		r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
 		if (r == 0)
-			r = append_to(f, p, mine, kept, ret_error);
+			r = append_to(f, p, items, kept, ret_error);
 		if (r == 0)
 			r = duck_exec(st->conn, "COMMIT;", ret_error);
 		if (r < 0)
 			(void)duck_exec(st->conn, "ROLLBACK;", NULL);
 	}
-	if (r == 0) {
-		for (uint32_t i = 0; i < batch.cap; i++)
-			if (batch.slots[i] && id_set_add(&p->ids, batch.slots[i]) < 0)
-				p->ids_loaded = false; /* load them again next time */
-		pthread_mutex_lock(&st->queue_lock);
-		st->stats.stored += kept;
-		st->stats.duplicates += n - kept;
-		pthread_mutex_unlock(&st->queue_lock);
-		p->hot_rows += kept;
-		p->used_ns = now_mono_ns();
-		p->dirty = p->dirty || kept;
-	}
-	if (r < 0)
+	if (r < 0) {
 		p->ids_loaded = false; /* what is stored is what the disk says */
-	id_set_done(&batch);
-	return r;
+		return r;
+	}
+	pthread_mutex_lock(&st->queue_lock);
+	st->stats.stored += kept;
+	st->stats.duplicates += n - kept;
+	pthread_mutex_unlock(&st->queue_lock);
+	p->hot_rows += kept;
+	p->used_ns = now_mono_ns();
+	p->dirty = p->dirty || kept;
+	return 0;
 }
 
 static int64_t hour_of(const struct clew_span *s)
@@ -482,7 +480,7 @@ int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char
 			;
 		r = part_get(st, hour_of(spans[i]), &p, ret_error);
 		if (r == 0)
-			r = append_hour(&f, p, spans + i, end - i, ret_error);
+			r = append_hour(&f, p, f.items + i, end - i, ret_error);
 		if (r == 0 && p->hot_rows >= st->opts.hot_spans)
 			r = seal_part(st, p, ret_error);
 		else if (r == 0 && p->late_checkpoint)

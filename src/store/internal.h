@@ -80,6 +80,9 @@ struct clew_store {
 	struct clew_resource *
 		*resources; /* by small id; DICT_MAX slots, published by resource_ids.n */
 
+	uint64_t last_resource; /* the hash that was asked for last, and its small id */
+	uint32_t last_resource_id;
+
 	pthread_mutex_t state_lock; /* parts, aliases, queries */
 	struct part **parts;	    /* by hour, ascending */
 	size_t n_parts;
@@ -118,6 +121,7 @@ int part_load_ids(struct clew_store *st, struct part *p, char **ret_error);
 void parts_free(struct clew_store *st);
 uint64_t span_hash(const struct clew_span *s);
 bool id_set_has(const struct id_set *s, uint64_t h);
+/** id_set_add() - 1 if it is new, 0 if it was there, -ENOMEM. */
 int id_set_add(struct id_set *s, uint64_t h);
 void id_set_done(struct id_set *s);
 

@@ -58,7 +58,7 @@ int id_set_add(struct id_set *s, uint64_t h)
 			return 0;
 	s->slots[i] = h;
 	s->n++;
-	return 0;
+	return 1;
 }
 
 void id_set_done(struct id_set *s)
@@ -300,7 +300,7 @@ static int load_ids(void *user, duckdb_data_chunk chunk, idx_t rows)
 	for (idx_t i = 0; r == 0 && i < rows; i++) {
 		key.trace_id = huge_id128(((duckdb_uhugeint *)trace.data)[i]);
 		key.span_id = int_id64(((uint64_t *)span.data)[i]);
-		r = id_set_add(&p->ids, span_hash(&key));
+		r = id_set_add(&p->ids, span_hash(&key)) < 0 ? -ENOMEM : 0;
 	}
 	return r;
 }

@@ -74,7 +74,9 @@ static void set_defaults(struct clew_store_opts *o)
 	o->queue_spans = o->queue_spans ? o->queue_spans : CLEW_STORE_QUEUE_SPANS;
 	o->hot_spans = o->hot_spans ? o->hot_spans : CLEW_STORE_HOT_SPANS;
 	o->memory_bytes = o->memory_bytes ? o->memory_bytes : CLEW_STORE_MEMORY_BYTES;
-	o->threads = o->threads ? o->threads : 2;
+	/* A writer's engine on one thread: two take twice the processor time to sort a run. */
+	if (!o->threads)
+		o->threads = o->read_only ? 2 : 1;
 	o->timeout_ns = o->timeout_ns ? o->timeout_ns : CLEW_STORE_TIMEOUT_NS;
 }
 

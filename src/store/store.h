@@ -29,7 +29,7 @@ struct clew_store_opts {
 	uint32_t queue_spans;  /* 0: CLEW_STORE_QUEUE_SPANS */
 	uint32_t hot_spans;    /* 0: CLEW_STORE_HOT_SPANS */
 	uint64_t memory_bytes; /* 0: CLEW_STORE_MEMORY_BYTES; of the engine, a part of our own */
-	uint32_t threads;      /* 0: 2; of the engine */
+	uint32_t threads;      /* 0: 1 for a writer, else 2; of the engine */
 	uint64_t timeout_ns;   /* 0: CLEW_STORE_TIMEOUT_NS; of one query */
 };
 

@@ -199,15 +199,23 @@ static void recover(struct clew_store *st)
 		note_failure(st, r, error);
 }
 
-static int by_hour_trace(const void *a, const void *b)
+static int by_hour(const void *a, const void *b)
 {
 	const struct clew_span *x = *(struct clew_span *const *)a;
 	const struct clew_span *y = *(struct clew_span *const *)b;
-	int64_t hx = (int64_t)x->start_ns / HOUR_NS, hy = (int64_t)y->start_ns / HOUR_NS;
+	uint64_t hx = x->start_ns / (uint64_t)HOUR_NS, hy = y->start_ns / (uint64_t)HOUR_NS;
 
-	if (hx != hy)
-		return hx < hy ? -1 : 1;
-	return memcmp(&x->trace_id, &y->trace_id, sizeof(x->trace_id));
+	return hx < hy ? -1 : hx > hy;
+}
+
+/* Spans of one hour together. Nearly always they are: then nothing is moved. */
+static void group_by_hour(struct clew_span **batch, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (by_hour(&batch[i - 1], &batch[i])) {
+			qsort(batch, n, sizeof(*batch), by_hour);
+			return;
+		}
 }
 
 /* One attempt. */
@@ -233,7 +241,7 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
 {
 	int r, tries = 0;
 
-	qsort(batch, n, sizeof(*batch), by_hour_trace);
+	group_by_hour(batch, n);
 	while ((r = try_batch(st, batch, n)) < 0) {
 		struct timespec until = mono_time(now_mono_ns() + RETRY_NS);
 
