@@ -142,7 +142,7 @@ static bool is_root(const struct node *n)
 static bool same_stretch(const struct node *a, const struct node *b)
 {
 	return a->birth.ctx == b->birth.ctx && a->birth.parent == b->birth.parent &&
-	       a->birth.read_ns == b->birth.read_ns && !a->birth.slept && !b->birth.slept;
+	       a->birth.read_ns == b->birth.read_ns;
 }
 
 /* Its request is over, so it is known whether its response led to the answer. */
@@ -163,17 +163,17 @@ static void look_at_calls(struct node *req)
 	struct node *first = req->calls, *n;
 
 	while (first) {
-		bool on_path = false;
+		bool on_path = false, awake = false;
 
-		for (n = first; n && same_stretch(n, first); n = n->sib_next)
-			on_path |= n->on_path;
 		for (n = first; n && same_stretch(n, first); n = n->sib_next) {
-			n->beside = on_path && !n->on_path;
-			look_at(n);
+			on_path |= n->on_path;
+			awake |= n->on_path && !n->birth.slept;
 		}
-		if (n == first) { /* slept: alone in its stretch */
+		for (n = first; n && same_stretch(n, first); n = n->sib_next) {
+			n->beside = awake && !n->on_path && !n->birth.slept;
+			/* Beside one that slept: neither confirmed nor alone. */
+			n->looked_at |= on_path && !awake && !n->birth.slept;
 			look_at(n);
-			n = n->sib_next;
 		}
 		first = n;
 	}

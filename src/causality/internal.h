@@ -69,7 +69,7 @@ struct group {
 	uint64_t self_calls;	 /* calls without cause by contexts that serve requests: timers */
 	uint64_t reads;		 /* of loops */
 	uint64_t reads_slept[2]; /* ... after a sleep; [1]: and a pause of GAP_NS */
-	uint64_t beside, lone;	 /* those made in one stretch with a call on the path; the others */
+	uint64_t beside, lone;	 /* awake: made in one stretch with a call on the path; alone */
 	uint64_t off_calls[2];	 /* calls of loops whose response led to no answer; [1]: with
 				    connect() */
 	uint64_t off_slept[2];	 /* ... made after a sleep: what a timer's own calls look like */

@@ -82,7 +82,7 @@ void model_off_call(struct group *g, uint8_t stretch, bool beside)
 
 	if (beside)
 		g->beside++;
-	else
+	else if (!(stretch & STRETCH_SLEPT))
 		g->lone++;
 	g->off_calls[i]++;
 	g->off_slept[i] += !!(stretch & STRETCH_SLEPT);
