@@ -90,7 +90,8 @@ struct clew_glob_run {
 	__u32 p_len, t_len;
 	__u32 p, t;
 	__u32 star_p, star_t;
-	bool starred, matched;
+	bool starred;
+	__u32 matched; /* not bool: a callback's result is checked to be 0 or 1 */
 };
 
 #define CLEW_GLOB_STEPS 4096

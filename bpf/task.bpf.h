@@ -135,81 +135,101 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-struct glob_try {
-	struct clew_glob_run run;
-	const char *text; /* a kernel address */
-};
-
-static int glob_try_step(__u32 i, struct clew_glob_run *g)
-{
-	char pc = 0, tc = 0;
-
-	if (g->p < g->p_len && g->p < CLEW_MAX_GLOB)
-		bpf_probe_read_kernel(&pc, 1, g->pattern + g->p);
-	if (g->t < g->t_len && g->t < CLEW_MAX_PATH)
-		bpf_probe_read_kernel(&tc, 1, g->text + g->t);
-	return clew_glob_step(g, pc, tc);
-}
-
-static __always_inline bool glob_match(struct clew_glob *glob, const char *text, __u32 len)
-{
-	struct clew_glob_run g = {
-		.pattern = glob->pattern,
-		.text = text,
-		.p_len = glob->len,
-		.t_len = len,
-	};
-
-	bpf_loop(CLEW_GLOB_STEPS, glob_try_step, &g, 0);
-	return g.matched;
-}
-
+/*
+ * Matching an exec against the globs. The state lives in a map value, not on the stack, so that the
+ * verifier takes it for unknown and is done with a loop after two rounds. It is not shared: a
+ * program is never entered again on a CPU where it runs (the kernel counts a miss instead).
+ */
 struct exec_match {
-	const char *path; /* as exec was given it */
-	const char *base; /* its last component */
-	const char *file; /* the last component of what it led to (python3 -> python3.11) */
-	__u32 path_len, base_len, file_len;
-	bool matched;
+	struct clew_glob_run run;
+	__u32 glob;	/* which one is tried */
+	__u32 start;	/* of the text in texts */
+	__u32 path_len; /* as exec was given it, at 0 */
+	__u32 base;	/* where its last component begins */
+	__u32 file_len; /* last component of what it led to (python3 -> python3.11), at
+			   CLEW_MAX_PATH */
+	char texts[2 * CLEW_MAX_PATH];
 };
 
-static int exec_match_one(__u32 i, struct exec_match *m)
-{
-	struct clew_glob *glob = bpf_map_lookup_elem(&globs, &i);
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct exec_match);
+} exec_matches SEC(".maps");
 
+static int glob_try_step(__u32 i, void *unused)
+{
+	__u32 zero = 0, which;
+	struct exec_match *m = bpf_map_lookup_elem(&exec_matches, &zero);
+	struct clew_glob *glob;
+
+	if (!m)
+		return 1;
+	which = m->glob;
+	glob = bpf_map_lookup_elem(&globs, &which);
 	if (!glob)
 		return 1;
+	return clew_glob_step(&m->run, glob->pattern[m->run.p & (CLEW_MAX_GLOB - 1)],
+			      m->texts[(m->start + m->run.t) & (2 * CLEW_MAX_PATH - 1)]) != 0;
+}
+
+static __always_inline bool glob_try(struct exec_match *m, struct clew_glob *glob, __u32 start,
+				     __u32 len)
+{
+	__builtin_memset(&m->run, 0, sizeof(m->run));
+	m->run.p_len = glob->len;
+	m->run.t_len = len;
+	m->start = start;
+	bpf_loop(CLEW_GLOB_STEPS, glob_try_step, NULL, 0);
+	return m->run.matched != 0;
+}
+
+static int exec_try_glob(__u32 i, void *unused)
+{
+	__u32 zero = 0;
+	struct exec_match *m = bpf_map_lookup_elem(&exec_matches, &zero);
+	struct clew_glob *glob = bpf_map_lookup_elem(&globs, &i);
+
+	if (!glob || !m)
+		return 1;
+	m->glob = i;
 	if (glob->has_slash)
-		m->matched = glob_match(glob, m->path, m->path_len);
-	else
-		m->matched = glob_match(glob, m->base, m->base_len) ||
-			     glob_match(glob, m->file, m->file_len);
-	return m->matched;
+		return glob_try(m, glob, 0, m->path_len);
+	return glob_try(m, glob, m->base, m->path_len - m->base) ||
+	       glob_try(m, glob, CLEW_MAX_PATH, m->file_len);
+}
+
+static int exec_find_base(__u32 i, void *unused)
+{
+	__u32 zero = 0;
+	struct exec_match *m = bpf_map_lookup_elem(&exec_matches, &zero);
+
+	if (!m || i >= m->path_len)
+		return 1;
+	if (m->texts[i & (CLEW_MAX_PATH - 1)] == '/')
+		m->base = i + 1;
+	return 0;
 }
 
 static __noinline int exec_wanted(struct linux_binprm *bprm)
 {
-	struct exec_match m = {};
-	char path[CLEW_MAX_PATH];
-	const struct qstr *name = &bprm->file->f_path.dentry->d_name;
-	long len = bpf_probe_read_kernel_str(path, sizeof(path), bprm->filename);
-	__u32 base = 0;
+	__u32 zero = 0;
+	struct exec_match *m = bpf_map_lookup_elem(&exec_matches, &zero);
+	long len;
 
-	if (len < 1)
+	if (!m)
 		return 0;
-	for (__u32 i = 0; i < CLEW_MAX_PATH; i++) {
-		if (i >= len)
-			break;
-		if (path[i] == '/')
-			base = i + 1;
-	}
-	m.path = bprm->filename;
-	m.path_len = len - 1;
-	m.base = m.path + base;
-	m.base_len = m.path_len - base;
-	m.file = (const char *)name->name;
-	m.file_len = name->len;
-	bpf_loop(opt_globs, exec_match_one, &m, 0);
-	return m.matched;
+	m->base = 0;
+	m->run.matched = 0;
+	len = bpf_probe_read_kernel_str(m->texts, CLEW_MAX_PATH, bprm->filename);
+	m->path_len = len > 0 ? len - 1 : 0;
+	len = bpf_probe_read_kernel_str(m->texts + CLEW_MAX_PATH, CLEW_MAX_PATH,
+					bprm->file->f_path.dentry->d_name.name);
+	m->file_len = len > 0 ? len - 1 : 0;
+	bpf_loop(CLEW_MAX_PATH, exec_find_base, NULL, 0);
+	bpf_loop(opt_globs, exec_try_glob, NULL, 0);
+	return m->run.matched != 0;
 }
 
 SEC("tp_btf/sched_process_exec")

@@ -50,6 +50,10 @@ int targets_prepare(struct clew_bpf *skel, const struct clew_target_opts *t, cha
 	skel->rodata->opt_globs = count(t->exes);
 	if (count(t->exes) > CLEW_MAX_GLOBS)
 		return errorf(ret_error, -EINVAL, "--exe: at most %d patterns", CLEW_MAX_GLOBS);
+	for (size_t i = 0; t->exes && t->exes[i]; i++)
+		if (!t->exes[i][0] || strlen(t->exes[i]) >= CLEW_MAX_GLOB)
+			return errorf(ret_error, -EINVAL, "--exe %s: a pattern has 1 to %d bytes",
+				      t->exes[i], CLEW_MAX_GLOB - 1);
 	if (count(t->cgroups) > CLEW_MAX_TARGETS || count(t->netns) > CLEW_MAX_TARGETS ||
 	    t->n_ports > CLEW_MAX_TARGETS)
 		return errorf(ret_error, -EINVAL, "at most %d targets of a kind", CLEW_MAX_TARGETS);
@@ -149,13 +153,10 @@ static int fill_netns(struct clew_capture *c, const char *name, char **ret_error
 	return put(c->skel->maps.netnss, &inum, sizeof(inum), &one, sizeof(one));
 }
 
-static int fill_glob(struct clew_capture *c, uint32_t i, const char *pattern, char **ret_error)
+static int fill_glob(struct clew_capture *c, uint32_t i, const char *pattern)
 {
 	struct clew_glob g = {.len = strlen(pattern), .has_slash = !!strchr(pattern, '/')};
 
-	if (!g.len || g.len >= sizeof(g.pattern))
-		return errorf(ret_error, -EINVAL, "--exe %s: a pattern has 1 to %zu bytes", pattern,
-			      sizeof(g.pattern) - 1);
 	memcpy(g.pattern, pattern, g.len);
 	return put(c->skel->maps.globs, &i, sizeof(i), &g, sizeof(g));
 }
@@ -212,7 +213,7 @@ int targets_fill(struct clew_capture *c, const struct clew_target_opts *t, char 
 	for (size_t i = 0; !err && i < count(t->netns); i++)
 		err = fill_netns(c, t->netns[i], ret_error);
 	for (size_t i = 0; !err && i < count(t->exes); i++)
-		err = fill_glob(c, i, t->exes[i], ret_error);
+		err = fill_glob(c, i, t->exes[i]);
 	for (size_t i = 0; !err && i < t->n_ports; i++) {
 		uint8_t one = 1;
 

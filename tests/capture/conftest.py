@@ -36,8 +36,8 @@ class Records(list):
             else:
                 self.said.append(line)
 
-    def of(self, kind, **fields):
-        return [r for r in self if r["type"] == kind and all(r.get(k) == v for k, v in fields.items())]
+    def of(self, type_, **fields):
+        return [r for r in self if r["type"] == type_ and all(r.get(k) == v for k, v in fields.items())]
 
 
 class Tracer:

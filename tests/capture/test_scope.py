@@ -57,7 +57,7 @@ def test_no_target_no_record(tracer):
 def test_descendants_of_a_pid(waiting, tracer):
     """Children that run already, and those that are born later."""
     target = waiting(TASKS, "line")
-    shell = subprocess.Popen(["/bin/sh", "-c", "%s line & wait" % TASKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    shell = subprocess.Popen(["/bin/sh", "-c", "exec 3<&0; %s line <&3; :" % TASKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     shell.stdout.readline()
     child, = open("/proc/%d/task/%d/children" % (shell.pid, shell.pid)).read().split()
     trace = tracer("-p", str(target.pid), "-p", str(shell.pid))
