@@ -481,10 +481,6 @@ int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char
 		r = part_get(st, hour_of(spans[i]), &p, ret_error);
 		if (r == 0)
 			r = append_hour(&f, p, f.items + i, end - i, ret_error);
-		if (r == 0 && p->hot_rows >= st->opts.hot_spans)
-			r = seal_part(st, p, ret_error);
-		else if (r == 0 && p->late_checkpoint)
-			r = checkpoint_part(st, p, ret_error);
 	}
 	filler_done(&f);
 	return r;

@@ -237,6 +237,31 @@ static int try_batch(struct clew_store *st, struct clew_span **batch, size_t n)
 	return r;
 }
 
+/* Seal what has become large, and take checkpoints that a query was in the way of. */
+static void seal_due(struct clew_store *st)
+{
+	_cleanup_(freep) char *error = NULL;
+	uint64_t t0 = now_mono_ns(), cpu0 = thread_cpu_ns();
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && st->conn && i < st->n_parts; i++) {
+		struct part *p = st->parts[i];
+
+		if (p->hot_rows >= st->opts.hot_spans)
+			r = seal_part(st, p, &error);
+		else if (p->late_checkpoint)
+			r = checkpoint_part(st, p, &error);
+	}
+	pthread_mutex_lock(&st->queue_lock);
+	st->stats.write_ns += now_mono_ns() - t0;
+	st->stats.write_cpu_ns += thread_cpu_ns() - cpu0;
+	pthread_mutex_unlock(&st->queue_lock);
+	if (r < 0) { /* the spans are safe: it is tried again after the next batch */
+		note_failure(st, r, error);
+		recover(st);
+	}
+}
+
 static void write_batch(struct clew_store *st, struct clew_span **batch, size_t n)
 {
 	int r, tries = 0;
@@ -257,6 +282,8 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
 		pthread_mutex_unlock(&st->queue_lock);
 		recover(st);
 	}
+	if (r == 0)
+		seal_due(st);
 	pthread_mutex_lock(&st->queue_lock);
 	if (r < 0)
 		st->stats.dropped_error += n;
