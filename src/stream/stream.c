@@ -43,6 +43,21 @@ int clew_stream_new(const struct clew_stream_ops *ops, void *user,
 	return 0;
 }
 
+/* Which direction is which may change only between exchanges, and then both begin anew. */
+static void set_role(struct conn *c, enum clew_role role, bool guessed)
+{
+	if (c->open)
+		return;
+	c->role_guessed = guessed;
+	if (c->pub.role == role)
+		return;
+	c->pub.role = role;
+	for (int d = 0; d < 2; d++) {
+		c->flow[d].state = FLOW_HEAD;
+		c->flow[d].x = NULL;
+	}
+}
+
 /* The role of a connection that no record told: by its first bytes, else by who sends first. */
 static void guess_role(struct conn *c, enum clew_dir dir, const struct cursor *cur)
 {
@@ -55,8 +70,7 @@ static void guess_role(struct conn *c, enum clew_dir dir, const struct cursor *c
 	request = cur->cap && clew_http1_request_line(cursor_slice(cur), &h) > 0;
 	if (c->pub.role != CLEW_ROLE_UNKNOWN && !status && !request)
 		return;
-	c->role_guessed = true;
-	c->pub.role = (dir == CLEW_DIR_TX) != status ? CLEW_ROLE_CLIENT : CLEW_ROLE_SERVER;
+	set_role(c, (dir == CLEW_DIR_TX) != status ? CLEW_ROLE_CLIENT : CLEW_ROLE_SERVER, true);
 }
 
 static int dispatch(struct conn *c, enum clew_part part, struct cursor *cur)
@@ -325,10 +339,8 @@ static void set_facts(struct conn *c, const struct clew_rec_conn *rec)
 		p->peer_cookie = rec->peer_conn;
 	memcpy(p->laddr, rec->laddr, sizeof(p->laddr));
 	memcpy(p->raddr, rec->raddr, sizeof(p->raddr));
-	if (rec->role != CLEW_ROLE_UNKNOWN && (!c->open || p->role == CLEW_ROLE_UNKNOWN)) {
-		p->role = rec->role;
-		c->role_guessed = false;
-	}
+	if (rec->role == CLEW_ROLE_CLIENT || rec->role == CLEW_ROLE_SERVER)
+		set_role(c, rec->role, false);
 	if (rec->event == CLEW_CONN_CONNECT)
 		return;
 	p->tx_seq0 = rec->tx_seq0;
@@ -406,8 +418,7 @@ static int feed_conn(struct stream *s, const struct clew_rec_conn *rec)
 						    .tgid = rec->tgid,
 						    .tid = rec->tid};
 	c->pub.connect_ns = rec->ts_ns;
-	c->pub.role = CLEW_ROLE_CLIENT;
-	c->role_guessed = false;
+	set_role(c, CLEW_ROLE_CLIENT, false);
 	if (s->ops.connect)
 		s->ops.connect(s->user, &c->pub);
 	return 0;
