@@ -167,6 +167,27 @@ static int on_sample(void *arg, void *data, size_t size)
 	return err < 0 ? err : 0;
 }
 
+/*
+ * A program is not entered again on a CPU where it was preempted: the kernel counts a miss instead.
+ * For us that is a record that the ring did not take.
+ */
+static uint64_t read_misses(const struct clew_capture *c)
+{
+	struct hook h[MAX_HOOKS];
+	size_t n = hooks(c->skel, h);
+	uint64_t misses = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+		int fd = bpf_program__fd(h[i].prog);
+
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
+			misses += info.recursion_misses;
+	}
+	return misses;
+}
+
 static int tell_clock(struct clew_capture *c, uint64_t now)
 {
 	struct clew_rec_clock r = {
@@ -177,6 +198,7 @@ static int tell_clock(struct clew_capture *c, uint64_t now)
 	};
 
 	c->next_clock_ns = now + CLOCK_EVERY_NS;
+	c->misses = read_misses(c);
 	return hand(c, &r.hdr);
 }
 
@@ -198,6 +220,7 @@ static int read_losses(const struct clew_capture *c, uint64_t *ret)
 		for (int i = 0; i < cpus; i++)
 			ret[where] += per_cpu[i];
 	}
+	ret[CLEW_LOSS_RING] += c->misses;
 	return 0;
 }
 
@@ -408,6 +431,7 @@ void clew_capture_stop(struct clew_capture *c)
 	struct hook h[MAX_HOOKS];
 	size_t n = hooks(c->skel, h);
 
+	c->misses = read_misses(c);
 	for (size_t i = 0; i < n; i++) {
 		bpf_link__destroy(*h[i].link);
 		*h[i].link = NULL;

@@ -19,6 +19,7 @@ struct clew_capture {
 	struct clew_capture_stats stats;
 	struct clew_buf scratch; /* a record that user space makes */
 	uint64_t losses_told[CLEW_LOSS_MAX];
+	uint64_t misses; /* runs of our hooks that the kernel left out */
 	uint64_t next_clock_ns;
 	uint64_t next_count_ns; /* when the living are counted again */
 	uint32_t rescan_done, lazy_done;
