@@ -280,12 +280,52 @@ static void test_joined(void **state)
 	rig_done(&r);
 }
 
+/* Each of these was found by fuzzing. */
+static void test_found(void **state)
+{
+	struct rig r;
+
+	/* The rest of a method after a hole is no request of another method. */
+	rig_init(&r, CLEW_ROLE_CLIENT, NULL);
+	rig_conn(&r, CLEW_CONN_ESTABLISHED, 0, 0);
+	rig_run(&r, (const struct step[]){{REQ, "P"},
+					  {REQ, "ST /a HTTP/1.1\r\n\r\n", .gap = 1, .lost = 1},
+					  {RESP, OK5},
+					  {FLUSH},
+					  {0}});
+	assert_string_equal(r.log.data, "raw   0 req 19/19 resp 43/43 LOSS\n");
+	rig_done(&r);
+	/* A request that is skipped because it began in pieces: its answer is not the next one's. */
+	rig_init(&r, CLEW_ROLE_SERVER, NULL);
+	rig_conn(&r, CLEW_CONN_ACCEPTED, 0, 0);
+	rig_run(&r, (const struct step[]){
+			    {REQ, "PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n", 10},
+			    {RESP, OK5},
+			    {REQ, "GET "},
+			    {REQ, "/b HTTP/1.1\r\n\r\n"},
+			    {RESP, NO_B},
+			    {REQ, GET_C},
+			    {RESP, OK5},
+			    {0}});
+	assert_string_equal(r.log.data, "http PUT /a 200 req 60/8 resp 43/5\n" DONE_C);
+	rig_done(&r);
+	/* A record that turns the roles around while something is open is not believed. */
+	rig_init(&r, CLEW_ROLE_SERVER, NULL);
+	rig_step(&r, &(struct step){REQ, "GE"});
+	rig_conn(&r, CLEW_CONN_CONNECT, 0, 0);
+	r.off[CLEW_DIR_RX] = 2;
+	rig_step(&r, &(struct step){REQ, &GET_A[2]});
+	rig_step(&r, &(struct step){RESP, OK5});
+	assert_string_equal(r.log.data, DONE_A);
+	rig_done(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),  cmocka_unit_test(test_never_mispairs),
 		cmocka_unit_test(test_order),  cmocka_unit_test(test_hole_without_a_word),
-		cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_joined), cmocka_unit_test(test_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
