@@ -182,7 +182,30 @@ void out_color(struct clew_buf *b, const struct out_style *st, int color)
 		clew_buf_addf(b, "\x1b[38;5;%um", palette[color - OUT_SERVICE]);
 }
 
+#define N_PALETTE (sizeof(palette) / sizeof(palette[0]))
+
+/* Whose each colour is in this drawing: a hash of the name, 0 for nobody's. */
+static uint64_t owners[N_PALETTE];
+
+void out_service_colors_begin(void)
+{
+	memset(owners, 0, sizeof(owners));
+}
+
 int out_service_color(const char *service)
 {
-	return OUT_SERVICE + (int)(clew_hash64(service, strlen(service), 0) % sizeof(palette));
+	uint64_t h = clew_hash64(service, strlen(service), 0) | 1;
+	size_t first = (size_t)(h >> 8) % N_PALETTE;
+
+	for (size_t i = 0; i < N_PALETTE; i++) {
+		/* A step that has no factor in common with the size meets every colour, far ones
+		 * first. */
+		size_t at = (first + i * 5) % N_PALETTE;
+
+		if (!owners[at])
+			owners[at] = h;
+		if (owners[at] == h)
+			return OUT_SERVICE + (int)at;
+	}
+	return OUT_SERVICE + (int)first;
 }

@@ -64,6 +64,10 @@ enum out_color {
 };
 void out_color(struct clew_buf *b, const struct out_style *st, int color);
 
-/** out_service_color() - the same for the same name, in every command and on every day. Never red.
+/**
+ * out_service_color() - by a hash of the name, so that a service has the same colour in every
+ * command and on every day, but for a colour that another service of the same drawing has already:
+ * then the next that is free. Never red. out_service_colors_begin() begins a drawing.
  */
 int out_service_color(const char *service);
+void out_service_colors_begin(void);

@@ -205,6 +205,7 @@ int view_map(const char *json, size_t n, const struct out_style *st, struct clew
 	if (r < 0)
 		return r;
 	m.drawn = json_object();
+	out_service_colors_begin();
 	table_init(&m.table, st);
 	table_column(&m.table, "SERVICE", TABLE_LEFT, 20);
 	table_column(&m.table, "CALLS", TABLE_RIGHT, 0);

@@ -401,6 +401,7 @@ int view_trace(const char *json, size_t n, const struct out_style *st, bool why,
 
 	if (r < 0)
 		return r;
+	out_service_colors_begin();
 	r = walk_tree(&t, measure_row, &v);
 	if (v.left > most)
 		v.left = most;

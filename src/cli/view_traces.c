@@ -150,6 +150,7 @@ int view_traces(const char *json, size_t n, const struct out_style *st, uint64_t
 	if (r < 0)
 		return r;
 	digits = id_digits(all);
+	out_service_colors_begin();
 	table_init(&t, st);
 	table_column(&t, "TRACE", TABLE_LEFT, 0);
 	table_column(&t, "STARTED", TABLE_RIGHT, 0);
@@ -204,6 +205,7 @@ int view_services(const char *json, size_t n, const struct out_style *st, struct
 
 	if (r < 0)
 		return r;
+	out_service_colors_begin();
 	table_init(&t, st);
 	table_column(&t, "SERVICE", TABLE_LEFT, 12);
 	table_column(&t, "INST", TABLE_RIGHT, 0);
