@@ -121,9 +121,11 @@ def test_disk_full_is_said_counted_and_survived(lab, web, small_disk):
     wait_for(full, 40, lambda: "an error that names the full disk; stderr:\n" + r.err())
     assert r.alive(), r.err()
     os.unlink(ballast)
+    sent = set()
     def stored_again():
         lab.load(url, requests=100, log=logs[2])
-        return tokens(lab.spans(r.db)) & {row["token"] for row in read_log(logs[2])}
+        sent.update(row["token"] for row in read_log(logs[2]))
+        return tokens(lab.spans(r.db)) & sent
     wait_for(stored_again, 40, lambda: "spans to be stored after the disk has room again; stderr:\n" + r.err(), every=0.5)
     status = r.stop(signal.SIGINT, 60)
     summary = parse_summary(r.err())

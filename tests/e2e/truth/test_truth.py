@@ -14,7 +14,7 @@ NAME = "web-keepalive-gthread"
 
 
 def run(out, *args):
-    command = ["/usr/bin/python3", os.path.join(ACCURACY, "run.py"), NAME, "-n", "400", "-c", "16", "--clew", find_clew(),
+    command = ["/usr/bin/python3", os.path.join(ACCURACY, "run.py"), NAME, "-n", "2000", "-c", "16", "--clew", find_clew(),
                "--max-wrong", "0.001", "--min-right", "wire=0.99", "--min-right", "inside front=0.99",
                "--min-right", "inside app=0.99", "-o", str(out), *args]
     r = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -26,7 +26,7 @@ def run(out, *args):
 @pytest.mark.parametrize("options", [["--attach", "run"], ["--trace-client"]], ids=["run", "client too"])
 def test_other_ways_to_attach(tmp_path, options):
     result = run(tmp_path, *options)
-    assert result["requests"] == 400 and result["incomplete"] == 0
+    assert result["requests"] == 2000 and result["incomplete"] == 0
     assert ("wire load→front" in result["edges"]) == ("--trace-client" in options)
 
 
