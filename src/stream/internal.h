@@ -78,7 +78,7 @@ enum flow_state {
 struct flow {
 	uint64_t next; /* offset of the next byte */
 	bool known;    /* next is meaningful */
-	bool eof;
+	bool adopted;  /* next is from the record of an adopted connection; no operation yet */
 	enum flow_state state;
 	uint64_t left;
 	uint64_t lost_at_last; /* conn.lost_seen at its last record */

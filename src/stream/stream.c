@@ -292,6 +292,10 @@ static int feed_io(struct stream *s, const struct clew_rec_io *io)
 		if (io->offset && !c->pub.n_exchanges)
 			c->joined_mid = c->req_hole = true;
 	}
+	/* What went by may count the operation that made us see an adopted connection. */
+	if (f->adopted && io->offset < f->next)
+		f->next = io->offset;
+	f->adopted = false;
 	if (early(c, io) && c->n_held < HOLD_MAX)
 		return hold(c, io);
 	r = c->n_held >= HOLD_MAX ? release(c, true) : 0;
@@ -355,8 +359,8 @@ static void set_facts(struct conn *c, const struct clew_rec_conn *rec)
 			continue;
 		if (went_by && !c->pub.n_exchanges)
 			c->joined_mid = c->req_hole = true;
-		/* Of an adopted one it may count the operation that made us see it. */
-		c->flow[d].known = rec->event != CLEW_CONN_ADOPTED;
+		c->flow[d].known = true;
+		c->flow[d].adopted = rec->event == CLEW_CONN_ADOPTED;
 		c->flow[d].next = went_by;
 	}
 }
