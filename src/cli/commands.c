@@ -65,7 +65,7 @@ const struct cli_command cli_commands[] = {
 	 "Draws the services and the calls between them, with their number, errors and latencies.",
 	 "clew map --dot | dot -Tsvg > map.svg\na picture\n", cli_map},
 	{"sql", CLI_SQL, "QUERY [--json|--csv]", "ask the store in SQL",
-	 "Runs one read-only statement on the store. docs/schema.md describes the tables.",
+	 "Runs one read-only statement on the store. docs/store.md describes the tables.",
 	 "clew sql 'SELECT service, count(*) FROM spans GROUP BY ALL'\nspans by service\n", cli_sql,
 	 1, 1},
 	{"version", CLI_VERSION, "", "print the version", "Prints the version of clew.", NULL,

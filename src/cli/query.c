@@ -81,6 +81,14 @@ static int check_store(const struct cli *cli, const char *db)
 	return CLI_FAILURE;
 }
 
+/* An error may quote what was seen on a wire ("could not convert '...'"). */
+static void make_safe(char *text)
+{
+	for (char *c = text; *c; c++)
+		if (((unsigned char)*c < 0x20 && *c != '\n') || *c == 0x7f)
+			*c = '?';
+}
+
 /* Ask; what the writer of the answer returns to end it is left to the caller. */
 static int ask(const struct cli *cli, const struct clew_buf *target, const char *body,
 	       clew_write_fn fn, void *user, int *ret_result)
@@ -100,6 +108,7 @@ static int ask(const struct cli *cli, const struct clew_buf *target, const char 
 	*ret_result = clew_client_ask(db, body ? "POST" : "GET", target->data, slice_str(body), fn,
 				      user, &error);
 	if (*ret_result < 0 && *ret_result != -ECANCELED && error) {
+		make_safe(error);
 		log_error("%s", error);
 		return CLI_FAILURE;
 	}

@@ -129,6 +129,8 @@ def test_sql(ask):
     rows = list(csv.reader(io.StringIO(ask("sql", tricky, "--csv").out, newline="")))
     assert rows == [["x", "y", "z"], ['a,"b\n', "", ""]]
     assert "\x1b" not in ask("sql", "SELECT chr(27) || '[31m' AS x").out
+    r = ask("sql", "SELECT CAST(chr(27) || '[31m' AS INTEGER)", check=1)
+    assert "[31m" in r.err and "\x1b" not in r.err
     for bad in ("DROP TABLE spans", "SELECT * FROM read_csv('/etc/passwd')", "SELEKT 1",
                 "COPY spans TO '/tmp/x'", "INSTALL httpfs"):
         r = ask("sql", bad, check=1)
