@@ -261,15 +261,42 @@ int targets_walk_tasks(struct clew_capture *c)
 	return err;
 }
 
+/* The process ids that are wanted now. */
+static int wanted_pids(struct clew_capture *c, struct clew_buf *pids)
+{
+	struct bpf_map *map = c->skel->maps.wanted;
+	uint32_t key, *last = NULL;
+
+	while (!bpf_map__get_next_key(map, last, &key, sizeof(key))) {
+		clew_buf_add(pids, &key, sizeof(key));
+		last = &key;
+	}
+	return pids->err;
+}
+
+/* Pids are used again: once a process is marked, its number is not wanted any more. */
+static void forget_pids(struct clew_capture *c, const struct clew_buf *pids)
+{
+	for (size_t i = 0; i + sizeof(uint32_t) <= pids->len; i += sizeof(uint32_t))
+		bpf_map__delete_elem(c->skel->maps.wanted, pids->data + i, sizeof(uint32_t), 0);
+}
+
 int targets_walk(struct clew_capture *c)
 {
+	struct clew_buf pids;
 	int err = 0;
 
+	clew_buf_init(&pids, CLEW_MAX_WANTED * sizeof(uint32_t));
 	if (c->skel->rodata->opt_ports)
 		err = walk(c->skel->progs.walk_ports);
+	if (!err)
+		err = wanted_pids(c, &pids);
 	if (!err)
 		err = targets_walk_tasks(c);
 	if (!err)
 		err = walk(c->skel->progs.walk_sockets);
+	if (!err)
+		forget_pids(c, &pids);
+	clew_buf_done(&pids);
 	return err;
 }

@@ -185,6 +185,26 @@ def test_two_captures_at_once(waiting, tracer):
         assert len(records.of("io")) == 2 * len(pids)
 
 
+def test_a_pid_that_is_used_again_is_no_target(waiting, tracer):
+    """The number of a target that ended says nothing about who has it next, also when walks run again."""
+    target = waiting(OPS, "-w", "tcp4", *MINE)
+    trace = tracer("-p", str(target.pid), "-P", "21504")
+    target.go()
+    with open("/proc/sys/kernel/ns_last_pid", "w") as f:
+        f.write(str(target.pid - 1))
+    other = waiting(OPS, "-w", "tcp4", "c:send:7", "s:recv:7")
+    # A listener on a wanted port makes the tracer walk again.
+    code = "import socket\nsocket.create_server(('127.0.0.1',21504))\nprint('up',flush=True)\ninput()"
+    server = subprocess.Popen(["python3", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    server.stdout.readline()
+    subprocess.run([OPS, "tcp4", *MINE], check=True, stdout=subprocess.DEVNULL)
+    other.go()
+    server.communicate(b"\n")
+    records = trace.stop()
+    assert server.pid in pids_of(records)
+    assert {r["bytes"] for r in records.of("io")} == {300} and len(records.of("io")) == 2
+
+
 def programs_of(pid):
     return [fd for fd in glob.glob("/proc/%d/fd/*" % pid) if "bpf" in os.readlink(fd)]
 
