@@ -33,6 +33,7 @@ struct tool {
 	struct clew_capture_opts opts;
 	struct clew_recording_writer *out;
 	FILE *lines;
+	const char *user;
 	bool silent;
 	int poll_ms;
 	uint64_t n_io, n_payload;
@@ -107,7 +108,7 @@ static int run(struct tool *t, char **argv)
 	int err = clew_capture_open(&t->opts, &c, &error), status = 0;
 
 	if (!err && *argv) {
-		child = clew_capture_spawn(c, argv, NULL, &error);
+		child = clew_capture_spawn(c, argv, t->user, &error);
 		err = child < 0 ? child : 0;
 	}
 	if (err) {
@@ -152,7 +153,7 @@ int main(int argc, char **argv)
 	struct clew_target_opts *o = &t.opts.targets;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+p:c:e:P:n:ab:r:Ski:o:j:")) != -1) {
+	while ((opt = getopt(argc, argv, "+p:c:e:P:n:ab:r:Ski:o:j:u:")) != -1) {
 		int bad = 0;
 
 		switch (opt) {
@@ -192,6 +193,9 @@ int main(int argc, char **argv)
 		case 'j':
 			t.lines = fopen(optarg, "we");
 			bad = !t.lines;
+			break;
+		case 'u':
+			t.user = optarg;
 			break;
 		case 'k':
 			return check();

@@ -2,6 +2,7 @@
 """Threads and processes: fork, vfork, clone, exec, exit; hand-offs; arguments and their redaction."""
 
 import json
+import pwd
 import subprocess
 
 import pytest
@@ -85,6 +86,18 @@ def test_handoffs(traced, kind):
 def test_a_command_that_does_not_start(command, words):
     done = subprocess.run([TOOL, "--", *command], capture_output=True, text=True, timeout=20)
     assert done.returncode == 1 and words in done.stderr
+
+
+def test_runs_as_another_user(traced):
+    records = traced("/bin/sh", "-c", "id -u; id -g; id -G; echo $HOME", tool=["-u", "nobody"])
+    nobody = pwd.getpwnam("nobody")
+    assert records.said == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid), nobody.pw_dir]
+    assert {r["uid"] for r in records.of("thread", event="exec")} == {nobody.pw_uid}
+
+
+def test_an_unknown_user_is_refused():
+    done = subprocess.run([TOOL, "-u", "clew-no-such-user", "--", "true"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "no such user" in done.stderr
 
 
 def test_ends_with_the_last_descendant(traced):
