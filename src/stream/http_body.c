@@ -27,6 +27,7 @@ static int chunked(struct conn *c, enum clew_part part, struct flow *f, struct c
 			if (f->x)
 				f->x->pub.incomplete |= CLEW_INC_UNSYNCED;
 			f->state = FLOW_OPEN;
+			f->headless = false;
 			return 0;
 		}
 		give(c, part, f, cur, (uint64_t)n, data);
@@ -34,8 +35,10 @@ static int chunked(struct conn *c, enum clew_part part, struct flow *f, struct c
 	}
 	over = clew_http1_chunks_skip(&f->chunks, cur->n, &data);
 	give(c, part, f, cur, over, data);
-	if (cur->n)
+	if (cur->n) {
 		f->state = FLOW_OPEN;
+		f->headless = false;
+	}
 	return 0;
 }
 
@@ -53,7 +56,7 @@ int http_body(struct conn *c, enum clew_part part, struct flow *f, struct cursor
 	case FLOW_CHUNKED:
 		return chunked(c, part, f, cur);
 	default:
-		give(c, part, f, cur, n, n);
+		give(c, part, f, cur, n, f->headless ? 0 : n);
 		return 0;
 	}
 }

@@ -148,10 +148,12 @@ static void head_whole(struct conn *c, struct xch *x, const struct clew_http1_he
 			break;
 		}
 		f->state = FLOW_OPEN;
+		f->headless = false;
 		break;
 	default:
 		x->pub.incomplete |= CLEW_INC_UNSYNCED;
 		f->state = FLOW_OPEN;
+		f->headless = false;
 		break;
 	}
 }
@@ -165,6 +167,7 @@ static void head_broken(struct conn *c, struct xch *x, struct cursor *cur, uint3
 	xch_touch(x, CLEW_PART_REQUEST, cur->io, cur->off, cur->n, 0);
 	cursor_take(cur, cur->n);
 	req_flow(c)->state = FLOW_OPEN;
+	req_flow(c)->headless = true;
 	xch_head_told(x);
 }
 

@@ -123,10 +123,12 @@ static void head_whole(struct conn *c, struct xch *x, const struct clew_http1_he
 	case CLEW_HTTP1_BODY_CLOSE:
 		/* Of a request that was not seen it might as well be the answer to a HEAD. */
 		f->state = x->pub.http.method.p ? FLOW_CLOSE : FLOW_OPEN;
+		f->headless = false;
 		break;
 	default:
 		x->pub.incomplete |= CLEW_INC_UNSYNCED;
 		f->state = FLOW_OPEN;
+		f->headless = false;
 		break;
 	}
 }
@@ -139,6 +141,7 @@ static void head_broken(struct conn *c, struct xch *x, struct cursor *cur, uint3
 	xch_touch(x, CLEW_PART_RESPONSE, cur->io, cur->off, cur->n, 0);
 	cursor_take(cur, cur->n);
 	resp_flow(c)->state = FLOW_OPEN;
+	resp_flow(c)->headless = true;
 	x->resp_open_ended = true;
 }
 

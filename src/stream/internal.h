@@ -81,6 +81,7 @@ struct flow {
 	bool adopted;  /* next is from the record of an adopted connection; no operation yet */
 	enum flow_state state;
 	uint64_t left;
+	bool headless; /* FLOW_OPEN began in a head: where the body does is not known */
 	uint64_t lost_at_last; /* conn.lost_seen at its last record */
 	struct clew_http1_chunks chunks;
 	struct xch *x; /* whose head or body it is in; NULL at a boundary */
