@@ -16,6 +16,7 @@
 #include <bpf/btf.h>
 
 #include "capture/internal.h"
+#include "clew.skel.h"
 
 #define CLOCK_EVERY_NS 1000000000ull
 #define COUNT_EVERY_NS 1000000000ull

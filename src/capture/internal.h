@@ -4,18 +4,18 @@
  */
 #pragma once
 
-#include <bpf/libbpf.h>
-
+#include "base/buf.h"
 #include "bpf/clew.h"
 #include "capture/capture.h"
-#include "clew.skel.h"
+
+struct clew_bpf; /* the skeleton, clew.skel.h */
+struct ring_buffer;
 
 struct clew_capture {
 	struct clew_bpf *skel;
 	struct ring_buffer *ring;
-	struct clew_capture_opts
-		opts;	      /* scalars only; what pointers were given is in maps by now */
-	struct clew_buf meta; /* the meta record, until it was handed out */
+	struct clew_capture_opts opts; /* scalars only: pointers were the caller's */
+	struct clew_buf meta;	       /* the meta record, until it was handed out */
 	struct clew_capture_stats stats;
 	struct clew_buf scratch; /* a record that user space makes */
 	uint64_t losses_told[CLEW_LOSS_MAX];

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "capture/internal.h"
+#include "clew.skel.h"
 
 struct start {
 	int go[2], failed[2];

@@ -14,6 +14,7 @@
 
 #include "bpf/pure.bpf.h"
 #include "capture/internal.h"
+#include "clew.skel.h"
 
 #define CGROUP2_MAGIC 0x63677270
 #define MAX_WALKS     64 /* generations of processes born during the walks */
