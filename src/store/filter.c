@@ -306,8 +306,8 @@ int filter_source(struct query *q, const struct part_ref *p, const struct clew_s
 	uint32_t gap = 1;
 	int r;
 
-	clew_buf_addf(out, "SELECT %s FROM %s.hot WHERE %s", cols, p->name, where);
-	clew_buf_addf(&head, "SELECT %s FROM %s.span WHERE %s", cols, p->name, where);
+	clew_buf_addf(out, "SELECT %s, true AS hot FROM %s.hot WHERE %s", cols, p->name, where);
+	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s", cols, p->name, where);
 	if (!f->n_attrs || p->indexed < INDEX_MIN_ROWS || !(b.in = calloc(b.n, 1))) {
 		clew_buf_addf(out, " UNION ALL %s", head.data);
 		clew_buf_done(&head);

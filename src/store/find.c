@@ -81,6 +81,156 @@ static int find(struct query *q, const struct clew_span_filter *f, const char *w
 	return r;
 }
 
+/* ---- a small limit ---- */
+
+#define FEW 100
+
+struct hit {
+	int64_t start_ns, duration_ns;
+	uint64_t span_id, row;
+	size_t part;
+	bool hot;
+};
+
+struct hits {
+	struct hit v[2 * FEW];
+	size_t n, max;
+	size_t part; /* that is being asked */
+};
+
+static int by_start(const void *a, const void *b)
+{
+	const struct hit *x = a, *y = b;
+
+	if (x->start_ns != y->start_ns)
+		return x->start_ns < y->start_ns ? -1 : 1;
+	return x->span_id < y->span_id ? -1 : x->span_id > y->span_id;
+}
+
+static int by_newest(const void *a, const void *b)
+{
+	const struct hit *x = a, *y = b;
+
+	if (x->start_ns != y->start_ns)
+		return x->start_ns > y->start_ns ? -1 : 1;
+	return x->span_id < y->span_id ? -1 : x->span_id > y->span_id;
+}
+
+static int by_longest(const void *a, const void *b)
+{
+	const struct hit *x = a, *y = b;
+
+	if (x->duration_ns != y->duration_ns)
+		return x->duration_ns > y->duration_ns ? -1 : 1;
+	return by_newest(a, b);
+}
+
+static int (*hit_order(enum clew_store_sort sort))(const void *, const void *)
+{
+	return sort == CLEW_SORT_DURATION ? by_longest
+	       : sort == CLEW_SORT_START  ? by_newest
+					  : by_start;
+}
+
+static int collect_hits(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col c[5];
+	struct hits *h = user;
+
+	for (idx_t i = 0; i < 5; i++)
+		c[i] = duck_col(chunk, i);
+	for (idx_t i = 0; i < rows && h->n < 2 * FEW; i++)
+		h->v[h->n++] = (struct hit){
+			.row = (uint64_t)((int64_t *)c[0].data)[i],
+			.start_ns = ((int64_t *)c[1].data)[i],
+			.duration_ns = ((int64_t *)c[2].data)[i],
+			.span_id = ((uint64_t *)c[3].data)[i],
+			.hot = ((bool *)c[4].data)[i],
+			.part = h->part,
+		};
+	return 0;
+}
+
+static int find_hits(struct query *q, const struct clew_span_filter *f, const char *where,
+		     struct hits *h, char **ret_error)
+{
+	struct clew_buf source = {0}, sql = {0};
+	size_t from, to;
+	int r = 0;
+
+	filter_hours(q, f->since_ns, f->until_ns, &from, &to);
+	for (size_t i = from; r == 0 && i < to; i++) {
+		if (f->sort != CLEW_SORT_DURATION && h->n == h->max)
+			break;
+		h->part = f->sort == CLEW_SORT_DEFAULT ? i : to - 1 - (i - from);
+		clew_buf_clear(&source);
+		clew_buf_clear(&sql);
+		r = filter_source(q, &q->parts[h->part], f,
+				  "rowid AS r, start_ns, duration_ns, span_id", where, &source,
+				  ret_error);
+		clew_buf_addf(&sql, "SELECT * FROM (%s) ORDER BY %s LIMIT %zu", source.data,
+			      order_of(f->sort), h->max);
+		if (r == 0)
+			r = sql.err ? sql.err : query_each(q, sql.data, collect_hits, h, ret_error);
+		qsort(h->v, h->n, sizeof(*h->v), hit_order(f->sort));
+		h->n = h->n < h->max ? h->n : h->max;
+	}
+	clew_buf_done(&source);
+	clew_buf_done(&sql);
+	return r;
+}
+
+static bool same_table(const struct hit *a, const struct hit *b)
+{
+	return a->part == b->part && a->hot == b->hot;
+}
+
+/*
+ * Rows by their place, in the order of the hits. The list of a table's rows is a join, not a
+ * condition: DuckDB then skips what lies between them.
+ */
+static int give_hits(struct query *q, const struct hits *h, enum clew_store_sort sort,
+		     struct giving *g, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	bool done[2 * FEW] = {false};
+	int r;
+
+	if (!h->n)
+		return 0;
+	for (size_t i = 0; i < h->n; i++) {
+		const struct hit *first = &h->v[i];
+		const char *sep = "";
+
+		if (done[i])
+			continue;
+		clew_buf_addf(&sql, "%sSELECT * FROM %s.%s WHERE rowid IN (SELECT unnest([",
+			      sql.len ? " UNION ALL " : "SELECT * FROM (",
+			      q->parts[first->part].name, first->hot ? "hot" : "span");
+		for (size_t k = i; k < h->n; k++) {
+			if (!same_table(first, &h->v[k]))
+				continue;
+			clew_buf_addf(&sql, "%s%" PRIu64, sep, h->v[k].row);
+			done[k] = true;
+			sep = ",";
+		}
+		clew_buf_adds(&sql, "]))");
+	}
+	clew_buf_addf(&sql, ") ORDER BY %s", order_of(sort));
+	r = sql.err ? sql.err : query_each(q, sql.data, give_spans, g, ret_error);
+	clew_buf_done(&sql);
+	return r;
+}
+
+static int find_few(struct query *q, const struct clew_span_filter *f, const char *where,
+		    struct giving *g, char **ret_error)
+{
+	struct hits h = {.max = (size_t)f->limit};
+	int r = find_hits(q, f, where, &h, ret_error);
+
+	return r < 0 ? r : give_hits(q, &h, f->sort, g, ret_error);
+}
+
 int clew_store_find_spans(struct clew_store *st, const struct clew_span_filter *f, clew_span_fn fn,
 			  void *user, char **ret_error)
 {
@@ -93,7 +243,8 @@ int clew_store_find_spans(struct clew_store *st, const struct clew_span_filter *
 		return r;
 	r = filter_where(st, f, &where);
 	if (r == 0)
-		r = find(&q, f, where.data, &g, ret_error);
+		r = f->limit && f->limit <= FEW ? find_few(&q, f, where.data, &g, ret_error)
+						: find(&q, f, where.data, &g, ret_error);
 	query_end(&q);
 	clew_buf_done(&where);
 	return r == -ENODATA ? 0 : r;

@@ -268,8 +268,10 @@ static int find_longest(struct finding *fi, size_t from, size_t to, char **ret_e
 		struct clew_buf all = {0};
 
 		if (strcmp(fi->where, "true"))
-			clew_buf_addf(&all, "WITH m AS MATERIALIZED (SELECT DISTINCT * FROM (%s)) ",
-				      match.data);
+			clew_buf_addf(
+				&all,
+				"WITH m AS MATERIALIZED (SELECT DISTINCT trace_id FROM (%s)) ",
+				match.data);
 		clew_buf_adds(&all, source.data);
 		r = all.err ? all.err : look_through(fi, all.data, lo, hi, &done, ret_error);
 		clew_buf_done(&all);

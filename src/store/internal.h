@@ -191,8 +191,8 @@ struct clew_span *read_span(struct clew_store *st, duckdb_data_chunk chunk, idx_
 /** filter_where() - the condition over span or hot. -ENODATA: nothing can match. */
 int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out);
 /**
- * filter_sources() - append "SELECT cols FROM ... WHERE ..." over the partition's hot and span, by
- * the block index where that helps.
+ * filter_source() - append "SELECT cols, hot FROM ... WHERE ..." over the partition's hot and span,
+ * by the block index where that helps. hot says which of the two a row is from.
  */
 int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
 		  const char *cols, const char *where, struct clew_buf *out, char **ret_error);
