@@ -45,6 +45,7 @@ void birth_make(struct ctx *ctx, bool slept, struct birth *ret)
 
 	b.lost = ctx->lost;
 	b.read_ns = ctx->cur_ns;
+	b.counted = ctx->cur_counted || ctx->key.task;
 	ctx->refs++;
 	b.ctx = ctx;
 	b.owner = node_get(sole ? sole : chain);

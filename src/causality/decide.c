@@ -56,6 +56,8 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 			g->self_calls++;
 		return wait_or_fail(final);
 	}
+	if (!n->on_path && !n->birth.counted)
+		return VERDICT_FAIL; /* a timer's call would look the same */
 	if (!final)
 		return VERDICT_WAIT;
 	if (!model_no_timers(g))
@@ -73,6 +75,8 @@ static enum verdict by_model(const struct node *n, bool final, struct clew_link 
 	enum verdict v;
 
 	v = VERDICT_FAIL;
+	if (!n->on_path && !n->birth.counted)
+		return v;
 	if (n->on_path)
 		v = model_on_path(g, stretch, &wrong);
 	else if (n->beside)

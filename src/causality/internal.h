@@ -140,6 +140,7 @@ struct birth {
 	bool chain;		/* owner is the one of the node read last */
 	bool fork;		/* owner was inherited */
 	uint64_t read_ns;	/* when it read last: the same for all that one stretch begets */
+	bool counted;		/* its last read told its voluntary switches */
 	bool slept;		/* the context waited between its last read and this */
 	bool lost;
 	bool connect;
