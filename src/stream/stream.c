@@ -138,6 +138,18 @@ static void watch_idle(struct conn *c)
 		list_del(&c->idle);
 }
 
+/* No memory inside an operation: its bytes count as lost, and what is open is cut here. */
+static void out_of_memory(struct conn *c)
+{
+	c->s->stats.dropped_exchanges += c->n_open;
+	conn_end_all(c, CLEW_INC_LIMIT, false);
+	c->req_hole = true;
+	for (int d = 0; d < 2; d++) {
+		c->flow[d].x = NULL;
+		c->flow[d].state = c->mode == MODE_HTTP ? FLOW_SKIP : FLOW_HEAD;
+	}
+}
+
 /* An operation whose turn it is. */
 static int process(struct conn *c, const struct clew_rec_io *io)
 {
@@ -176,6 +188,8 @@ static int process(struct conn *c, const struct clew_rec_io *io)
 		f->next = io->offset;
 	}
 	r = dispatch(c, part, &cur);
+	if (r)
+		out_of_memory(c);
 	if (c->s->touched)
 		xch_io_flush(c->s->touched);
 	if (part == CLEW_PART_REQUEST && io->bytes)
