@@ -10,11 +10,40 @@
 #include "base/cleanup.h"
 #include "fuzz.h"
 
-static unsigned n_files;
+static unsigned n_inputs;
+
+/* A file of many inputs: see pack.py. */
+static int run_pack(const char *path, const uint8_t *bytes, size_t n)
+{
+	uint32_t len;
+
+	for (size_t at = 0; at < n; at += len) {
+		_cleanup_(freep) uint8_t *input = NULL;
+
+		if (n - at < sizeof(len))
+			goto bad;
+		memcpy(&len, bytes + at, sizeof(len));
+		at += sizeof(len);
+		if (len > n - at)
+			goto bad;
+		/* A copy of its own: a read past its end is seen. */
+		input = malloc(len ? len : 1);
+		if (!input)
+			abort();
+		memcpy(input, bytes + at, len);
+		LLVMFuzzerTestOneInput(input, len);
+		n_inputs++;
+	}
+	return 0;
+bad:
+	fprintf(stderr, "%s: cut short\n", path);
+	return 1;
+}
 
 static int run_file(const char *path)
 {
 	_cleanup_(freep) uint8_t *bytes = NULL;
+	const char *dot = strrchr(path, '.');
 	struct stat st;
 	FILE *f = fopen(path, "rb");
 	size_t n;
@@ -29,8 +58,10 @@ static int run_file(const char *path)
 	n = fread(bytes, 1, (size_t)st.st_size, f);
 	fclose(f);
 	fprintf(stderr, "%s (%zu bytes)\n", path, n);
+	if (dot && !strcmp(dot, ".pack"))
+		return run_pack(path, bytes, n);
 	LLVMFuzzerTestOneInput(bytes, n);
-	n_files++;
+	n_inputs++;
 	return 0;
 }
 
@@ -60,6 +91,6 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++)
 		r |= run(argv[i]);
-	printf("%u inputs\n", n_files);
-	return r || !n_files;
+	printf("%u inputs\n", n_inputs);
+	return r || !n_inputs;
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # run.sh [SECONDS [TARGET...]]: fuzz each target for so long, one after the other on one core, then say
-# what the corpus covers. What is found lies in build-fuzz/TARGET; run.sh --keep adds the inputs that reach
-# new code to tests/fuzz/corpus. Exits 1 when something was found.
+# what the corpus covers. It begins with the corpus that is kept in corpus/TARGET (seeds, and found.pack with
+# what fuzzing added). What is found lies in build-fuzz/TARGET; run.sh --keep writes a new found.pack.
+# Exits 1 when something was found.
 set -eu
 keep=
 if [ "${1:-}" = --keep ]; then
@@ -14,6 +15,8 @@ seconds=${1:-60}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 out=${FUZZ_OUT:-$root/build-fuzz}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
 [ $# -gt 0 ] || set -- http1 stream recording
 cov=$(command -v llvm-cov-19 || command -v llvm-cov)
 profdata=$(command -v llvm-profdata-19 || command -v llvm-profdata)
@@ -30,10 +33,15 @@ sources() {
 for target in "$@"; do
 	work=$out/$target
 	mkdir -p "$work/corpus" "$work/found"
+	kept=$here/corpus/$target/found.pack
+	[ ! -f "$kept" ] || python3 "$here/pack.py" unpack "$kept" "$work/corpus"
+	rm -rf "$work/seeds"
+	mkdir -p "$work/seeds"
+	cp "$here/corpus/$target"/seed-* "$work/seeds/"
 	sh "$here/build.sh" "$root" "$target" "$work/fuzz"
 	echo "== $target: $seconds s"
 	if ! (cd "$work" && nice -n 19 ./fuzz -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-		-print_final_stats=1 -artifact_prefix=found/ corpus "$here/corpus/$target") \
+		-print_final_stats=1 -artifact_prefix=found/ corpus "$work/seeds") \
 		>"$work/log" 2>&1; then
 		found=1
 		echo "FOUND something: $work/log, $work/found"
@@ -43,14 +51,12 @@ for target in "$@"; do
 	# The smallest set of inputs that covers the same, and what it covers.
 	rm -rf "$work/min"
 	mkdir -p "$work/min"
-	"$work/fuzz" -merge=1 "$work/min" "$here/corpus/$target" "$work/corpus" >"$work/merge.log" 2>&1 || true
+	"$work/fuzz" -merge=1 "$work/min" "$work/seeds" "$work/corpus" >"$work/merge.log" 2>&1 || true
 	if [ -n "$keep" ]; then
-		for f in "$work"/min/*; do
-			cmp -s "$f" "$here/corpus/$target/$(basename "$f")" || cp "$f" "$here/corpus/$target/"
-		done
+		python3 "$here/pack.py" pack "$work/min" "$kept"
 	fi
 	sh "$here/build.sh" "$root" "$target" "$work/cov" -fprofile-instr-generate -fcoverage-mapping
-	LLVM_PROFILE_FILE=$work/cov.raw "$work/cov" -runs=0 "$work/min" "$here/corpus/$target" \
+	LLVM_PROFILE_FILE=$work/cov.raw "$work/cov" -runs=0 "$work/min" "$work/seeds" \
 		>"$work/cov.log" 2>&1 || true
 	"$profdata" merge -o "$work/cov.prof" "$work/cov.raw"
 	# shellcheck disable=SC2046
