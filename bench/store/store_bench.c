@@ -142,7 +142,7 @@ static void ask(struct clew_store *st, const char *what, enum ask how,
 		void (*make)(struct clew_span_filter *f, uint64_t round, uint64_t traces),
 		int rounds, uint64_t traces)
 {
-	double ms[ROUNDS];
+	double ms[ROUNDS], cpu0 = cpu_us();
 	uint64_t found = 0;
 	char *error = NULL;
 
@@ -170,8 +170,8 @@ static void ask(struct clew_store *st, const char *what, enum ask how,
 			die(what, error);
 	}
 	qsort(ms, (size_t)rounds, sizeof(*ms), by_value);
-	printf("%-44s %9.1f %9.1f %9.1f\n", what, ms[rounds / 2], ms[rounds * 95 / 100],
-	       (double)found / rounds);
+	printf("%-44s %9.1f %9.1f %9.1f %9.1f\n", what, ms[rounds / 2], ms[rounds * 95 / 100],
+	       (cpu_us() - cpu0) / 1e3 / rounds, (double)found / rounds);
 }
 
 static const char *const some[] = {"cart", "payment", "search", "stock", "email"};
@@ -233,7 +233,7 @@ static void newest(struct clew_span_filter *f, uint64_t round, uint64_t traces)
 
 static void ask_all(struct clew_store *st, uint64_t traces)
 {
-	printf("%-44s %9s %9s %9s\n", "query", "p50 ms", "p95 ms", "found");
+	printf("%-44s %9s %9s %9s %9s\n", "query", "p50 ms", "p95 ms", "CPU ms", "found");
 	ask(st, "trace by id", BY_ID, NULL, ROUNDS, traces);
 	ask(st, "spans: service, >= 20 ms, newest 20", SPANS, slow_service, ROUNDS, traces);
 	ask(st, "spans: service, longest 20", SPANS, slowest, ROUNDS, traces);

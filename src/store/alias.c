@@ -93,22 +93,22 @@ struct clew_id128 alias_canonical(struct clew_store *st, struct clew_id128 id)
 	return id;
 }
 
-int alias_members(struct clew_store *st, struct clew_id128 id, struct clew_buf *out)
+int alias_members(struct clew_store *st, struct clew_id128 id,
+		  int (*fn)(void *user, const struct clew_id128 *id), void *user)
 {
-	char num[64];
+	int r = fn(user, &id);
 
-	clew_buf_adds(out, huge_sql(&id, num));
 	if (!st->aliases.n)
-		return out->err;
+		return r;
 	pthread_mutex_lock(&st->state_lock);
-	for (size_t i = 0; i < st->aliases.n; i++) {
+	for (size_t i = 0; r == 0 && i < st->aliases.n; i++) {
 		struct clew_id128 c = canonical(&st->aliases, st->aliases.rows[i].trace_id);
 
 		if (clew_id128_eq(&c, &id))
-			clew_buf_addf(out, ",%s", huge_sql(&st->aliases.rows[i].trace_id, num));
+			r = fn(user, &st->aliases.rows[i].trace_id);
 	}
 	pthread_mutex_unlock(&st->state_lock);
-	return out->err;
+	return r;
 }
 
 static uint64_t now_unix_ns(void)

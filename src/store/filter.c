@@ -13,6 +13,8 @@
 #define MAX_RANGES 48
 /* Partitions smaller than this are scanned. */
 #define INDEX_MIN_ROWS (8u * BLOCK_SPANS)
+/* A filter that leaves more blocks than this in one partition is asked window by window. */
+#define BROAD_BLOCKS 64u
 
 /* ---- columns that are shown as attributes ---- */
 
@@ -298,27 +300,102 @@ static void add_ranges(const struct block_set *b, uint32_t gap, const char *head
 	}
 }
 
-int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
-		  const char *cols, const char *where, struct clew_buf *out, char **ret_error)
+/* The ranges of the blocks that were found, and the rows that have no index yet. */
+static void add_found(const struct block_set *b, const char *head, uint64_t indexed,
+		      struct clew_buf *out)
 {
-	struct block_set b = {.n = (uint32_t)((p->indexed + BLOCK_SPANS - 1) / BLOCK_SPANS)};
-	struct clew_buf head = {0};
 	uint32_t gap = 1;
-	int r;
+
+	while (count_ranges(b, gap) > MAX_RANGES)
+		gap *= 2;
+	add_ranges(b, gap, head, indexed, out);
+	clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64, head, indexed);
+}
+
+static uint32_t count_found(const struct block_set *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->n; i++)
+		n += b->in[i] == b->round;
+	return n;
+}
+
+static int blocks_init(struct block_set *b, const struct part_ref *p)
+{
+	*b = (struct block_set){.n = (uint32_t)((p->indexed + BLOCK_SPANS - 1) / BLOCK_SPANS)};
+	b->in = calloc((size_t)b->n + 1, 1);
+	return b->in ? 0 : -ENOMEM;
+}
+
+int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
+		  const char *cols, const char *where, struct clew_buf *out, bool *ret_broad,
+		  char **ret_error)
+{
+	struct clew_buf head = {0};
+	struct block_set b = {0};
+	int r = 0;
 
 	clew_buf_addf(out, "SELECT %s, true AS hot FROM %s.hot WHERE %s", cols, p->name, where);
 	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s", cols, p->name, where);
-	if (!f->n_attrs || p->indexed < INDEX_MIN_ROWS || !(b.in = calloc(b.n, 1))) {
+	if (!f->n_attrs || p->indexed < INDEX_MIN_ROWS) {
 		clew_buf_addf(out, " UNION ALL %s", head.data);
-		clew_buf_done(&head);
-		return out->err;
+	} else {
+		r = blocks_init(&b, p);
+		if (r == 0)
+			r = find_blocks(q, p, f, &b, ret_error);
+		if (r == 0)
+			add_found(&b, head.data, p->indexed, out);
+		if (r == 0 && ret_broad)
+			*ret_broad = count_found(&b) > BROAD_BLOCKS;
 	}
-	r = find_blocks(q, p, f, &b, ret_error);
-	if (r == 0) {
-		while (count_ranges(&b, gap) > MAX_RANGES)
-			gap *= 2;
-		add_ranges(&b, gap, head.data, p->indexed, out);
-		clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64, head.data, p->indexed);
+	free(b.in);
+	clew_buf_done(&head);
+	return r < 0 ? r : out->err;
+}
+
+/* ---- traces by id ---- */
+
+static int list_add(void *user, const struct clew_id128 *id)
+{
+	struct trace_list *l = user;
+	const char *sep = l->ids.len ? "," : "";
+	char num[64];
+
+	clew_buf_addf(&l->ids, "%s%s", sep, huge_sql(id, num));
+	return clew_buf_addf(&l->hashes, "%s%u", sep, index_hash_trace(id));
+}
+
+int trace_list_add(struct trace_list *l, struct clew_store *st, struct clew_id128 canonical)
+{
+	return alias_members(st, canonical, list_add, l);
+}
+
+void trace_list_done(struct trace_list *l)
+{
+	clew_buf_done(&l->ids);
+	clew_buf_done(&l->hashes);
+}
+
+int filter_traces(struct query *q, const struct part_ref *p, const struct trace_list *l,
+		  const char *cols, struct clew_buf *out, char **ret_error)
+{
+	struct clew_buf head = {0};
+	struct block_set b = {0};
+	int r = 0;
+
+	clew_buf_addf(out, "SELECT %s FROM %s.hot WHERE trace_id IN (%s)", cols, p->name,
+		      l->ids.data);
+	clew_buf_addf(&head, "SELECT %s FROM %s.span WHERE trace_id IN (%s)", cols, p->name,
+		      l->ids.data);
+	if (p->indexed < INDEX_MIN_ROWS) {
+		clew_buf_addf(out, " UNION ALL %s", head.data);
+	} else {
+		r = blocks_init(&b, p);
+		if (r == 0)
+			r = lookup(q, p, l->hashes.data, &b, ret_error);
+		if (r == 0)
+			add_found(&b, head.data, p->indexed, out);
 	}
 	free(b.in);
 	clew_buf_done(&head);

@@ -71,7 +71,7 @@ static int find(struct query *q, const struct clew_span_filter *f, const char *w
 			clew_buf_clear(&source);
 		else if (source.len)
 			clew_buf_adds(&source, " UNION ALL ");
-		r = filter_source(q, &q->parts[at], f, "*", where, &source, ret_error);
+		r = filter_source(q, &q->parts[at], f, "*", where, &source, NULL, ret_error);
 		if (r == 0 && f->sort != CLEW_SORT_DURATION)
 			r = run_source(q, g, source.data, f->sort, ret_error);
 	}
@@ -151,32 +151,80 @@ static int collect_hits(void *user, duckdb_data_chunk chunk, idx_t rows)
 	return 0;
 }
 
+static void keep_best(struct hits *h, enum clew_store_sort sort)
+{
+	qsort(h->v, h->n, sizeof(*h->v), hit_order(sort));
+	h->n = h->n < h->max ? h->n : h->max;
+}
+
+/* The best hits of a source that began in [from_ns, to_ns). */
+static int ask_window(struct query *q, const struct clew_span_filter *f, const char *source,
+		      int64_t from_ns, int64_t to_ns, struct hits *h, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	int r;
+
+	clew_buf_addf(&sql, "SELECT * FROM (%s)", source);
+	if (from_ns != INT64_MIN)
+		clew_buf_addf(&sql, " WHERE start_ns >= %" PRId64 " AND start_ns < %" PRId64,
+			      from_ns, to_ns);
+	clew_buf_addf(&sql, " ORDER BY %s LIMIT %zu", order_of(f->sort), h->max);
+	r = sql.err ? sql.err : query_each(q, sql.data, collect_hits, h, ret_error);
+	clew_buf_done(&sql);
+	keep_best(h, f->sort);
+	return r;
+}
+
+/*
+ * A filter that much of the hour may match: from the end that the answer begins with, in windows
+ * that grow, until there are enough. (Sealed spans lie roughly in the order of time.)
+ */
+static int ask_by_windows(struct query *q, const struct clew_span_filter *f, const char *source,
+			  int64_t hour, struct hits *h, char **ret_error)
+{
+	int64_t first = hour * HOUR_NS, last = first + HOUR_NS;
+	int r = 0;
+
+	for (int64_t width = HOUR_NS / 64; r == 0 && first < last && h->n < h->max; width *= 4) {
+		if (width > last - first)
+			width = last - first;
+		if (f->sort == CLEW_SORT_DEFAULT) {
+			r = ask_window(q, f, source, first, first + width, h, ret_error);
+			first += width;
+		} else {
+			r = ask_window(q, f, source, last - width, last, h, ret_error);
+			last -= width;
+		}
+	}
+	return r;
+}
+
 static int find_hits(struct query *q, const struct clew_span_filter *f, const char *where,
 		     struct hits *h, char **ret_error)
 {
-	struct clew_buf source = {0}, sql = {0};
+	struct clew_buf source = {0};
 	size_t from, to;
 	int r = 0;
 
 	filter_hours(q, f->since_ns, f->until_ns, &from, &to);
 	for (size_t i = from; r == 0 && i < to; i++) {
+		bool broad = false;
+
 		if (f->sort != CLEW_SORT_DURATION && h->n == h->max)
 			break;
 		h->part = f->sort == CLEW_SORT_DEFAULT ? i : to - 1 - (i - from);
 		clew_buf_clear(&source);
-		clew_buf_clear(&sql);
 		r = filter_source(q, &q->parts[h->part], f,
 				  "rowid AS r, start_ns, duration_ns, span_id", where, &source,
-				  ret_error);
-		clew_buf_addf(&sql, "SELECT * FROM (%s) ORDER BY %s LIMIT %zu", source.data,
-			      order_of(f->sort), h->max);
-		if (r == 0)
-			r = sql.err ? sql.err : query_each(q, sql.data, collect_hits, h, ret_error);
-		qsort(h->v, h->n, sizeof(*h->v), hit_order(f->sort));
-		h->n = h->n < h->max ? h->n : h->max;
+				  &broad, ret_error);
+		if (r < 0)
+			break;
+		if (broad && f->sort != CLEW_SORT_DURATION)
+			r = ask_by_windows(q, f, source.data, q->parts[h->part].hour, h, ret_error);
+		else
+			r = ask_window(q, f, source.data, INT64_MIN, 0, h, ret_error);
 	}
 	clew_buf_done(&source);
-	clew_buf_done(&sql);
 	return r;
 }
 

@@ -233,7 +233,7 @@ static int find_newest(struct finding *fi, size_t from, size_t to, char **ret_er
 			break;
 		clew_buf_clear(&source);
 		r = filter_source(fi->q, &fi->q->parts[i - 1], fi->f, "trace_id, start_ns AS v",
-				  fi->where, &source, ret_error);
+				  fi->where, &source, NULL, ret_error);
 		if (r == 0)
 			r = look_through(fi, source.data, lo, hi, &done, ret_error);
 	}
@@ -253,7 +253,7 @@ static int find_longest(struct finding *fi, size_t from, size_t to, char **ret_e
 		if (i > from)
 			clew_buf_adds(&match, " UNION ALL ");
 		r = filter_source(fi->q, &fi->q->parts[i], fi->f, "trace_id", fi->where, &match,
-				  ret_error);
+				  NULL, ret_error);
 	}
 	for (size_t i = lo; i < hi; i++)
 		for (int hot = 0; hot < 2; hot++)

@@ -152,6 +152,7 @@ int checkpoint_part(struct clew_store *st, struct part *p, char **ret_error);
 uint32_t index_hash_attr(uint32_t key_id, struct slice value);
 uint32_t index_hash_id(enum dict_kind kind, uint32_t id);
 uint32_t index_hash_resource(uint32_t id);
+uint32_t index_hash_trace(const struct clew_id128 *id);
 
 /* ---- writer.c ---- */
 int writer_start(struct clew_store *st, char **ret_error);
@@ -180,8 +181,9 @@ void queries_interrupt(struct clew_store *st, int reason);
 /* ---- alias.c ---- */
 int aliases_load(struct clew_store *st, char **ret_error);
 struct clew_id128 alias_canonical(struct clew_store *st, struct clew_id128 id);
-/** alias_members() - the id and all that are aliases of it, as SQL literals "1,2,3". */
-int alias_members(struct clew_store *st, struct clew_id128 canonical, struct clew_buf *out);
+/** alias_members() - the id and all that are aliases of it: fn for each. */
+int alias_members(struct clew_store *st, struct clew_id128 canonical,
+		  int (*fn)(void *user, const struct clew_id128 *id), void *user);
 
 /* ---- read.c ---- */
 /** read_span() - row i of a chunk with all span columns, in order. NULL: no memory. */
@@ -192,10 +194,23 @@ struct clew_span *read_span(struct clew_store *st, duckdb_data_chunk chunk, idx_
 int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out);
 /**
  * filter_source() - append "SELECT cols, hot FROM ... WHERE ..." over the partition's hot and span,
- * by the block index where that helps. hot says which of the two a row is from.
+ * by the block index where that helps. hot says which of the two a row is from. ret_broad (may be
+ * NULL): the filter asks for attributes and a good part of the partition may match.
  */
 int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
-		  const char *cols, const char *where, struct clew_buf *out, char **ret_error);
+		  const char *cols, const char *where, struct clew_buf *out, bool *ret_broad,
+		  char **ret_error);
+/* Ids of traces as SQL wants them. */
+struct trace_list {
+	struct clew_buf ids;	/* "1,2,3" */
+	struct clew_buf hashes; /* of the block index */
+};
+/** trace_list_add() - a canonical id with all its aliases. */
+int trace_list_add(struct trace_list *l, struct clew_store *st, struct clew_id128 canonical);
+void trace_list_done(struct trace_list *l);
+/** filter_traces() - append "SELECT cols FROM ..." for all spans of these traces in a partition. */
+int filter_traces(struct query *q, const struct part_ref *p, const struct trace_list *l,
+		  const char *cols, struct clew_buf *out, char **ret_error);
 /** filter_hours() - the partitions that a filter's times may touch: [*ret_from, *ret_to). */
 void filter_hours(const struct query *q, uint64_t since_ns, uint64_t until_ns, size_t *ret_from,
 		  size_t *ret_to);

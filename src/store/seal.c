@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sealing: the spans of `hot` move to `span` as one run sorted by trace, then the run is indexed.
+ * Sealing: the spans of `hot` move to `span` as one run, trace by trace, then the run is indexed.
  *
- *	transaction 1   span += hot ORDER BY trace, start; run += (...); hot = empty
+ *	transaction 1   span += hot, by the trace's begin, trace, start; run += (...); hot = empty
  *	transaction 2   block_index += (hash, block) of the run, sorted by hash; run.indexed
  *	checkpoint
  *
@@ -58,6 +58,11 @@ uint32_t index_hash_resource(uint32_t id)
 	return fold(clew_hash64(v, sizeof(v), UINT64_C(1) << 40));
 }
 
+uint32_t index_hash_trace(const struct clew_id128 *id)
+{
+	return fold(clew_hash64(id->b, sizeof(id->b), UINT64_C(2) << 40));
+}
+
 static int add(struct entries *e, uint32_t hash)
 {
 	uint32_t i = hash & (SEEN_SLOTS - 1);
@@ -99,18 +104,19 @@ static int add_attrs(struct entries *e, const duckdb_list_entry *list, const uin
 static int index_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
 	struct entries *e = user;
-	struct duck_col c[6];
+	struct duck_col c[7];
 	duckdb_vector keys, values;
 	struct duck_col text;
 	int r = 0;
 
-	for (idx_t i = 0; i < 6; i++)
+	for (idx_t i = 0; i < 7; i++)
 		c[i] = duck_col(chunk, i);
 	keys = duckdb_list_vector_get_child(c[4].vector);
 	values = duckdb_list_vector_get_child(c[5].vector);
 	text = (struct duck_col){duckdb_vector_get_data(values), NULL, values};
 	for (idx_t i = 0; r == 0 && i < rows; i++) {
 		uint32_t block = (uint32_t)(((int64_t *)c[0].data)[i] / BLOCK_SPANS);
+		struct clew_id128 trace = huge_id128(((duckdb_uhugeint *)c[6].data)[i]);
 
 		if (block != e->block) {
 			e->block = block;
@@ -119,6 +125,8 @@ static int index_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 		r = add(e, index_hash_id(DICT_SERVICE, ((uint32_t *)c[1].data)[i]));
 		if (r == 0)
 			r = add(e, index_hash_id(DICT_OPERATION, ((uint32_t *)c[2].data)[i]));
+		if (r == 0)
+			r = add(e, index_hash_trace(&trace));
 		if (r == 0 && !duck_null(&c[3], i))
 			r = add(e, index_hash_resource(((uint32_t *)c[3].data)[i]));
 		if (r == 0 && !duck_null(&c[4], i))
@@ -227,7 +235,8 @@ static int index_part(struct clew_store *st, struct part *p, char **ret_error)
 		return -ENOMEM;
 	memset(e.seen, 0xff, SEEN_SLOTS * sizeof(*e.seen));
 	snprintf(sql, sizeof(sql),
-		 "SELECT rowid, service, operation, resource, attr_keys, attr_values FROM %s.span"
+		 "SELECT rowid, service, operation, resource, attr_keys, attr_values, trace_id "
+		 "FROM %s.span"
 		 " WHERE rowid >= %" PRIu64,
 		 p->name, p->indexed);
 	r = duck_each(st->conn, sql, index_rows, &e, ret_error);
@@ -260,9 +269,11 @@ static int move_hot(struct clew_store *st, struct part *p, char **ret_error)
 		      "BEGIN TRANSACTION;"
 		      "INSERT INTO %s.run SELECT %" PRIu64 ", count(*), min(start_ns),"
 		      " max(start_ns), false FROM %s.hot;"
-		      "INSERT INTO %s.span SELECT * FROM %s.hot ORDER BY trace_id, start_ns;"
+		      "INSERT INTO %s.span SELECT h.* FROM %s.hot h JOIN (SELECT trace_id,"
+		      " min(start_ns) AS first_ns FROM %s.hot GROUP BY trace_id) t"
+		      " ON h.trace_id = t.trace_id ORDER BY first_ns, h.trace_id, start_ns;"
 		      "DROP TABLE %s.hot;",
-		      p->name, p->rows, p->name, p->name, p->name, p->name);
+		      p->name, p->rows, p->name, p->name, p->name, p->name, p->name);
 	schema_hot(&sql, p->name);
 	clew_buf_adds(&sql, "COMMIT;");
 	r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);

@@ -76,25 +76,19 @@ int summary_load(struct query *q, const struct clew_id128 *ids, size_t n, size_t
 		 struct trace_rows **table, char **ret_error)
 {
 	struct loading l = {q->st, table};
-	struct clew_buf list = {0}, sql = {0};
+	struct trace_list list = {0};
+	struct clew_buf sql = {0};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		if (i)
-			clew_buf_addc(&list, ',');
-		r = alias_members(q->st, ids[i], &list);
-	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = trace_list_add(&list, q->st, ids[i]);
 	for (size_t i = from; r == 0 && n && i < to; i++) {
-		const char *name = q->parts[i].name;
-
 		clew_buf_clear(&sql);
-		clew_buf_addf(&sql,
-			      "SELECT " COLS " FROM %s.span WHERE trace_id IN (%s) UNION ALL "
-			      "SELECT " COLS " FROM %s.hot WHERE trace_id IN (%s)",
-			      name, list.data, name, list.data);
-		r = sql.err ? sql.err : query_each(q, sql.data, load_rows, &l, ret_error);
+		r = filter_traces(q, &q->parts[i], &list, COLS, &sql, ret_error);
+		if (r == 0)
+			r = query_each(q, sql.data, load_rows, &l, ret_error);
 	}
-	clew_buf_done(&list);
+	trace_list_done(&list);
 	clew_buf_done(&sql);
 	return r;
 }

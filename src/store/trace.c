@@ -30,25 +30,24 @@ int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, cle
 			 void *user, char **ret_error)
 {
 	struct giving g = {st, fn, user, 0};
-	struct clew_buf sql = {0}, members = {0};
+	struct trace_list list = {0};
+	struct clew_buf sql = {0};
 	struct query q;
 	int r = query_begin(st, &q, ret_error);
 
 	if (r < 0)
 		return r;
-	r = alias_members(st, alias_canonical(st, *id), &members);
-	for (size_t i = 0; i < q.n_parts; i++)
-		clew_buf_addf(&sql,
-			      "%sSELECT * FROM %s.span WHERE trace_id IN (%s) UNION ALL "
-			      "SELECT * FROM %s.hot WHERE trace_id IN (%s)",
-			      i ? " UNION ALL " : "SELECT * FROM (", q.parts[i].name, members.data,
-			      q.parts[i].name, members.data);
+	r = trace_list_add(&list, st, alias_canonical(st, *id));
+	for (size_t i = 0; r == 0 && i < q.n_parts; i++) {
+		clew_buf_adds(&sql, i ? " UNION ALL " : "SELECT * FROM (");
+		r = filter_traces(&q, &q.parts[i], &list, "*", &sql, ret_error);
+	}
 	clew_buf_adds(&sql, ") ORDER BY start_ns, span_id");
 	if (r == 0 && q.n_parts)
 		r = sql.err ? sql.err : query_each(&q, sql.data, give, &g, ret_error);
 	query_end(&q);
 	clew_buf_done(&sql);
-	clew_buf_done(&members);
+	trace_list_done(&list);
 	return r < 0 ? r : g.n ? 0 : -ENOENT;
 }
 
