@@ -453,7 +453,9 @@ static int append_hour(struct filler *f, struct part *p, struct item *items, siz
 	st->stats.stored += kept;
 	st->stats.duplicates += n - kept;
 	pthread_mutex_unlock(&st->queue_lock);
+	pthread_mutex_lock(&st->state_lock);
 	p->hot_rows += kept;
+	pthread_mutex_unlock(&st->state_lock);
 	p->used_ns = now_mono_ns();
 	p->dirty = p->dirty || kept;
 	return 0;

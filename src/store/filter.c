@@ -301,15 +301,16 @@ static void add_ranges(const struct block_set *b, uint32_t gap, const char *head
 }
 
 /* The ranges of the blocks that were found, and the rows that have no index yet. */
-static void add_found(const struct block_set *b, const char *head, uint64_t indexed,
+static void add_found(const struct block_set *b, const char *head, const struct part_ref *p,
 		      struct clew_buf *out)
 {
 	uint32_t gap = 1;
 
 	while (count_ranges(b, gap) > MAX_RANGES)
 		gap *= 2;
-	add_ranges(b, gap, head, indexed, out);
-	clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64, head, indexed);
+	add_ranges(b, gap, head, p->indexed, out);
+	if (p->has_hot || p->has_tail)
+		clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64, head, p->indexed);
 }
 
 static uint32_t count_found(const struct block_set *b)
@@ -336,7 +337,8 @@ int filter_source(struct query *q, const struct part_ref *p, const struct clew_s
 	struct block_set b = {0};
 	int r = 0;
 
-	clew_buf_addf(out, "SELECT %s, true AS hot FROM %s.hot WHERE %s", cols, p->name, where);
+	clew_buf_addf(out, "SELECT %s, true AS hot FROM %s.hot WHERE %s", cols, p->name,
+		      p->has_hot ? where : "false");
 	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s", cols, p->name, where);
 	if (!f->n_attrs || p->indexed < INDEX_MIN_ROWS) {
 		clew_buf_addf(out, " UNION ALL %s", head.data);
@@ -345,7 +347,7 @@ int filter_source(struct query *q, const struct part_ref *p, const struct clew_s
 		if (r == 0)
 			r = find_blocks(q, p, f, &b, ret_error);
 		if (r == 0)
-			add_found(&b, head.data, p->indexed, out);
+			add_found(&b, head.data, p, out);
 		if (r == 0 && ret_broad)
 			*ret_broad = count_found(&b) > BROAD_BLOCKS;
 	}
@@ -384,8 +386,11 @@ int filter_traces(struct query *q, const struct part_ref *p, const struct trace_
 	struct block_set b = {0};
 	int r = 0;
 
-	clew_buf_addf(out, "SELECT %s FROM %s.hot WHERE trace_id IN (%s)", cols, p->name,
-		      l->ids.data);
+	if (p->has_hot)
+		clew_buf_addf(out, "SELECT %s FROM %s.hot WHERE trace_id IN (%s)", cols, p->name,
+			      l->ids.data);
+	else
+		clew_buf_addf(out, "SELECT %s FROM c.no_spans WHERE false", cols);
 	clew_buf_addf(&head, "SELECT %s FROM %s.span WHERE trace_id IN (%s)", cols, p->name,
 		      l->ids.data);
 	if (p->indexed < INDEX_MIN_ROWS) {
@@ -395,7 +400,7 @@ int filter_traces(struct query *q, const struct part_ref *p, const struct trace_
 		if (r == 0)
 			r = lookup(q, p, l->hashes.data, &b, ret_error);
 		if (r == 0)
-			add_found(&b, head.data, p->indexed, out);
+			add_found(&b, head.data, p, out);
 	}
 	free(b.in);
 	clew_buf_done(&head);

@@ -157,7 +157,9 @@ static int look_at_all(struct finding *fi, const struct candidates *c, size_t lo
 		       bool *ret_enough, char **ret_error)
 {
 	struct clew_id128 batch[LOAD_BATCH];
-	size_t n = 0;
+	/* A little more than is wanted at first: the best candidates are mostly the best traces. */
+	size_t n = 0, size = fi->limit < LOAD_BATCH / 4 ? (size_t)fi->limit + fi->limit / 2 + 4
+							: LOAD_BATCH;
 	int r = 0;
 
 	*ret_enough = false;
@@ -167,12 +169,12 @@ static int look_at_all(struct finding *fi, const struct candidates *c, size_t lo
 		r = see(fi, &id);
 		if (r > 0)
 			batch[n++] = id;
-		if (r >= 0 && n &&
-		    (n == LOAD_BATCH || i + 1 == c->n || i % FIRST_PAGE == FIRST_PAGE - 1)) {
-			r = look_at(fi, batch, n, lo, hi, ret_error);
-			n = 0;
-			*ret_enough = enough(fi, c->bounds[i]);
-		}
+		if (r < 0 || (n < size && i + 1 < c->n))
+			continue;
+		r = look_at(fi, batch, n, lo, hi, ret_error);
+		n = 0;
+		size = size * 2 < LOAD_BATCH ? size * 2 : LOAD_BATCH;
+		*ret_enough = enough(fi, c->bounds[i + 1 < c->n ? i + 1 : i]);
 	}
 	return r < 0 ? r : 0;
 }

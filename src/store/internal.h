@@ -52,11 +52,16 @@ struct part {
 /* Partitions that may be attached; beyond it the oldest are left out and counted. */
 #define MAX_PARTS 1024
 
-/* What a query sees of a partition. */
+/*
+ * What a query sees of a partition. DuckDB's own snapshot of the file is taken a little later, so
+ * what is in hot here may be found behind `indexed` in span there.
+ */
 struct part_ref {
 	int64_t hour;
 	char name[24];
 	uint64_t indexed;
+	bool has_tail; /* sealed rows without an index */
+	bool has_hot;
 };
 
 struct alias_table {

@@ -22,6 +22,8 @@ static int snapshot(struct query *q)
 		q->parts[i].hour = st->parts[i]->hour;
 		memcpy(q->parts[i].name, st->parts[i]->name, sizeof(q->parts[i].name));
 		q->parts[i].indexed = st->parts[i]->indexed;
+		q->parts[i].has_tail = st->parts[i]->rows > st->parts[i]->indexed;
+		q->parts[i].has_hot = st->parts[i]->hot_rows > 0;
 	}
 	q->n_parts = st->n_parts;
 	return 0;

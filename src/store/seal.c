@@ -282,8 +282,14 @@ static int move_hot(struct clew_store *st, struct part *p, char **ret_error)
 		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
 		return r;
 	}
+	/*
+	 * A query that begins now sees the new tables; one that has begun sees the old ones, and
+	 * still looks at hot, because it was not empty then.
+	 */
+	pthread_mutex_lock(&st->state_lock);
 	p->rows += p->hot_rows;
 	p->hot_rows = 0;
+	pthread_mutex_unlock(&st->state_lock);
 	p->sealed_max_ns = max_ns > p->sealed_max_ns ? max_ns : p->sealed_max_ns;
 	id_set_done(&p->ids);
 	p->ids_loaded = true;
