@@ -100,6 +100,20 @@ def test_environment_below_command_line_above_file(clew, shop, tmp_path):
     assert clew("traces", "-d", shop / "db", "--config", config, check=0, env={"CLEW_DB": missing}).out
 
 
+def for_all_users(program, folder):
+    """The program, or a copy of it and its library in folder where the tree is closed to other users."""
+    tree = os.path.dirname(os.path.dirname(os.path.abspath(program)))
+    parents = [tree[:i] or "/" for i in range(len(tree) + 1) if tree[i:i + 1] in ("/", "")]
+    if all(os.stat(d).st_mode & 0o001 for d in parents):
+        return program
+    library = ".deps/duckdb/libduckdb.so"
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    for source, target in ((program, "build/clew"), (os.path.join(root, library), library)):
+        os.makedirs(os.path.dirname(f"{folder}/{target}"))
+        shutil.copy(source, f"{folder}/{target}")
+    return f"{folder}/build/clew"
+
+
 def test_default_configuration_file(clew):
     """Of somebody who is not root; root's is /etc/clew/clew.conf, which is the machine's."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
@@ -108,11 +122,12 @@ def test_default_configuration_file(clew):
         os.makedirs(f"{home}/.config/clew")
         with open(f"{home}/.config/clew/clew.conf", "w") as f:
             f.write("db = /nonexistent/from/the/file\n")
+        program = for_all_users(CLEW, home)
         for env in ({"HOME": home}, {"HOME": "/", "XDG_CONFIG_HOME": f"{home}/.config"}):
-            done = subprocess.run([*nobody, CLEW, "traces"], capture_output=True, env={**clew.env, **env})
+            done = subprocess.run([*nobody, program, "traces"], capture_output=True, env={**clew.env, **env})
             assert b"/nonexistent/from/the/file: there is no store" in done.stderr
         # Without a file the store is in the home.
-        done = subprocess.run([*nobody, CLEW, "traces"], capture_output=True,
+        done = subprocess.run([*nobody, program, "traces"], capture_output=True,
                               env={**clew.env, "HOME": home, "XDG_CONFIG_HOME": "/none"})
         assert f"{home}/.local/share/clew: there is no store".encode() in done.stderr
 
