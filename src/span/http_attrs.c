@@ -10,8 +10,6 @@
 #include "span/redact.h"
 #include "span/span_build.h"
 
-#define URL_MAX 8192u
-
 /* The parts of a request target, as sent. */
 struct target {
 	struct slice host; /* of the absolute and authority forms: "user:pw@host:port" without
@@ -34,8 +32,11 @@ static struct target split_target(struct slice t, bool connect)
 	const char *cut;
 	size_t n;
 
-	if (connect)
-		return (struct target){.host = after_userinfo(t)};
+	if (connect) {
+		for (n = 0; n < t.n && !strchr("/?#", t.p[n]); n++)
+			;
+		return (struct target){.host = after_userinfo(slice_of(t.p, n))};
+	}
 	if (t.n && t.p[0] != '/' && t.p[0] != '*') {
 		cut = memmem(t.p, t.n, "://", 3);
 		if (cut) {
@@ -121,20 +122,41 @@ static struct slice concat(struct clew_span *s, const struct slice *parts, size_
 	return slice_of(p, p ? bytes : 0);
 }
 
-/* The query as it may be shown; in the span's own memory. */
-static struct slice add_query(struct clew_span *s, struct slice query)
+/* Text as it may be shown; in the span's own memory. */
+static struct slice shown(struct clew_span *s, struct slice text,
+			  int (*redact)(struct clew_buf *, struct slice))
 {
-	struct clew_buf redacted = {.limit = URL_MAX};
-	struct slice shown;
+	struct clew_buf redacted = {0};
+	struct slice copy;
 
-	if (!query.n)
-		return SLICE("");
-	clew_redact_query(&redacted, query);
-	shown = clew_span_copy(s, clew_buf_slice(&redacted));
+	if (!clew_redact_needed(text))
+		return clew_span_copy(s, text);
+	redact(&redacted, text);
+	copy = clew_span_copy(s, clew_buf_slice(&redacted));
 	clew_buf_done(&redacted);
-	if (shown.n)
-		clew_span_set_own(s, "url.query", shown);
-	return shown;
+	return copy;
+}
+
+/*
+ * Where a client's request went, for its URL: as the request says, else the connection's other end.
+ */
+static struct slice url_authority(struct clew_span *s, struct slice said)
+{
+	const struct clew_attr *host = clew_span_attr(s, SLICE("server.address"));
+	const struct clew_attr *port = clew_span_attr(s, SLICE("server.port"));
+	bool v6 = host && host->str.n && memchr(host->str.p, ':', host->str.n);
+	char number[24] = "";
+
+	if (said.n)
+		return said;
+	if (!host || !host->str.n || host->str.p[0] == '/' || host->str.p[0] == '@')
+		return SLICE("localhost");
+	if (port && port->i != 80)
+		snprintf(number, sizeof(number), ":%u", (unsigned int)port->i);
+	return concat(s,
+		      (struct slice[]){v6 ? SLICE("[") : SLICE(""), host->str,
+				       v6 ? SLICE("]") : SLICE(""), slice_str(number)},
+		      4);
 }
 
 /* Host, port, path, query; the whole URL for clients. Returns the path for the name. */
@@ -143,11 +165,11 @@ static struct slice add_url(struct clew_span *s, const struct clew_exchange *x)
 	bool connect = slice_eq(x->http.method, SLICE("CONNECT"));
 	struct target t = split_target(x->http.target, connect);
 	struct slice authority = t.host, host, query, path;
-	const struct clew_attr *a;
 	int64_t port;
 
 	if (!authority.n)
-		authority = clew_exchange_header(x, CLEW_PART_REQUEST, SLICE("host"));
+		authority =
+			after_userinfo(clew_exchange_header(x, CLEW_PART_REQUEST, SLICE("host")));
 	host = split_host(authority, &port);
 	if (host.n) {
 		clew_span_set_str(s, "server.address", host);
@@ -155,18 +177,19 @@ static struct slice add_url(struct clew_span *s, const struct clew_exchange *x)
 			clew_span_set_int(s, "server.port", port ? port : 80);
 	}
 	clew_span_set_str(s, "url.scheme", SLICE("http"));
-	path = clew_span_copy(s, t.path);
+	path = shown(s, t.path, clew_redact_path);
 	if (path.n)
 		clew_span_set_own(s, "url.path", path);
-	query = add_query(s, t.query);
+	query = shown(s, t.query, clew_redact_query);
+	if (query.n)
+		clew_span_set_own(s, "url.query", query);
 	if (x->role != CLEW_ROLE_CLIENT || connect || !x->http.target.n)
 		return path;
-	a = clew_span_attr(s, SLICE("server.address"));
-	if (!authority.n)
-		authority = a ? a->str : SLICE("localhost");
+	authority = url_authority(s, authority);
 	clew_span_set_own(s, "url.full",
 			  concat(s,
-				 (struct slice[]){SLICE("http://"), authority, path,
+				 (struct slice[]){SLICE("http://"), authority,
+						  slice_eq(path, SLICE("*")) ? SLICE("") : path,
 						  query.n ? SLICE("?") : SLICE(""), query},
 				 5));
 	return path;
@@ -174,20 +197,20 @@ static struct slice add_url(struct clew_span *s, const struct clew_exchange *x)
 
 static void set_name(struct clew_span *s, struct slice method, struct slice path)
 {
-	struct slice shown = known_method(method) ? method : SLICE("HTTP");
+	struct slice verb = known_method(method) ? method : SLICE("HTTP");
 	char template[CLEW_TEMPLATE_MAX + 4];
 	bool folded;
 	size_t n;
 
 	if (!path.n) {
-		s->name = clew_span_copy(s, shown);
+		s->name = clew_span_copy(s, verb);
 		return;
 	}
 	n = clew_path_template(path, template, &folded);
-	s->name = concat(s, (struct slice[]){shown, SLICE(" "), slice_of(template, n)}, 3);
+	s->name = concat(s, (struct slice[]){verb, SLICE(" "), slice_of(template, n)}, 3);
 	if (s->name.n)
 		clew_span_set_own(s, "clew.http.path_template",
-				  slice_of(s->name.p + shown.n + 1, n));
+				  slice_of(s->name.p + verb.n + 1, n));
 }
 
 /* The connection went away under a request, as far as every byte of it was seen. */
@@ -228,14 +251,18 @@ static void add_header(struct clew_span *s, const struct clew_exchange *x, enum 
 	struct slice value = clew_exchange_header(x, part, slice_str(name));
 	char key[160];
 	struct slice kept;
+	int n;
 
 	if (!value.p || clew_header_secret(slice_str(name)))
 		return;
-	if ((size_t)snprintf(key, sizeof(key), "%s%s", prefix, name) >= sizeof(key))
+	n = snprintf(key, sizeof(key), "%s%s", prefix, name);
+	if ((size_t)n >= sizeof(key))
 		return;
-	kept = clew_span_copy(s, slice_of(key, strlen(key) + 1));
+	for (char *c = key; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	kept = clew_span_copy(s, slice_of(key, (size_t)n + 1));
 	if (kept.p)
-		clew_span_set_str(s, kept.p, value);
+		clew_span_set_own(s, kept.p, shown(s, value, clew_redact_header));
 }
 
 static void add_headers(struct clew_span *s, const struct clew_exchange *x, char *const *names)

@@ -29,16 +29,19 @@ static bool is_one_of(const char *s, size_t n, const char *const *list)
 
 bool clew_name_secret(struct slice name)
 {
-	static const char *const inside[] = {"token",	   "passw",   "secret",
-					     "credential", "apikey",  "signature",
-					     "authoriz",   "session", "private"};
-	static const char *const words[] = {"pwd", "auth", "jwt", "sig",	   "sid", "otp",
-					    "pin", "pass", "key", "code_verifier", NULL};
+	static const char *const inside[] = {"token",	   "passw",   "secret",	  "credential",
+					     "apikey",	   "sessid",  "authoriz", "signature",
+					     "passphrase", "session", "private",  "bearer"};
+	static const char *const words[] = {"pwd", "pw",  "auth", "jwt",  "sig", "sid",
+					    "otp", "pin", "pass", "dpop", "key", NULL};
 	char low[MAX_NAME + 1];
-	size_t n = name.n < MAX_NAME ? name.n : MAX_NAME, from = 0;
+	size_t n = name.n, from = 0;
 
+	/* No word of a program is this long: it may hide anything. */
+	if (n > MAX_NAME)
+		return true;
 	for (size_t i = 0; i < n; i++)
-		low[i] = (char)tolower((unsigned char)name.p[i]);
+		low[i] = name.p[i] ? (char)tolower((unsigned char)name.p[i]) : '.';
 	low[n] = '\0';
 	for (size_t i = 0; i < sizeof(inside) / sizeof(*inside); i++)
 		if (strstr(low, inside[i]))
@@ -64,12 +67,13 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Percent-decode into out (MAX_NAME bytes); what is too long is cut, it is only judged. */
+/* Percent-decode into out (MAX_NAME + 1 bytes); what is too long is cut there and still too long.
+ */
 static struct slice decode(struct slice s, char *out)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < s.n && n < MAX_NAME; i++) {
+	for (size_t i = 0; i < s.n && n <= MAX_NAME; i++) {
 		bool pct = s.p[i] == '%' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 &&
 			   hex(s.p[i + 2]) >= 0;
 
@@ -79,27 +83,101 @@ static struct slice decode(struct slice s, char *out)
 	return slice_of(out, n);
 }
 
+static bool is_in(char c, const char *set)
+{
+	return c && strchr(set, c);
+}
+
+/* Bytes of the character at i if it is one of set, plain (1) or percent-encoded (3); else 0. */
+static size_t one_of(struct slice s, size_t i, const char *set)
+{
+	if (is_in(s.p[i], set))
+		return 1;
+	if (s.p[i] != '%' || i + 2 >= s.n || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0)
+		return 0;
+	return is_in((char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2])), set) ? 3 : 0;
+}
+
+/*
+ * name=value: a name begins behind one of @seps or another '=', a value goes on to one of @ends.
+ * An URL may be the value of a parameter, percent-encoded: then so are its own separators.
+ */
+static int redact_pairs(struct clew_buf *out, struct slice s, const char *seps, const char *ends)
+{
+	size_t from = 0, name = 0, i = 0, n;
+	char text[MAX_NAME + 1];
+
+	while (i < s.n) {
+		n = one_of(s, i, "=");
+		if (n && clew_name_secret(decode(slice_of(s.p + name, i - name), text))) {
+			clew_buf_add(out, s.p + from, i + n - from);
+			clew_buf_adds(out, "REDACTED");
+			for (i += n; i < s.n; i++)
+				if (is_in(s.p[i], ends) || (n == 3 && one_of(s, i, ends)))
+					break;
+			from = name = i;
+			continue;
+		}
+		if (!n)
+			n = one_of(s, i, seps);
+		i += n ? n : 1;
+		if (n)
+			name = i;
+	}
+	return clew_buf_add(out, s.p + from, s.n - from);
+}
+
+/* Append s without the "user:password@" of the URLs in it. */
+static int drop_userinfo(struct clew_buf *out, struct slice s)
+{
+	const char *mark;
+
+	while (s.n && (mark = memmem(s.p, s.n, "://", 3))) {
+		size_t begin = (size_t)(mark - s.p) + 3, keep = begin, end = begin;
+
+		for (; end < s.n && !is_in(s.p[end], "/?#&;,<>\" \t"); end++)
+			if (s.p[end] == '@')
+				keep = end + 1;
+		clew_buf_add(out, s.p, begin);
+		clew_buf_add(out, s.p + keep, end - keep);
+		s = slice_of(s.p + end, s.n - end);
+	}
+	return clew_buf_add(out, s.p, s.n);
+}
+
+bool clew_redact_needed(struct slice s)
+{
+	return s.n &&
+	       (memchr(s.p, '=', s.n) || memchr(s.p, '%', s.n) || memmem(s.p, s.n, "://", 3));
+}
+
+static int redact(struct clew_buf *out, struct slice s, const char *seps, const char *ends)
+{
+	struct clew_buf plain = {0};
+	int r;
+
+	if (!clew_redact_needed(s))
+		return clew_buf_add(out, s.p, s.n);
+	if (!memmem(s.p, s.n, "://", 3))
+		return redact_pairs(out, s, seps, ends);
+	r = drop_userinfo(&plain, s);
+	if (r == 0)
+		r = redact_pairs(out, clew_buf_slice(&plain), seps, ends);
+	clew_buf_done(&plain);
+	return r;
+}
+
 int clew_redact_query(struct clew_buf *out, struct slice query)
 {
-	char name[MAX_NAME];
-	size_t i = 0;
+	return redact(out, query, "?&;#", "&;#");
+}
 
-	while (i < query.n) {
-		struct slice pair = slice_of(query.p + i, 0);
-		const char *eq;
+int clew_redact_path(struct clew_buf *out, struct slice path)
+{
+	return redact(out, path, "/?&;#", "/?&;#");
+}
 
-		while (i + pair.n < query.n && pair.p[pair.n] != '&' && pair.p[pair.n] != ';')
-			pair.n++;
-		eq = memchr(pair.p, '=', pair.n);
-		if (eq && clew_name_secret(decode(slice_of(pair.p, (size_t)(eq - pair.p)), name))) {
-			clew_buf_add(out, pair.p, (size_t)(eq - pair.p) + 1);
-			clew_buf_adds(out, "REDACTED");
-		} else {
-			clew_buf_add(out, pair.p, pair.n);
-		}
-		i += pair.n;
-		if (i < query.n)
-			clew_buf_addc(out, query.p[i++]);
-	}
-	return out->err;
+int clew_redact_header(struct clew_buf *out, struct slice value)
+{
+	return redact(out, value, "?&;#,<>\" \t", "&;#<>\" \t");
 }
