@@ -15,6 +15,8 @@
 #define INDEX_MIN_ROWS (8u * BLOCK_SPANS)
 /* A filter that leaves more blocks than this in one partition is asked window by window. */
 #define BROAD_BLOCKS 64u
+/* Rows that a statement names one by one; traces of more are looked for by scanning. */
+#define MAX_ROW_LIST 20000u
 
 /* ---- columns that are shown as attributes ---- */
 
@@ -379,30 +381,67 @@ void trace_list_done(struct trace_list *l)
 	clew_buf_done(&l->hashes);
 }
 
+struct row_list {
+	struct clew_buf text; /* "1,2,3" */
+	uint64_t n;
+};
+
+static int list_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col first = duck_col(chunk, 0), spans = duck_col(chunk, 1);
+	struct row_list *l = user;
+
+	for (idx_t i = 0; i < rows; i++) {
+		uint32_t row = ((uint32_t *)first.data)[i], n = ((uint32_t *)spans.data)[i];
+
+		for (; n && l->n <= MAX_ROW_LIST; n--, row++)
+			clew_buf_addf(&l->text, "%s%u", l->n++ ? "," : "", row);
+	}
+	return l->text.err;
+}
+
+static int find_rows(struct query *q, const struct part_ref *p, const struct trace_list *l,
+		     struct row_list *rows, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	int r;
+
+	clew_buf_addf(&sql, "SELECT first_row, spans FROM %s.trace_index WHERE hash IN (%s)",
+		      p->name, l->hashes.data);
+	r = sql.err ? sql.err : query_each(q, sql.data, list_rows, rows, ret_error);
+	clew_buf_done(&sql);
+	return r;
+}
+
 int filter_traces(struct query *q, const struct part_ref *p, const struct trace_list *l,
 		  const char *cols, struct clew_buf *out, char **ret_error)
 {
-	struct clew_buf head = {0};
-	struct block_set b = {0};
-	int r = 0;
+	struct row_list rows = {0};
+	int r = p->indexed ? find_rows(q, p, l, &rows, ret_error) : 0;
 
 	if (p->has_hot)
 		clew_buf_addf(out, "SELECT %s FROM %s.hot WHERE trace_id IN (%s)", cols, p->name,
 			      l->ids.data);
 	else
 		clew_buf_addf(out, "SELECT %s FROM c.no_spans WHERE false", cols);
-	clew_buf_addf(&head, "SELECT %s FROM %s.span WHERE trace_id IN (%s)", cols, p->name,
-		      l->ids.data);
-	if (p->indexed < INDEX_MIN_ROWS) {
-		clew_buf_addf(out, " UNION ALL %s", head.data);
-	} else {
-		r = blocks_init(&b, p);
-		if (r == 0)
-			r = lookup(q, p, l->hashes.data, &b, ret_error);
-		if (r == 0)
-			add_found(&b, head.data, p, out);
-	}
-	free(b.in);
-	clew_buf_done(&head);
+	if (p->has_hot || p->has_tail)
+		clew_buf_addf(
+			out,
+			" UNION ALL SELECT %s FROM %s.span WHERE trace_id IN (%s) AND rowid >= "
+			"%" PRIu64,
+			cols, p->name, l->ids.data, p->indexed);
+	/* A join with a list, not a condition: DuckDB skips what lies between the rows. */
+	if (rows.n > MAX_ROW_LIST)
+		clew_buf_addf(
+			out,
+			" UNION ALL SELECT %s FROM %s.span WHERE trace_id IN (%s) AND rowid < "
+			"%" PRIu64,
+			cols, p->name, l->ids.data, p->indexed);
+	else if (rows.n)
+		clew_buf_addf(
+			out,
+			" UNION ALL SELECT %s FROM %s.span WHERE rowid IN (SELECT unnest([%s]))",
+			cols, p->name, rows.text.data);
+	clew_buf_done(&rows.text);
 	return r < 0 ? r : out->err;
 }

@@ -208,12 +208,15 @@ int filter_source(struct query *q, const struct part_ref *p, const struct clew_s
 /* Ids of traces as SQL wants them. */
 struct trace_list {
 	struct clew_buf ids;	/* "1,2,3" */
-	struct clew_buf hashes; /* of the block index */
+	struct clew_buf hashes; /* of the traces' index */
 };
 /** trace_list_add() - a canonical id with all its aliases. */
 int trace_list_add(struct trace_list *l, struct clew_store *st, struct clew_id128 canonical);
 void trace_list_done(struct trace_list *l);
-/** filter_traces() - append "SELECT cols FROM ..." for all spans of these traces in a partition. */
+/**
+ * filter_traces() - append "SELECT cols FROM ..." for the spans of these traces in a partition; a
+ * few of other traces may be among them.
+ */
 int filter_traces(struct query *q, const struct part_ref *p, const struct trace_list *l,
 		  const char *cols, struct clew_buf *out, char **ret_error);
 /** filter_hours() - the partitions that a filter's times may touch: [*ret_from, *ret_to). */

@@ -56,6 +56,10 @@ int schema_partition(struct clew_buf *sql, const char *part)
 	span_table(sql, part, "span");
 	span_table(sql, part, "hot");
 	clew_buf_addf(sql, "CREATE TABLE %s.block_index (hash UINTEGER, block UINTEGER);", part);
+	clew_buf_addf(sql,
+		      "CREATE TABLE %s.trace_index (hash UINTEGER, first_row UINTEGER,"
+		      " spans UINTEGER);",
+		      part);
 	return clew_buf_addf(sql,
 			     "CREATE TABLE %s.run (first_row BIGINT, spans BIGINT,"
 			     " min_start_ns BIGINT, max_start_ns BIGINT, indexed BOOLEAN);",

@@ -3,8 +3,8 @@
  * Sealing: the spans of `hot` move to `span` as one run, trace by trace, then the run is indexed.
  *
  *	transaction 1   span += hot, by the trace's begin, trace, start; run += (...); hot = empty
- *	transaction 2   block_index += (hash, block) of the run, sorted by hash; run.indexed
- *	checkpoint
+ *	transaction 2   block_index += (hash, block), trace_index += (hash, first row, spans) of the
+ *run, each sorted by hash; run.indexed checkpoint
  *
  * After a crash between the two the run is whole and not indexed: it is scanned by queries and
  *indexed with the next one.
@@ -24,8 +24,15 @@
 #define CHECKPOINT_TRIES    10
 #define CHECKPOINT_RETRY_NS (2 * 1000 * 1000)
 
+struct trace_entry {
+	uint32_t hash, first_row, spans;
+};
+
 struct entries {
-	uint64_t *v; /* hash << 32 | block */
+	struct trace_entry *traces;
+	size_t n_traces, cap_traces;
+	struct clew_id128 trace; /* the last one */
+	uint64_t *v;		 /* hash << 32 | block */
 	size_t n, cap;
 	uint32_t block;
 	uint32_t n_seen;
@@ -88,6 +95,26 @@ static int add(struct entries *e, uint32_t hash)
 	return 0;
 }
 
+static int add_trace(struct entries *e, const struct clew_id128 *trace, uint32_t row)
+{
+	if (e->n_traces && clew_id128_eq(&e->trace, trace)) {
+		e->traces[e->n_traces - 1].spans++;
+		return 0;
+	}
+	if (e->n_traces == e->cap_traces) {
+		size_t cap = e->cap_traces ? e->cap_traces * 2 : 8192;
+		struct trace_entry *traces = realloc(e->traces, cap * sizeof(*traces));
+
+		if (!traces)
+			return -ENOMEM;
+		e->traces = traces;
+		e->cap_traces = cap;
+	}
+	e->trace = *trace;
+	e->traces[e->n_traces++] = (struct trace_entry){index_hash_trace(trace), row, 1};
+	return 0;
+}
+
 static int add_attrs(struct entries *e, const duckdb_list_entry *list, const uint32_t *keys,
 		     const struct duck_col *values)
 {
@@ -126,7 +153,7 @@ static int index_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 		if (r == 0)
 			r = add(e, index_hash_id(DICT_OPERATION, ((uint32_t *)c[2].data)[i]));
 		if (r == 0)
-			r = add(e, index_hash_trace(&trace));
+			r = add_trace(e, &trace, (uint32_t)((int64_t *)c[0].data)[i]);
 		if (r == 0 && !duck_null(&c[3], i))
 			r = add(e, index_hash_resource(((uint32_t *)c[3].data)[i]));
 		if (r == 0 && !duck_null(&c[4], i))
@@ -162,58 +189,77 @@ static int sort_entries(struct entries *e)
 	return 0;
 }
 
-static int append_entries(duckdb_appender a, const struct entries *e)
+static int by_hash(const void *a, const void *b)
 {
-	duckdb_logical_type types[2];
-	duckdb_data_chunk chunk;
-	const size_t max = duckdb_vector_size();
-	int r = 0;
+	const struct trace_entry *x = a, *y = b;
 
-	types[0] = types[1] = duckdb_create_logical_type(DUCKDB_TYPE_UINTEGER);
-	chunk = duckdb_create_data_chunk(types, 2);
-	duckdb_destroy_logical_type(&types[0]);
-	for (size_t i = 0; r == 0 && i < e->n; i += max) {
-		size_t rows = e->n - i < max ? e->n - i : max;
-		uint32_t *hash, *block;
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->first_row < y->first_row ? -1 : x->first_row > y->first_row;
+}
 
-		duckdb_data_chunk_reset(chunk);
-		hash = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 0));
-		block = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1));
-		for (size_t k = 0; k < rows; k++) {
-			hash[k] = (uint32_t)(e->v[i + k] >> 32);
-			block[k] = (uint32_t)e->v[i + k];
-		}
-		duckdb_data_chunk_set_size(chunk, rows);
-		if (duckdb_append_data_chunk(a, chunk) != DuckDBSuccess)
-			r = -EIO;
-	}
-	duckdb_destroy_data_chunk(&chunk);
-	if (r == 0 && duckdb_appender_flush(a) != DuckDBSuccess)
-		r = -EIO;
+static int appender_error(duckdb_appender a, char **ret_error)
+{
+	duckdb_error_data err = duckdb_appender_error_data(a);
+	const char *text = duckdb_error_data_message(err);
+	int r = duck_error(duckdb_error_data_error_type(err), text);
+
+	set_error(ret_error, r, "%s", text ? text : "cannot append");
+	duckdb_destroy_error_data(&err);
 	return r;
 }
 
-static int store_entries(struct clew_store *st, struct part *p, const struct entries *e,
-			 char **ret_error)
+/* n rows of cols unsigned integers, row by row. */
+static int append_ints(struct clew_store *st, struct part *p, const char *table,
+		       const uint32_t *rows, size_t n, size_t cols, char **ret_error)
 {
+	const size_t max = duckdb_vector_size();
+	duckdb_logical_type types[3];
+	duckdb_data_chunk chunk;
 	duckdb_appender a = NULL;
-	int r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
+	int r = 0;
 
+	types[0] = types[1] = types[2] = duckdb_create_logical_type(DUCKDB_TYPE_UINTEGER);
+	chunk = duckdb_create_data_chunk(types, cols);
+	duckdb_destroy_logical_type(&types[0]);
+	if (duckdb_appender_create_ext(st->conn, p->name, "main", table, &a) != DuckDBSuccess)
+		r = appender_error(a, ret_error);
+	for (size_t i = 0; r == 0 && i < n; i += max) {
+		size_t some = n - i < max ? n - i : max;
+
+		duckdb_data_chunk_reset(chunk);
+		for (size_t c = 0; c < cols; c++) {
+			uint32_t *data =
+				duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, c));
+
+			for (size_t k = 0; k < some; k++)
+				data[k] = rows[(i + k) * cols + c];
+		}
+		duckdb_data_chunk_set_size(chunk, some);
+		if (duckdb_append_data_chunk(a, chunk) != DuckDBSuccess)
+			r = appender_error(a, ret_error);
+	}
+	if (r == 0 && duckdb_appender_flush(a) != DuckDBSuccess)
+		r = appender_error(a, ret_error);
+	duckdb_destroy_data_chunk(&chunk);
+	duckdb_appender_destroy(&a);
+	return r;
+}
+
+static int store_entries(struct clew_store *st, struct part *p, struct entries *e, char **ret_error)
+{
+	int r;
+
+	/* (hash << 32 | block) as two integers, the hash first */
+	for (size_t i = 0; i < e->n; i++)
+		e->v[i] = e->v[i] << 32 | e->v[i] >> 32;
+	r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
 	if (r < 0)
 		return r;
-	if (duckdb_appender_create_ext(st->conn, p->name, "main", "block_index", &a) !=
-	    DuckDBSuccess)
-		r = -EIO;
-	else
-		r = append_entries(a, e);
-	if (r < 0) {
-		duckdb_error_data err = duckdb_appender_error_data(a);
-
-		r = duck_error(duckdb_error_data_error_type(err), duckdb_error_data_message(err));
-		set_error(ret_error, r, "%s", duckdb_error_data_message(err));
-		duckdb_destroy_error_data(&err);
-	}
-	duckdb_appender_destroy(&a);
+	r = append_ints(st, p, "block_index", (const uint32_t *)e->v, e->n, 2, ret_error);
+	if (r == 0)
+		r = append_ints(st, p, "trace_index", (const uint32_t *)e->traces, e->n_traces, 3,
+				ret_error);
 	if (r == 0)
 		r = duck_execf(st->conn, ret_error, "UPDATE %s.run SET indexed = true;", p->name);
 	if (r == 0)
@@ -222,6 +268,9 @@ static int store_entries(struct clew_store *st, struct part *p, const struct ent
 		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
 	return r;
 }
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "store_entries() reads halves of integers");
 
 /* Index the rows from p->indexed on. */
 static int index_part(struct clew_store *st, struct part *p, char **ret_error)
@@ -242,6 +291,8 @@ static int index_part(struct clew_store *st, struct part *p, char **ret_error)
 	r = duck_each(st->conn, sql, index_rows, &e, ret_error);
 	if (r == 0)
 		r = sort_entries(&e);
+	if (e.n_traces)
+		qsort(e.traces, e.n_traces, sizeof(*e.traces), by_hash);
 	if (r == 0)
 		r = store_entries(st, p, &e, ret_error);
 	if (r == 0) {
@@ -249,6 +300,7 @@ static int index_part(struct clew_store *st, struct part *p, char **ret_error)
 		p->indexed = p->rows;
 		pthread_mutex_unlock(&st->state_lock);
 	}
+	free(e.traces);
 	free(e.v);
 	free(e.seen);
 	return r;

@@ -51,9 +51,13 @@ static int load_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 	for (idx_t i = 0; i < rows; i++) {
 		struct clew_id128 id =
 			alias_canonical(l->st, huge_id128(((duckdb_uhugeint *)c[0].data)[i]));
-		struct trace_rows *t = table_get(l->table, &id);
-		struct trace_row *row = t ? row_add(t) : NULL;
+		struct trace_rows *t;
+		struct trace_row *row;
 
+		HASH_FIND(hh, *l->table, &id, sizeof(id), t);
+		if (!t) /* the same hash, another trace */
+			continue;
+		row = row_add(t);
 		if (!row)
 			return -ENOMEM;
 		*row = (struct trace_row){
@@ -81,7 +85,7 @@ int summary_load(struct query *q, const struct clew_id128 *ids, size_t n, size_t
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = trace_list_add(&list, q->st, ids[i]);
+		r = table_get(table, &ids[i]) ? trace_list_add(&list, q->st, ids[i]) : -ENOMEM;
 	for (size_t i = from; r == 0 && n && i < to; i++) {
 		clew_buf_clear(&sql);
 		r = filter_traces(q, &q->parts[i], &list, COLS, &sql, ret_error);

@@ -6,6 +6,7 @@
 
 struct giving {
 	struct clew_store *st;
+	struct clew_id128 id; /* canonical */
 	clew_span_fn fn;
 	void *user;
 	uint64_t n;
@@ -17,8 +18,13 @@ static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
 
 	for (idx_t i = 0; i < rows; i++) {
 		struct clew_span *s = read_span(g->st, chunk, i);
-		int r = s ? g->fn(g->user, s) : -ENOMEM;
+		int r;
 
+		if (s && !clew_id128_eq(&s->trace_id, &g->id)) {
+			clew_span_free(s); /* the same hash, another trace */
+			continue;
+		}
+		r = s ? g->fn(g->user, s) : -ENOMEM;
 		if (r < 0)
 			return r;
 		g->n++;
@@ -29,7 +35,7 @@ static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
 int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, clew_span_fn fn,
 			 void *user, char **ret_error)
 {
-	struct giving g = {st, fn, user, 0};
+	struct giving g = {st, alias_canonical(st, *id), fn, user, 0};
 	struct trace_list list = {0};
 	struct clew_buf sql = {0};
 	struct query q;
@@ -37,7 +43,7 @@ int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, cle
 
 	if (r < 0)
 		return r;
-	r = trace_list_add(&list, st, alias_canonical(st, *id));
+	r = trace_list_add(&list, st, g.id);
 	for (size_t i = 0; r == 0 && i < q.n_parts; i++) {
 		clew_buf_adds(&sql, i ? " UNION ALL " : "SELECT * FROM (");
 		r = filter_traces(&q, &q.parts[i], &list, "*", &sql, ret_error);
