@@ -93,7 +93,7 @@ int walk_sockets(struct bpf_iter__task_file *ctx)
 	if (state == ST_LISTEN) {
 		if (kind == CLEW_KIND_UNIX)
 			return 0;
-		st = bpf_sk_storage_get(&sock_state, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		st = sock_state_make(sk);
 		if (st)
 			st->flags = CLEW_SOCK_LISTENER;
 		return 0;

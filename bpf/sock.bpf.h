@@ -22,6 +22,22 @@
 /* From <net/tcp_states.h> */
 enum { ST_ESTABLISHED = 1, ST_SYN_SENT = 2, ST_CLOSE = 7, ST_CLOSE_WAIT = 8, ST_LISTEN = 10 };
 
+/*
+ * A socket's state, made if need be; NULL: no memory, counted. The kernel gives up when two CPUs attach
+ * the first state of one socket at the same moment (-EAGAIN; seen once in 200 new unix connections, where either
+ * end sets up both): whoever loses finds the winner's at the next try.
+ */
+static __always_inline struct clew_sock_state *sock_state_make(struct sock *sk)
+{
+	struct clew_sock_state *st = NULL;
+
+	for (int i = 0; i < 3 && !st; i++)
+		st = bpf_sk_storage_get(&sock_state, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!st)
+		count_loss(CLEW_LOSS_SOCK_STATE);
+	return st;
+}
+
 static __always_inline __u8 sock_kind(struct sock *sk)
 {
 	__u16 family = sk->__sk_common.skc_family;
@@ -184,7 +200,7 @@ static __always_inline struct unix_address *unix_setup(struct sock *sk, struct c
 	if (peer) {
 		theirs = view(struct unix_sock, peer)->addr;
 		*peer_cookie = bpf_get_socket_cookie(peer);
-		far = bpf_sk_storage_get(&sock_state, peer, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		far = sock_state_make(peer);
 		if (far && !far->kind) {
 			far->kind = CLEW_KIND_UNIX;
 			far->cookie = *peer_cookie;
@@ -207,11 +223,9 @@ static __noinline struct clew_sock_state *sock_adopt(struct sock *sk, struct tas
 	struct clew_sock_state *st;
 	struct conn_why why = {.event = CLEW_CONN_ADOPTED};
 
-	st = bpf_sk_storage_get(&sock_state, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!st) {
-		count_loss(CLEW_LOSS_SOCK_STATE);
+	st = sock_state_make(sk);
+	if (!st)
 		return NULL;
-	}
 	st->flags &= ~(CLEW_SOCK_LISTENER | CLEW_SOCK_EOF);
 	st->kind = sock_kind(sk);
 	st->cookie = bpf_get_socket_cookie(sk);
@@ -279,11 +293,9 @@ static __always_inline int sock_listens(struct sock *sk)
 		bpf_map_update_elem(&wanted, &tgid, &one, 0);
 		__sync_fetch_and_add(&rescan, 1);
 	}
-	st = bpf_sk_storage_get(&sock_state, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	st = sock_state_make(sk);
 	if (st)
 		st->flags = CLEW_SOCK_LISTENER;
-	else
-		count_loss(CLEW_LOSS_SOCK_STATE);
 	return 0;
 }
 
@@ -294,11 +306,9 @@ static __always_inline int sock_connects(struct sock *sk)
 
 	if (!task_in_scope(cur))
 		return 0;
-	st = bpf_sk_storage_get(&sock_state, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!st) {
-		count_loss(CLEW_LOSS_SOCK_STATE);
+	st = sock_state_make(sk);
+	if (!st)
 		return 0;
-	}
 	__builtin_memset(st, 0, sizeof(*st));
 	st->kind = CLEW_KIND_TCP;
 	st->role = CLEW_ROLE_CLIENT;
