@@ -29,7 +29,6 @@ struct session {
 	int signal_fd;
 	int signals; /* that asked us to stop */
 	int signal;  /* the last of them */
-	sigset_t old_mask;
 	bool stop, failed;
 };
 

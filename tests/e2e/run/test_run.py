@@ -5,6 +5,7 @@ import os
 import pwd
 import signal
 import stat
+import subprocess
 
 import pytest
 
@@ -121,6 +122,34 @@ def test_duration_stops_the_tracing_not_the_command(lab, server):
     assert r.wait(20) == 7
     paths = {attr(s, "url.path") for s in lab.spans(lab.path("store"))}
     assert paths == {"/before"}
+
+
+def test_signals_reach_the_command_after_the_duration(lab):
+    r = lab.run("--duration", "100ms", db=False, command=["sleep", "60"])
+    r.ready()
+    wait_for(lambda: "clew: lost:" in r.err(), 20, lambda: "the tracing to stop: " + r.err())
+    r.send(signal.SIGTERM)
+    assert r.wait(10) == 143, r.err()
+
+
+def test_a_recording_that_could_not_be_written_is_our_failure(lab):
+    for command, status in (["true"], 125), (["sh", "-c", "exit 3"], 3):
+        r = lab.clew("run", "--db", "none", "-o", "/dev/full", "--", *command, check=False)
+        assert r.returncode == status, r.stderr
+        assert "/dev/full" in r.stderr and "No space left" in r.stderr
+
+
+def test_live_whose_reader_went_away_loses_nothing(lab, server):
+    """`clew run --live ... | head -0`: the command and the store go on."""
+    gone, pipe = os.pipe()
+    os.close(gone)
+    calls = "; ".join(fetch(server, "/pipe-%d" % i) for i in range(3))
+    r = subprocess.run([lab.clew_path, "run", "--live", "-d", lab.path("store"), "--", PYTHON, "-c",
+                        calls + "; import time; time.sleep(5); raise SystemExit(7)"],
+                       stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(pipe)
+    assert r.returncode == 7, r.stderr
+    assert len(lab.spans(lab.path("store"))) == 3
 
 
 def test_user(lab, server):
