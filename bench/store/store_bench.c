@@ -2,9 +2,10 @@
 /*
  * What the store costs: CPU time and bytes a span, and how long queries take.
  *
- *	store_bench DIR [SPANS [HOURS]]      default 1,000,000 spans over 24 hours
+ *	store_bench DIR [SPANS [HOURS [WHAT]]]      default 1,000,000 spans over 24 hours
  *
- * DIR is left for a look. When it holds a store already, only the questions are asked. CPU time is
+ * DIR is left for a look. When it holds a store already, only the questions are asked;
+ * WHAT: those whose name holds it. CPU time is
  *the whole process's, the engine's threads included; making the spans is measured on its own and
  *subtracted.
  */
@@ -138,6 +139,8 @@ static int by_value(const void *a, const void *b)
 
 enum ask { BY_ID, SPANS, TRACES, SERVICES, MAP };
 
+static const char *only = "";
+
 static void ask(struct clew_store *st, const char *what, enum ask how,
 		void (*make)(struct clew_span_filter *f, uint64_t round, uint64_t traces),
 		int rounds, uint64_t traces)
@@ -146,6 +149,8 @@ static void ask(struct clew_store *st, const char *what, enum ask how,
 	uint64_t found = 0;
 	char *error = NULL;
 
+	if (!strstr(what, only))
+		return;
 	for (int i = 0; i < rounds; i++) {
 		struct clew_span_filter f = {.limit = 20};
 		struct clew_id128 id = gen_trace_id(((uint64_t)i * 7919 + 13) % traces);
@@ -262,9 +267,10 @@ int main(int argc, char **argv)
 	char *error = NULL;
 
 	if (argc < 2 || !n || !hours) {
-		fprintf(stderr, "usage: store_bench DIR [SPANS [HOURS]]\n");
+		fprintf(stderr, "usage: store_bench DIR [SPANS [HOURS [WHAT]]]\n");
 		return 2;
 	}
+	only = argc > 4 ? argv[4] : "";
 	step = hours * 3600 * 1000000000ull / (n / 10 + 1);
 	gen_us = gen_cost_us(n < 300000 ? n : 300000, step);
 	if (dir_bytes(argv[1])) {
