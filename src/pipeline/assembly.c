@@ -51,7 +51,7 @@ struct node {
 /* A queue of nodes that all wait equally long, so that the first is due first. */
 struct timer {
 	uint64_t due_ns;
-	struct node *n;
+	uint64_t id; /* the node's: it may have been given up before */
 };
 struct timer_queue {
 	struct timer *ring;
@@ -107,21 +107,21 @@ static bool wait_for(struct clew_assembly *a, enum wait w, struct node *n)
 		*q = (struct timer_queue){.ring = ring, .len = q->len, .cap = cap};
 	}
 	q->ring[(q->head + q->len++) % q->cap] =
-		(struct timer){.due_ns = a->now_ns + wait_ns[w], .n = ref(n)};
+		(struct timer){.due_ns = a->now_ns + wait_ns[w], .id = n->id};
 	return true;
 }
 
-/* The next node that is due, with the queue's reference; NULL if there is none. */
+/* The next node that is due and was not given up; NULL if there is none. */
 static struct node *next_due(struct clew_assembly *a, enum wait w, uint64_t now_ns)
 {
 	struct timer_queue *q = &a->waits[w];
-	struct node *n;
+	struct node *n = NULL;
 
-	if (!q->len || q->ring[q->head].due_ns > now_ns)
-		return NULL;
-	n = q->ring[q->head].n;
-	q->head = (q->head + 1) % q->cap;
-	q->len--;
+	while (!n && q->len && q->ring[q->head].due_ns <= now_ns) {
+		n = id_table_get(&a->by_id, q->ring[q->head].id);
+		q->head = (q->head + 1) % q->cap;
+		q->len--;
+	}
 	return n;
 }
 
@@ -178,11 +178,8 @@ void clew_assembly_free(struct clew_assembly *a)
 
 	if (!a)
 		return;
-	for (int w = 0; w < N_WAITS; w++) {
-		while ((n = next_due(a, (enum wait)w, UINT64_MAX)))
-			unref(n);
+	for (int w = 0; w < N_WAITS; w++)
 		free(a->waits[w].ring);
-	}
 	while ((n = id_table_next(&a->by_id, &id))) {
 		drop_children(n);
 		if (!n->ended)
@@ -193,11 +190,17 @@ void clew_assembly_free(struct clew_assembly *a)
 	free(a);
 }
 
-/* Where the request's offset is unknown, an id all the same, the same on every replay. */
-static struct clew_id128 made_up_key(const struct clew_exchange *x)
+/*
+ * Where the request's place is unknown, an id all the same: the same on every replay, and another
+ * one in every recording of a store. Cookies are of one boot, exchanges' ids of one session.
+ */
+static struct clew_id128 made_up_key(const struct clew_assembly *a, const struct clew_exchange *x)
 {
-	const uint64_t parts[] = {x->conn->cookie, x->req.offset, x->role, x->id};
+	const struct clew_id128 boot = clew_identity_boot_id(a->opts.identity);
+	uint64_t parts[] = {0,	     0,	    x->conn->cookie,   x->req.offset,
+			    x->role, x->id, x->conn->first_ns, x->tgid};
 
+	memcpy(parts, boot.b, sizeof(boot.b));
 	return clew_hash128(parts, sizeof(parts), 1);
 }
 
@@ -249,7 +252,7 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 	n->id = x->id;
 	n->x = x;
 	n->role = x->role == CLEW_ROLE_SERVER ? CLEW_ROLE_SERVER : CLEW_ROLE_CLIENT;
-	n->key = x->has_wire_key ? x->wire_key : made_up_key(x);
+	n->key = x->has_wire_key ? x->wire_key : made_up_key(a, x);
 	n->refs = 1;
 	x->user = n;
 	if (n->role == CLEW_ROLE_SERVER)
@@ -477,6 +480,7 @@ void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct cle
 	if (link->parent) { /* it was kept too short, or the link would close a circle */
 		a->stats.late++;
 		n->link_class = CLEW_LINK_ORPHAN;
+		n->confidence = 0;
 	}
 	if (link->n_candidates) {
 		n->link = malloc(sizeof(*link));
@@ -497,32 +501,37 @@ void clew_assembly_clock(struct clew_assembly *a, int64_t real_offset_ns)
 		a->real_offset_ns = real_offset_ns;
 }
 
+/* n cannot wait any longer for the place of what it hangs from. */
+static void force_out(struct clew_assembly *a, struct node *n)
+{
+	struct node *top = n;
+
+	while (top->parent && !top->resolved)
+		top = top->parent;
+	resolve(a, top);
+	n->waits_for_candidates = false;
+	hand_out_if_ready(a, n);
+}
+
 static void expire(struct clew_assembly *a, uint64_t now_ns)
 {
 	struct node *n;
 
-	while ((n = next_due(a, WAIT_PEER, now_ns))) {
-		if (!n->parent)
-			resolve(a, n);
-		unref(n);
-	}
-	while ((n = next_due(a, WAIT_OPEN, now_ns))) {
-		if (!n->parent)
-			resolve(a, n);
-		unref(n);
-	}
+	for (int w = WAIT_PEER; w <= WAIT_OPEN; w++)
+		while ((n = next_due(a, (enum wait)w, now_ns)))
+			if (!n->parent)
+				resolve(a, n);
 	while ((n = next_due(a, WAIT_ORPHAN, now_ns))) {
 		n->waits_for_candidates = false;
 		hand_out_if_ready(a, n);
-		unref(n);
 	}
 	while ((n = next_due(a, WAIT_KEEP, now_ns))) {
 		/* One that is not out yet still waits for its parent: keep it a while longer. */
-		if (n->out || !wait_for(a, WAIT_KEEP, n)) {
-			tell_trace(a, n);
-			forget(a, n);
-		}
-		unref(n);
+		if (!n->out && wait_for(a, WAIT_KEEP, n))
+			continue;
+		force_out(a, n);
+		tell_trace(a, n);
+		forget(a, n);
 	}
 }
 
@@ -538,25 +547,13 @@ void clew_assembly_flush(struct clew_assembly *a)
 	struct node *n;
 	uint64_t id;
 
-	for (int w = WAIT_PEER; w <= WAIT_ORPHAN; w++) {
-		while ((n = next_due(a, (enum wait)w, UINT64_MAX))) {
-			n->waits_for_candidates =
-				w == WAIT_ORPHAN ? false : n->waits_for_candidates;
-			if (!n->parent)
-				resolve(a, n);
-			hand_out_if_ready(a, n);
-			unref(n);
-		}
-	}
+	for (int w = WAIT_PEER; w <= WAIT_ORPHAN; w++)
+		while ((n = next_due(a, (enum wait)w, UINT64_MAX)))
+			force_out(a, n);
 	/* What is left has a parent that never got its place: in the order of its begin. */
-	for (id = 0; (n = id_table_next(&a->by_id, &id)); id++) {
-		if (!n->parent)
-			resolve(a, n);
-		n->waits_for_candidates = false;
-		hand_out_if_ready(a, n);
-	}
-	while ((n = next_due(a, WAIT_KEEP, UINT64_MAX)))
-		unref(n);
+	for (id = 0; (n = id_table_next(&a->by_id, &id)); id++)
+		force_out(a, n);
+	a->waits[WAIT_KEEP].len = 0;
 	for (id = 0; (n = id_table_next(&a->by_id, &id));) {
 		if (!n->ended)
 			n->x = NULL;

@@ -33,6 +33,33 @@ static int grow(struct id_table *t)
 	return 0;
 }
 
+/* Pages at the old end that are empty: the directory begins at the first that is not. */
+static void trim(struct id_table *t)
+{
+	while (t->len > 1 && !t->dir[t->head]) {
+		t->head = (t->head + 1) % t->cap;
+		t->first++;
+		t->len--;
+	}
+}
+
+/* One more page at the new end. The one before it is now as any other: free it if it is empty. */
+static int append(struct id_table *t)
+{
+	struct id_page **last;
+
+	if (t->len == t->cap && grow(t) < 0)
+		return -ENOMEM;
+	last = t->len ? cell(t, t->first + t->len - 1) : NULL;
+	if (last && *last && !(*last)->used) {
+		free(*last);
+		*last = NULL;
+	}
+	t->dir[(t->head + t->len++) % t->cap] = NULL;
+	trim(t);
+	return 0;
+}
+
 int id_table_put(struct id_table *t, uint64_t id, void *p)
 {
 	uint64_t page = id >> ID_PAGE_BITS;
@@ -42,11 +69,9 @@ int id_table_put(struct id_table *t, uint64_t id, void *p)
 		t->first = page;
 	if (page < t->first)
 		return -EINVAL;
-	while (page - t->first >= t->len) {
-		if (t->len == t->cap && grow(t) < 0)
+	while (page - t->first >= t->len)
+		if (append(t) < 0)
 			return -ENOMEM;
-		t->dir[(t->head + t->len++) % t->cap] = NULL;
-	}
 	c = cell(t, page);
 	if (!*c)
 		*c = calloc(1, sizeof(**c));
@@ -80,11 +105,7 @@ void id_table_remove(struct id_table *t, uint64_t id)
 		return;
 	free(*c);
 	*c = NULL;
-	while (t->len > 1 && !t->dir[t->head]) {
-		t->head = (t->head + 1) % t->cap;
-		t->first++;
-		t->len--;
-	}
+	trim(t);
 }
 
 void *id_table_next(const struct id_table *t, uint64_t *id)

@@ -238,5 +238,5 @@ void clew_pipeline_stats(const struct clew_pipeline *p, struct clew_pipeline_sta
 	ret->spans = a->spans;
 	ret->traces = a->traces;
 	ret->incomplete_spans = a->incomplete;
-	ret->lost_limit += a->dropped;
+	ret->lost_limit += a->dropped + ret->stream.dropped_exchanges + ret->stream.dropped_conns;
 }
