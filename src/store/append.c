@@ -483,6 +483,14 @@ int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char
 		r = part_get(st, hour_of(spans[i]), &p, ret_error);
 		if (r == 0)
 			r = append_hour(&f, p, f.items + i, end - i, ret_error);
+		if (r == -EMFILE) { /* an hour too many: these are lost, the others are not */
+			pthread_mutex_lock(&st->queue_lock);
+			st->stats.dropped_error += end - i;
+			snprintf(st->stats.last_error, sizeof(st->stats.last_error), "%s",
+				 ret_error && *ret_error ? *ret_error : "too many hours");
+			pthread_mutex_unlock(&st->queue_lock);
+			r = 0;
+		}
 	}
 	filler_done(&f);
 	return r;

@@ -8,6 +8,7 @@
 #include "store/internal.h"
 
 struct giving {
+	struct query *q;
 	struct clew_store *st;
 	clew_span_fn fn;
 	void *user;
@@ -18,6 +19,8 @@ static int give_spans(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
 	struct giving *g = user;
 
+	/* A long list may take long, as long as it moves. */
+	atomic_store(&g->q->deadline_ns, now_mono_ns() + g->st->opts.timeout_ns);
 	for (idx_t i = 0; i < rows && g->left; i++) {
 		struct clew_span *s = read_span(g->st, chunk, i);
 		int r = s ? g->fn(g->user, s) : -ENOMEM;
@@ -282,13 +285,14 @@ static int find_few(struct query *q, const struct clew_span_filter *f, const cha
 int clew_store_find_spans(struct clew_store *st, const struct clew_span_filter *f, clew_span_fn fn,
 			  void *user, char **ret_error)
 {
-	struct giving g = {st, fn, user, f->limit ? f->limit : UINT64_MAX};
+	struct giving g = {NULL, st, fn, user, f->limit ? f->limit : UINT64_MAX};
 	struct clew_buf where = {0};
 	struct query q;
 	int r = query_begin(st, &q, ret_error);
 
 	if (r < 0)
 		return r;
+	g.q = &q;
 	r = filter_where(st, f, &where);
 	if (r == 0)
 		r = f->limit && f->limit <= FEW ? find_few(&q, f, where.data, &g, ret_error)

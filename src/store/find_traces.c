@@ -149,6 +149,10 @@ static int see(struct finding *fi, const struct clew_id128 *id)
 		return -ENOMEM;
 	t->id = *id;
 	HASH_ADD(hh, fi->seen, id, sizeof(t->id), t);
+	if (!t->hh.tbl) {
+		free(t);
+		return -ENOMEM;
+	}
 	return 1;
 }
 

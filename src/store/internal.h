@@ -49,8 +49,9 @@ struct part {
 	struct id_set ids; /* of hot: to leave out what is stored already */
 };
 
-/* Partitions that may be attached; beyond it the oldest are left out and counted. */
-#define MAX_PARTS 1024
+/* Partitions that may be attached (two descriptors each); beyond it the oldest are left out, aloud.
+ */
+#define MAX_PARTS 400
 
 /*
  * What a query sees of a partition. DuckDB's own snapshot of the file is taken a little later, so
@@ -169,7 +170,7 @@ struct query {
 	duckdb_connection conn;
 	struct part_ref *parts; /* by hour, ascending */
 	size_t n_parts;
-	uint64_t deadline_ns;
+	_Atomic uint64_t deadline_ns;
 	_Atomic int stop; /* the errno for which it was interrupted, or 0 */
 	struct query *next;
 };

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "store/internal.h"
 
 /* Of a new file. DuckDB's 256 KiB blocks make small partitions large; 16 KiB doubled large ones. */
@@ -282,6 +283,10 @@ int parts_attach_all(struct clew_store *st, char **ret_error)
 	for (ssize_t i = 0; i < n; i++) {
 		if (i >= MAX_PARTS) {
 			st->left_out_parts = (uint64_t)(n - i);
+			/* Rare, and nothing else would tell: the answers lack these hours. */
+			log_warn("%s has more than %d hours: the oldest %zd are left out; remove "
+				 "spans-*.duckdb that are not needed",
+				 st->dir, MAX_PARTS, n - i);
 			break;
 		}
 		r = add_part(st, hours[i], NULL, ret_error);

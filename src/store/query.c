@@ -141,7 +141,7 @@ static void *watchdog_main(void *arg)
 		for (struct query *q = st->queries; q; q = q->next) {
 			int none = 0;
 
-			if (now < q->deadline_ns)
+			if (now < atomic_load(&q->deadline_ns))
 				continue;
 			atomic_compare_exchange_strong(&q->stop, &none, -ETIMEDOUT);
 			duckdb_interrupt(q->conn);

@@ -20,6 +20,10 @@ static struct trace_rows *table_get(struct trace_rows **table, const struct clew
 		return NULL;
 	t->id = *id;
 	HASH_ADD(hh, *table, id, sizeof(t->id), t);
+	if (!t->hh.tbl) {
+		free(t);
+		return NULL;
+	}
 	return t;
 }
 

@@ -2,6 +2,9 @@
 /* Summaries of traces: the rows of some traces collected, each trace then told in one line. */
 #pragma once
 
+/* Out of memory is an error of the query, not the end of the process: an added element has hh.tbl.
+ */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "store/internal.h"

@@ -211,6 +211,13 @@ static int by_hour(const void *a, const void *b)
 /* Spans of one hour together. Nearly always they are: then nothing is moved. */
 static void group_by_hour(struct clew_span **batch, size_t n)
 {
+	/* Times are signed in the tables. */
+	for (size_t i = 0; i < n; i++) {
+		if (batch[i]->start_ns > INT64_MAX)
+			batch[i]->start_ns = INT64_MAX;
+		if (batch[i]->duration_ns > INT64_MAX - batch[i]->start_ns)
+			batch[i]->duration_ns = INT64_MAX - batch[i]->start_ns;
+	}
 	for (size_t i = 1; i < n; i++)
 		if (by_hour(&batch[i - 1], &batch[i])) {
 			qsort(batch, n, sizeof(*batch), by_hour);
