@@ -179,16 +179,19 @@ static int open_capture(struct session *s)
 	return r;
 }
 
+/* Signals are read from a descriptor; the command starts with none of them blocked (spawn.c). */
 static int open_signals(struct session *s)
 {
 	sigset_t set;
 
+	/* A pipe whose reader went away (--live | head, --raw -) is an error of the write. */
+	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
-	if (sigprocmask(SIG_BLOCK, &set, &s->old_mask) < 0)
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signal_fd < 0 ? -errno : 0;
@@ -203,18 +206,8 @@ static int spawn(struct session *s)
 
 	if (!s->opts->argv)
 		return 0;
-	/* The command starts with the signals that we were started with. */
-	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	pid = clew_capture_spawn(s->capture, s->opts->argv, s->opts->user, &error);
 	if (pid > 0) {
-		sigset_t set;
-
-		sigemptyset(&set);
-		sigaddset(&set, SIGINT);
-		sigaddset(&set, SIGTERM);
-		sigaddset(&set, SIGHUP);
-		sigaddset(&set, SIGCHLD);
-		sigprocmask(SIG_BLOCK, &set, NULL);
 		s->child = pid;
 		return 0;
 	}
@@ -223,11 +216,11 @@ static int spawn(struct session *s)
 	return (int)pid;
 }
 
-static void reap(struct session *s, bool block)
+static void reap(struct session *s)
 {
 	int status;
 
-	if (s->child <= 0 || waitpid(s->child, &status, block ? 0 : WNOHANG) != s->child)
+	if (s->child <= 0 || waitpid(s->child, &status, WNOHANG) != s->child)
 		return;
 	s->child = 0;
 	s->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -280,7 +273,7 @@ static int capture_loop(struct session *s)
 
 	while (!s->stop && r >= 0) {
 		take_signals(s, POLL_MS);
-		reap(s, false);
+		reap(s);
 		if (targets_ended(s) || mono_ns() >= end_ns)
 			s->stop = true;
 		r = clew_capture_poll(s->capture, on_record, s);
@@ -292,6 +285,8 @@ static int capture_loop(struct session *s)
 	clew_capture_stop(s->capture);
 	if (r >= 0)
 		r = clew_capture_poll(s->capture, on_record, s);
+	if (r < 0)
+		log_error("the tracing ends here: %s", strerror(-r));
 	return r < 0 ? r : 0;
 }
 
@@ -325,6 +320,9 @@ static int replay_loop(struct session *s)
 	} else if (r == -EBADMSG) {
 		log_error("%s: malformed record at byte %llu; what comes before it was read",
 			  s->opts->replay, (unsigned long long)clew_recording_offset(in));
+	} else if (r < 0) {
+		log_error("%s: %s; what comes before byte %llu was read", s->opts->replay,
+			  strerror(-r), (unsigned long long)clew_recording_offset(in));
 	}
 	clew_recording_free(in);
 	return r;
@@ -391,20 +389,30 @@ static int run_session(struct session *s)
 	return r;
 }
 
+/*
+ * --duration ends the tracing, not the command: its status is still ours, and the signals that we
+ * get are still its.
+ */
+static void wait_for_command(struct session *s)
+{
+	while (s->child > 0 && s->signals < 2) {
+		reap(s);
+		if (s->child > 0)
+			take_signals(s, 1000);
+	}
+	if (s->child > 0)
+		s->status = 128 + s->signal;
+}
+
 int clew_session_run(const struct clew_session_opts *opts)
 {
 	struct session s = {.opts = opts, .signal_fd = -1, .status = opts->argv ? 125 : 1};
 	int r = run_session(&s);
 
-	/* --duration ends the tracing, not the command: its status is still ours. */
-	if (opts->argv && s.child > 0 && r >= 0) {
-		if (s.signals)
-			s.status = 128 + s.signal;
-		else
-			reap(&s, true);
-	}
+	if (r >= 0)
+		wait_for_command(&s);
 	close_all(&s);
 	if (opts->argv)
-		return r < 0 && s.status == 0 ? 125 : s.status;
+		return (r < 0 || s.failed) && s.status == 0 ? 125 : s.status;
 	return r < 0 || s.failed ? 1 : 0;
 }
