@@ -10,6 +10,8 @@
 #define FIRST_BLOCK_BYTES 2048u
 /* All that one span may hold; beyond it attributes are dropped and counted. */
 #define SPAN_MAX_BYTES (4u << 20)
+/* Of what is not text. */
+#define ALIGN 16u
 
 struct block {
 	struct block *next;
@@ -32,14 +34,17 @@ static struct block *block_new(size_t cap)
 	return b;
 }
 
-static void *take(struct clew_span_arena *a, size_t n)
+/* n bytes; aligned for any object, or for text (align 1). */
+static void *take(struct clew_span_arena *a, size_t n, size_t align)
 {
 	struct block *b = a->newest;
+	size_t pad = -b->used & (align - 1);
 	void *p;
 
-	n = (n + 15) & ~(size_t)15;
+	if (b->cap - b->used >= pad)
+		b->used += pad;
 	if (b->cap - b->used < n) {
-		if (n > SPAN_MAX_BYTES - a->total)
+		if (n > SPAN_MAX_BYTES || a->total > SPAN_MAX_BYTES - n)
 			return NULL;
 		b = block_new(n > FIRST_BLOCK_BYTES ? n : FIRST_BLOCK_BYTES);
 		if (!b)
@@ -64,7 +69,7 @@ struct clew_span *clew_span_new(void)
 	a = (struct clew_span_arena *)b->bytes;
 	b->used = (sizeof(*a) + 15) & ~(size_t)15;
 	*a = (struct clew_span_arena){.newest = b};
-	s = take(a, sizeof(*s));
+	s = take(a, sizeof(*s), ALIGN);
 	*s = (struct clew_span){
 		.arena = a,
 		.confidence = -1,
@@ -89,7 +94,7 @@ void clew_span_free(struct clew_span *s)
 
 char *clew_span_alloc(struct clew_span *s, size_t n)
 {
-	return take(s->arena, n ? n : 1);
+	return take(s->arena, n ? n : 1, 1);
 }
 
 struct slice clew_span_copy(struct clew_span *s, struct slice bytes)
@@ -107,7 +112,8 @@ struct slice clew_span_copy(struct clew_span *s, struct slice bytes)
 static void *grow(struct clew_span *s, void *old, uint32_t n, uint32_t *cap, size_t size,
 		  uint32_t max)
 {
-	uint32_t want = *cap ? *cap * 2 : 12;
+	/* a span of HTTP has 18 to 22 attributes */
+	uint32_t want = *cap ? *cap * 2 : 24;
 	void *p;
 
 	if (n < *cap)
@@ -116,7 +122,7 @@ static void *grow(struct clew_span *s, void *old, uint32_t n, uint32_t *cap, siz
 		return NULL;
 	if (want > max)
 		want = max;
-	p = take(s->arena, want * size);
+	p = take(s->arena, want * size, ALIGN);
 	if (!p)
 		return NULL;
 	if (n)

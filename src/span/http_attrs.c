@@ -97,7 +97,7 @@ static void add_method(struct clew_span *s, struct slice method)
 		clew_span_set_str(s, "http.request.method", method);
 		return;
 	}
-	clew_span_set_str(s, "http.request.method", SLICE("_OTHER"));
+	clew_span_set_own(s, "http.request.method", SLICE("_OTHER"));
 	clew_span_set_str(s, "http.request.method_original", method);
 }
 
@@ -176,7 +176,7 @@ static struct slice add_url(struct clew_span *s, const struct clew_exchange *x)
 		if (port || x->conn->family == CLEW_AF_UNIX)
 			clew_span_set_int(s, "server.port", port ? port : 80);
 	}
-	clew_span_set_str(s, "url.scheme", SLICE("http"));
+	clew_span_set_own(s, "url.scheme", SLICE("http"));
 	path = shown(s, t.path, clew_redact_path);
 	if (path.n)
 		clew_span_set_own(s, "url.path", path);
@@ -291,8 +291,8 @@ void clew_span_add_http(struct clew_span *s, const struct clew_exchange *x,
 	struct slice path;
 
 	add_method(s, x->http.method);
-	clew_span_set_str(s, "network.protocol.name", SLICE("http"));
-	clew_span_set_str(s, "network.protocol.version",
+	clew_span_set_own(s, "network.protocol.name", SLICE("http"));
+	clew_span_set_own(s, "network.protocol.version",
 			  x->http.minor ? SLICE("1.1") : SLICE("1.0"));
 	path = add_url(s, x);
 	set_name(s, x->http.method, path);

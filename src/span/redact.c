@@ -147,8 +147,10 @@ static int drop_userinfo(struct clew_buf *out, struct slice s)
 
 bool clew_redact_needed(struct slice s)
 {
-	return s.n &&
-	       (memchr(s.p, '=', s.n) || memchr(s.p, '%', s.n) || memmem(s.p, s.n, "://", 3));
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '=' || s.p[i] == '%' || s.p[i] == '@')
+			return true;
+	return false;
 }
 
 static int redact(struct clew_buf *out, struct slice s, const char *seps, const char *ends)

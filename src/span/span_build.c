@@ -54,7 +54,7 @@ static void add_unix(struct clew_span *s, const struct clew_exchange *x)
 {
 	struct slice path = slice_str(x->conn->path);
 
-	clew_span_set_str(s, "network.transport", SLICE("unix"));
+	clew_span_set_own(s, "network.transport", SLICE("unix"));
 	if (!path.n)
 		return;
 	clew_span_set_str(s, "server.address", path);
@@ -69,8 +69,8 @@ static void add_inet(struct clew_span *s, const struct clew_exchange *x)
 	uint16_t port;
 
 	server_end(x, &addr, &port);
-	clew_span_set_str(s, "network.transport", SLICE("tcp"));
-	clew_span_set_str(s, "network.type", is_v4(x->conn->laddr) ? SLICE("ipv4") : SLICE("ipv6"));
+	clew_span_set_own(s, "network.transport", SLICE("tcp"));
+	clew_span_set_own(s, "network.type", is_v4(x->conn->laddr) ? SLICE("ipv4") : SLICE("ipv6"));
 	clew_span_set_str(s, "server.address", address(addr, text));
 	clew_span_set_int(s, "server.port", port);
 	clew_span_set_str(s, "network.peer.address", address(x->conn->raddr, text));
