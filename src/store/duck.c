@@ -143,10 +143,28 @@ static size_t utf8_len(const unsigned char *p, size_t n)
 	return len;
 }
 
+/* How many bytes from p on are ASCII without NUL, eight at a time: nearly always all of them. */
+static size_t plain_bytes(const char *p, size_t n)
+{
+	const uint64_t high = UINT64_C(0x8080808080808080), low = UINT64_C(0x0101010101010101);
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		uint64_t w;
+
+		memcpy(&w, p + i, 8);
+		if ((w & high) || ((w - low) & ~w & high))
+			break;
+	}
+	while (i < n && p[i] > 0)
+		i++;
+	return i;
+}
+
 struct slice duck_utf8(struct slice s, struct clew_buf *scratch)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
-	size_t i = 0, len;
+	size_t i = s.n ? plain_bytes(s.p, s.n) : 0, len;
 
 	while (i < s.n && (len = utf8_len(p + i, s.n - i)))
 		i += len;
