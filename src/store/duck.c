@@ -156,7 +156,7 @@ static size_t plain_bytes(const char *p, size_t n)
 		if ((w & high) || ((w - low) & ~w & high))
 			break;
 	}
-	while (i < n && p[i] > 0)
+	while (i < n && (signed char)p[i] > 0)
 		i++;
 	return i;
 }
