@@ -98,6 +98,7 @@ void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
 	if (!n || n->ended)
 		return;
 	n->ended = true;
+	node_clear_conn(c, n);
 	if (n->is_call) {
 		segment_call_ended(c, n, x);
 		decide_call_ended(c, n);
@@ -119,6 +120,20 @@ void clew_causality_connect(struct clew_causality *c, const struct clew_conn *co
 		birth_connect(c, conn);
 }
 
+static void io_record(struct clew_causality *c, const struct clew_rec_io *io)
+{
+	if (io->lost_thread) {
+		struct ctx *ctx = ctx_of(c, io->tgid, io->proc_start_ns, io->task, io->tid);
+
+		if (ctx)
+			ctx_lose(ctx);
+	}
+	if (io->hdr.flags & CLEW_IO_EOF && !io->bytes) {
+		reached(c, io->end_ns);
+		segment_eof(c, io);
+	}
+}
+
 void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 {
 	const struct clew_rec_thread *t = (const void *)rec;
@@ -132,11 +147,8 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 		reached(c, conn->ts_ns);
 		if (conn->event == CLEW_CONN_CLOSED)
 			birth_conn_closed(c, conn->conn);
-	} else if (rec->type == CLEW_REC_IO && rec->len >= sizeof(*io) && io->lost_thread) {
-		struct ctx *ctx = ctx_of(c, io->tgid, io->proc_start_ns, io->task, io->tid);
-
-		if (ctx)
-			ctx_lose(ctx);
+	} else if (rec->type == CLEW_REC_IO && rec->len >= sizeof(*io)) {
+		io_record(c, io);
 	}
 }
 

@@ -123,6 +123,7 @@ void ctx_put(struct ctx *ctx)
 	if (!ctx || --ctx->refs)
 		return;
 	node_put(ctx->cur);
+	node_put(ctx->shared);
 	proc_put(ctx->proc);
 	free(ctx);
 }
@@ -153,6 +154,8 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	DL_FOREACH_SAFE(ctx->open, r, tmp)
 	ctx_close(r);
 	ctx_set_cur(ctx, NULL);
+	node_put(ctx->shared);
+	ctx->shared = NULL;
 	HASH_DELETE(hh, c->ctxs, ctx);
 	DL_DELETE(c->lru, ctx);
 	c->n_ctxs--;

@@ -107,6 +107,8 @@ static void make_orphan(const struct node *n, struct clew_link *l)
 		l->evidence |= CLEW_EV_UNCONFIRMED;
 	if (n->owner)
 		add_candidate(l, n->owner->id);
+	for (uint32_t i = 0; n->sharers && i < n->sharers->n; i++)
+		add_candidate(l, n->sharers->reqs[i]->id);
 	add_candidate(l, n->sink);
 	if (b->closed)
 		add_candidate(l, b->closed->id);
@@ -154,7 +156,7 @@ static void look_at(struct node *n)
 {
 	struct birth *b = &n->birth;
 
-	if (n->looked_at || !b->ctx || !b->ctx->mux)
+	if (n->looked_at || n->shared || !b->ctx || !b->ctx->mux)
 		return;
 	n->looked_at = true;
 	if (!n->on_path && !b->fork && n->owner->answered)
@@ -197,8 +199,10 @@ static enum verdict judge(const struct node *n, bool final, struct clew_link *l)
 		v = VERDICT_FAIL;
 	else {
 		l->evidence = evidence_for(n);
-		v = by_exclusive(n, final, l);
-		if (v == VERDICT_FAIL && n->birth.fork) {
+		v = n->shared ? VERDICT_FAIL : by_exclusive(n, final, l);
+		if (n->shared) {
+			l->evidence |= CLEW_EV_CONFLICT;
+		} else if (v == VERDICT_FAIL && n->birth.fork) {
 			v = accept(l, CLEW_LINK_PROBABLE, 0.05);
 		} else if (v == VERDICT_FAIL && in_conflict(n)) {
 			l->evidence |= CLEW_EV_CONFLICT;

@@ -31,6 +31,7 @@
 #define MAX_PROCESSES 32768 /* oldest first beyond it */
 #define MAX_PENDING   65536 /* connects without an exchange, oldest first beyond it */
 #define MAX_PATH      4096  /* calls in one chain that are marked */
+#define MAX_SHARERS   16    /* requests that are remembered to share an exchange */
 
 /* The longest share of wrong links that a rule may be expected to make. */
 #define MAX_WRONG 0.001
@@ -122,10 +123,12 @@ struct ctx {
 	struct pending *unsettled; /* connects of which the next operation tells whether it slept */
 	struct reader *open;	   /* oldest first */
 	uint32_t n_open;
-	uint64_t seq;	   /* calls born, requests read, answers begun: to see what overlaps */
-	uint64_t hard_seq; /* ... that was not just one more call in the same stretch */
-	bool mux;	   /* it does several things at once: an event loop */
-	bool serves;	   /* it has read a request */
+	uint64_t seq;	     /* calls born, requests read, answers begun: to see what overlaps */
+	uint64_t hard_seq;   /* ... that was not just one more call in the same stretch */
+	bool mux;	     /* it does several things at once: an event loop */
+	bool serves;	     /* it has read a request */
+	bool read_shared;    /* what it read last answers several requests' work */
+	struct node *shared; /* the last call of it that several requests share */
 	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
 };
 
@@ -148,8 +151,16 @@ struct birth {
 	uint32_t n_near;
 };
 
+/* Requests that wrote into one exchange of a connection whose messages are not told apart. */
+struct sharers {
+	uint32_t n;
+	bool more; /* than are remembered */
+	struct node *reqs[MAX_SHARERS];
+};
+
 struct node {
 	UT_hash_handle hh; /* by id */
+	UT_hash_handle hc; /* a call whose response is being read: by conn */
 	uint64_t id;
 	uint32_t refs;
 	bool is_call;
@@ -167,8 +178,11 @@ struct node {
 	uint64_t sink;	 /* its response led to the answer of another request: that one's id */
 	uint64_t born_ns, born_seq;
 	bool resp_seen;
-	bool beside; /* off the path, but made in one stretch with a call that is on it */
-	bool post;   /* what its context went on with after the answer */
+	bool beside;  /* off the path, but made in one stretch with a call that is on it */
+	bool post;    /* what its context went on with after the answer */
+	bool on_conn; /* is in the table by conn */
+	bool shared;  /* several requests' messages are in it */
+	struct sharers *sharers;
 	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
 	struct node *age_prev, *age_next; /* all undecided calls, oldest first */
 
@@ -207,6 +221,7 @@ struct clew_causality {
 	uint64_t now_ns;
 
 	struct node *nodes;
+	struct node *by_conn; /* calls whose response is being read */
 	struct proc *procs, *proc_list;
 	uint32_t n_procs;
 	struct ctx *ctxs, *lru;
@@ -226,6 +241,10 @@ struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call);
 void node_unhash(struct clew_causality *c, struct node *n);
 void node_put(struct node *n);
 void node_done(struct clew_causality *c);
+/* The call's response is being read: node_on_conn() finds it until it has ended. */
+void node_set_conn(struct clew_causality *c, struct node *n);
+void node_clear_conn(struct clew_causality *c, struct node *n);
+struct node *node_on_conn(struct clew_causality *c, uint64_t conn);
 
 static inline struct node *node_get(struct node *n)
 {
@@ -272,7 +291,15 @@ void birth_done(struct clew_causality *c);
 /* segment.c */
 void segment_io(struct clew_causality *c, struct node *n, const struct clew_exchange *x,
 		enum clew_part part, bool first, const struct clew_rec_io *io);
+/* A read that found the end of the connection: where the response ends with it, that is read then.
+ */
+void segment_eof(struct clew_causality *c, const struct clew_rec_io *io);
 void segment_call_ended(struct clew_causality *c, struct node *n, const struct clew_exchange *x);
+
+/* shared.c */
+void shared_born(struct ctx *ctx, struct node *call, bool raw);
+void shared_written(struct ctx *ctx, struct node *call);
+void shared_free(struct node *call);
 
 /* model.c */
 enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };

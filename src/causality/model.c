@@ -105,6 +105,15 @@ enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_w
 	double mean = all ? b->chance / (double)all : 1;
 	double wrong = (SAFETY * b->false_hits + UNSEEN * mean) / (double)(b->hits ? b->hits : 1);
 
+	/*
+	 * A pool connects a few times and never again: fewer hits do where they are as unlikely by
+	 * accident as elsewhere and the service's other stretches pass.
+	 */
+	if (stretch == STRETCH_CONNECT && b->hits < MIN_HITS && b->bits >= SURE_BITS &&
+	    wrong <= MAX_WRONG && model_on_path(g, 0, ret_wrong) == VERDICT_PASS) {
+		*ret_wrong = wrong > *ret_wrong ? wrong : *ret_wrong;
+		return VERDICT_PASS;
+	}
 	if (!(stretch & STRETCH_SLEPT))
 		return judge(b, wrong, ret_wrong);
 	/*

@@ -35,8 +35,37 @@ struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
 	return n;
 }
 
+void node_set_conn(struct clew_causality *c, struct node *n)
+{
+	struct node *old = node_on_conn(c, n->conn);
+
+	if (!n->hashed || n->ended || old == n)
+		return;
+	if (old)
+		node_clear_conn(c, old);
+	HASH_ADD(hc, c->by_conn, conn, sizeof(n->conn), n);
+	n->on_conn = n->hc.tbl;
+}
+
+void node_clear_conn(struct clew_causality *c, struct node *n)
+{
+	if (!n->on_conn)
+		return;
+	HASH_DELETE(hc, c->by_conn, n);
+	n->on_conn = false;
+}
+
+struct node *node_on_conn(struct clew_causality *c, uint64_t conn)
+{
+	struct node *n;
+
+	HASH_FIND(hc, c->by_conn, &conn, sizeof(conn), n);
+	return n;
+}
+
 void node_unhash(struct clew_causality *c, struct node *n)
 {
+	node_clear_conn(c, n);
 	if (!n->hashed)
 		return;
 	HASH_DELETE(hh, c->nodes, n);
@@ -50,6 +79,7 @@ void node_put(struct node *n)
 		struct node *owner = n->is_call ? n->owner : NULL;
 
 		birth_clear(&n->birth);
+		shared_free(n);
 		for (uint32_t i = 0; i < n->n_readers; i++)
 			ctx_close(&n->readers[i]);
 		if (n->proc)

@@ -52,6 +52,9 @@ static void read_by(struct ctx *ctx, struct node *n, const struct clew_rec_io *i
 		ctx_set_cur(ctx, NULL);
 	else
 		ctx_set_cur(ctx, n);
+	ctx->read_shared = n->shared;
+	if (n->shared)
+		ctx_set_cur(ctx, NULL);
 	ctx->op_conn = io->conn;
 	ctx->op_offset = io->offset;
 	ctx->op_ns = io->end_ns;
@@ -134,11 +137,14 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 	n->birth = write;
 	n->owner = node_get(write.owner);
 	n->born = true;
+	shared_born(ctx, n, x->proto == CLEW_PROTO_RAW);
 	decide_born(c, n);
 }
 
-static void response_read(struct ctx *ctx, struct node *n, const struct clew_rec_io *io)
+static void response_read(struct clew_causality *c, struct ctx *ctx, struct node *n,
+			  const struct clew_rec_io *io)
 {
+	node_set_conn(c, n);
 	if (!n->resp_seen && n->birth.ctx == ctx && n->born_seq && n->born_seq < ctx->hard_seq)
 		ctx->mux = true; /* did other things while it waited for this */
 	n->resp_seen = true;
@@ -159,13 +165,27 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 	if (n->is_call && part == CLEW_PART_REQUEST) {
 		if (!n->born && !n->decided)
 			call_written(c, ctx, n, x, io);
+		else if (x->proto == CLEW_PROTO_RAW)
+			shared_written(ctx, n);
 	} else if (n->is_call) {
-		response_read(ctx, n, io);
+		response_read(c, ctx, n, io);
 	} else if (part == CLEW_PART_REQUEST) {
 		request_read(ctx, n, io);
 	} else {
 		answer_written(c, ctx, n, first, io);
 	}
+}
+
+void segment_eof(struct clew_causality *c, const struct clew_rec_io *io)
+{
+	struct node *n = node_on_conn(c, io->conn);
+	struct ctx *ctx = n ? ctx_of(c, io->tgid, io->proc_start_ns, io->task, io->tid) : NULL;
+
+	if (!ctx)
+		return;
+	if (ctx->unsettled)
+		settle(ctx, io);
+	response_read(c, ctx, n, io);
 }
 
 /*

@@ -114,4 +114,6 @@ ssize_t clew_http1_chunks_feed(struct clew_http1_chunks *c, struct slice in, uin
  * place is lost there.
  */
 uint64_t clew_http1_chunks_skip(struct clew_http1_chunks *c, uint64_t n, uint64_t *ret_data);
+/** clew_http1_chunks_at_size() - a chunk is over and nothing of the next was seen. */
+bool clew_http1_chunks_at_size(const struct clew_http1_chunks *c);
 bool clew_http1_chunks_done(const struct clew_http1_chunks *c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The chunked transfer coding (RFC 9112, 7.1) as a state machine over bytes of which some are unseen:
+ * The chunked transfer coding (RFC 9112, 7.1) as a state machine over bytes of which some are
+ *unseen:
  *
  *	SIZE ─► (EXT) ─► DATA ─► DATA_CR ─► DATA_LF ─► SIZE
  *	 └─ size 0 ─► LINE ─► (TRAILER ─► LINE)… ─► LINE_LF ─► DONE
@@ -148,6 +149,11 @@ uint64_t clew_http1_chunks_skip(struct clew_http1_chunks *c, uint64_t n, uint64_
 		i++;
 	}
 	return i;
+}
+
+bool clew_http1_chunks_at_size(const struct clew_http1_chunks *c)
+{
+	return c->state == SIZE && !c->digits;
 }
 
 bool clew_http1_chunks_done(const struct clew_http1_chunks *c)

@@ -5,6 +5,8 @@
  */
 #include "stream/internal.h"
 
+#define LAST_CHUNK 5 /* bytes: 0, and two line ends */
+
 static void give(struct conn *c, enum clew_part part, struct flow *f, struct cursor *cur,
 		 uint64_t n, uint64_t body)
 {
@@ -35,6 +37,15 @@ static int chunked(struct conn *c, enum clew_part part, struct flow *f, struct c
 	}
 	over = clew_http1_chunks_skip(&f->chunks, cur->n, &data);
 	give(c, part, f, cur, over, data);
+	/*
+	 * A writer's vectors beyond those that are captured: no chunk is as short as the last one,
+	 * so it is the last one that ends the operation here.
+	 */
+	if (cur->n == LAST_CHUNK && cur->io->dir == CLEW_DIR_TX &&
+	    clew_http1_chunks_at_size(&f->chunks)) {
+		give(c, part, f, cur, cur->n, 0);
+		return 1;
+	}
 	if (cur->n) {
 		f->state = FLOW_OPEN;
 		f->headless = false;
