@@ -60,6 +60,25 @@ static void test_rows(void **state)
 		/* an argument that was cut off has no NUL */
 		{"x|--token=ab", "x|--token=***"},
 		{"|", "|"},
+		/* every URL, a token for a user, and what is no secret */
+		{"x|amqp://a:s@h1,amqp://a:s@h2/v", "x|amqp://a:***@h1,amqp://a:***@h2/v"},
+		{"git|https://s@github.com/x", "git|https://***@github.com/x"},
+		{"git|ssh://git@h/x", "git|ssh://git@h/x"},
+		{"c|http://h/a;jsessionid=s?x=1", "c|http://h/a;jsessionid=***"},
+		{"c|-H|X-Token:s", "c|-H|X-Token: ***"},
+		{"gunicorn|auth:app", "gunicorn|auth:app"},
+		{"c|-u|me:s|http://h/", "c|-u|me:***|http://h/"},
+		{"c|--user=me:s", "c|--user=me:***"},
+		{"c|-ume:s", "c|-ume:***"},
+		{"python3|-u|a.py|--user|me", "python3|-u|a.py|--user|me"},
+		{"python3|-u|http://h/x", "python3|-u|http://h/x"},
+		{"c|-d|[{\"password\":\"s\\\"s\", \"a\":1}]", "c|-d|[{\"password\":***, \"a\":1}]"},
+		{"c|-d|{\"a\":{\"pin\":2,\"token\":42}}", "c|-d|{\"a\":{\"pin\":2,\"token\":***}}"},
+		{"c|-d|{\"token\":\"s", "c|-d|{\"token\":***"},
+		{"c|\"|\"\"|\":", "c|\"|\"\"|\":"},
+		{"mysql|-ps|-u|root|db", "mysql|-p***|-u|root|db"},
+		{"/usr/bin/redis-cli|-a|s|PING", "/usr/bin/redis-cli|-a|***|PING"},
+		{"ls|-a|x|-px", "ls|-a|x|-px"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
