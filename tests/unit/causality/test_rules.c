@@ -495,6 +495,154 @@ static void test_connect_in_advance(void **state)
 	assert_link(4, 2, CLEW_LINK_PROBABLE);
 }
 
+static void raw_call(struct fab_exchange *f, uint64_t id, uint64_t cookie, struct fab_thread *t)
+{
+	fab_init(f, id, CLEW_ROLE_CLIENT, cookie);
+	f->x.proto = CLEW_PROTO_RAW;
+	fab_io(c, f, CLEW_PART_REQUEST, t, tick());
+}
+
+static bool is_candidate(uint64_t id, uint64_t req)
+{
+	for (uint32_t i = 0; i < got.link[id].n_candidates; i++)
+		if (got.link[id].candidates[i] == req)
+			return true;
+	return false;
+}
+
+/* Commands of two requests in one run of bytes are nobody's alone, and say nothing of the service.
+ */
+static void test_shared(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, d, x, y, z;
+
+	start(NULL);
+	warm_up(&t, 100, 100);
+	request(&a, 1, &t);
+	raw_call(&x, 2, 9000, &t);
+	request(&b, 3, &t);
+	fab_io(c, &x, CLEW_PART_REQUEST, &t, tick());
+	response(&x, &t);
+	answer(&a, &t);
+	answer(&b, &t);
+	/* The next command is alone again. */
+	request(&d, 4, &t);
+	raw_call(&y, 5, 9000, &t);
+	response(&y, &t);
+	answer(&d, &t);
+	/* And the answers after the shared response were no misses. */
+	request(&a, 6, &t);
+	request(&b, 7, &t);
+	call(&z, 8, &t);
+	response(&z, &t);
+	answer(&b, &t);
+	answer(&a, &t);
+	stop();
+	assert_link(2, 0, CLEW_LINK_ORPHAN);
+	assert_true(got.link[2].evidence & CLEW_EV_CONFLICT);
+	assert_true(is_candidate(2, 1));
+	assert_true(is_candidate(2, 3));
+	assert_link(5, 4, CLEW_LINK_CERTAIN);
+	assert_link(8, 7, CLEW_LINK_CERTAIN);
+}
+
+/* While one that wrote into a shared run still waits, the next run may hold its answer. */
+static void test_shared_goes_on(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, d, x, y;
+
+	start(NULL);
+	warm_up(&t, 100, 100);
+	request(&a, 1, &t);
+	raw_call(&x, 2, 9000, &t);
+	request(&b, 3, &t);
+	fab_io(c, &x, CLEW_PART_REQUEST, &t, tick());
+	response(&x, &t);
+	answer(&a, &t);
+	request(&d, 4, &t);
+	raw_call(&y, 5, 9000, &t);
+	response(&y, &t);
+	answer(&b, &t);
+	answer(&d, &t);
+	stop();
+	assert_link(2, 0, CLEW_LINK_ORPHAN);
+	assert_link(5, 0, CLEW_LINK_ORPHAN);
+	assert_true(is_candidate(5, 3));
+	assert_true(is_candidate(5, 4));
+}
+
+static void eof(const struct fab_exchange *f, const struct fab_thread *t)
+{
+	struct {
+		struct clew_rec_io io;
+		uint64_t cnt[FAB_COUNTERS];
+	} r = {.io = {.hdr = {sizeof(r), CLEW_REC_IO, CLEW_IO_EOF},
+		      .begin_ns = now,
+		      .end_ns = now,
+		      .conn = f->conn.cookie,
+		      .offset = f->rx,
+		      .proc_start_ns = t->start_ns,
+		      .tgid = t->tgid,
+		      .tid = t->tid,
+		      .hdr_bytes = sizeof(struct clew_rec_io),
+		      .dir = CLEW_DIR_RX,
+		      .n_counters = FAB_COUNTERS}};
+
+	r.cnt[CLEW_CNT_NVCSW] = t->nvcsw;
+	clew_causality_record(c, &r.io.hdr);
+}
+
+/* A response that ends with its connection is read when that end is. */
+static void test_response_ends_by_eof(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	warm_up(&t, 100, 100);
+	request(&a, 1, &t);
+	call(&x, 2, &t);
+	t.nvcsw++;
+	fab_io(c, &x, CLEW_PART_RESPONSE, &t, tick());
+	request(&b, 3, &t);
+	t.nvcsw++;
+	tick();
+	eof(&x, &t);
+	fab_end(c, &x, 0);
+	answer(&a, &t);
+	answer(&b, &t);
+	stop();
+	assert_link(2, 1, CLEW_LINK_CERTAIN);
+}
+
+/* A pool connects for the first requests and never again: the calls that follow speak for those. */
+static void test_pool_fills(void **state)
+{
+	enum { N = 14 };
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange req[N], x[N];
+
+	start(NULL);
+	for (uint32_t i = 0; i < N; i++) {
+		request(&req[i], 1 + i, &t);
+		fab_init(&x[i], 1 + N + i, CLEW_ROLE_CLIENT, 5000 + i);
+		fab_connect(c, &x[i], &t, tick());
+		fab_io(c, &x[i], CLEW_PART_REQUEST, &t, tick());
+	}
+	for (uint32_t i = 0; i < N; i++) {
+		response(&x[i], &t);
+		answer(&req[i], &t);
+	}
+	for (uint32_t i = 1; i < N; i++) /* the first one was alone */
+		assert_int_equal(got.times[1 + N + i], 0);
+	warm_up(&t, 100, 100);
+	stop();
+	for (uint32_t i = 0; i < N; i++)
+		assert_link(1 + N + i, 1 + i, CLEW_LINK_CERTAIN);
+}
+
 static uint64_t rnd(uint64_t *state, uint64_t n)
 {
 	*state ^= *state << 13;
@@ -522,6 +670,8 @@ static void test_anything(void **state)
 		for (uint32_t i = 0; i < N; i++)
 			fab_init(&f[i], i + 1, 1 + (enum clew_role)rnd(&seed, 2),
 				 1 + rnd(&seed, 90));
+		for (uint32_t i = 0; i < N; i += 3)
+			f[i].x.proto = CLEW_PROTO_RAW;
 		for (int step = 0; step < 3000; step++) {
 			uint32_t i = (uint32_t)rnd(&seed, N);
 			uint32_t tgid = 10 + (uint32_t)rnd(&seed, 4);
@@ -531,6 +681,8 @@ static void test_anything(void **state)
 			t.lost = !rnd(&seed, 50);
 			t.task = rnd(&seed, 10) ? 0 : 1 + rnd(&seed, 3);
 			t.start_ns += !rnd(&seed, 100);
+			if (!rnd(&seed, 20))
+				eof(&f[i], &t);
 			switch (rnd(&seed, 10)) {
 			case 0:
 				fab_thread_event(c, 1 + (enum clew_thread_event)rnd(&seed, 4), &t,
@@ -592,6 +744,10 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_never_ends),
 		cmocka_unit_test(test_connect_in_advance),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_shared_goes_on),
+		cmocka_unit_test(test_response_ends_by_eof),
+		cmocka_unit_test(test_pool_fills),
 		cmocka_unit_test(test_anything),
 	};
 
