@@ -263,28 +263,37 @@ static void take_signals(struct session *s, int timeout_ms)
 static bool targets_ended(const struct session *s)
 {
 	return s->opts->argv && s->child == 0 &&
-	       (s->signals || clew_capture_targets_alive(s->capture) == 0);
+	       (s->signals || clew_reader_targets_alive(s->reader) == 0);
+}
+
+static int take_records(struct session *s)
+{
+	int n = clew_reader_take(s->reader, on_record, s);
+
+	if (s->store)
+		flush_spans(s);
+	if (s->opts->live && n > 0)
+		fflush(stdout);
+	return n;
 }
 
 static int capture_loop(struct session *s)
 {
 	uint64_t end_ns = s->opts->duration_ns ? mono_ns() + s->opts->duration_ns : UINT64_MAX;
-	int r = 0;
+	int r = clew_reader_start(s->capture, &s->reader);
 
 	while (!s->stop && r >= 0) {
 		take_signals(s, POLL_MS);
 		reap(s);
 		if (targets_ended(s) || mono_ns() >= end_ns)
 			s->stop = true;
-		r = clew_capture_poll(s->capture, on_record, s);
-		if (s->store)
-			flush_spans(s);
-		if (s->opts->live && r > 0)
-			fflush(stdout);
+		r = take_records(s);
 	}
-	clew_capture_stop(s->capture);
+	if (!s->reader)
+		return r;
+	clew_reader_stop(s->reader);
 	if (r >= 0)
-		r = clew_capture_poll(s->capture, on_record, s);
+		r = take_records(s);
 	if (r < 0)
 		log_error("the tracing ends here: %s", strerror(-r));
 	return r < 0 ? r : 0;
@@ -363,6 +372,7 @@ static void close_all(struct session *s)
 {
 	clew_server_stop(s->server);
 	clew_pipeline_free(s->pipeline);
+	clew_reader_free(s->reader);
 	clew_capture_free(s->capture);
 	clew_recording_close(s->raw);
 	clew_store_close(s->store);

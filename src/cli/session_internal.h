@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include "capture/reader.h"
 #include "capture/recording.h"
 #include "cli/session.h"
 #include "pipeline/pipeline.h"
@@ -17,6 +18,7 @@
 struct session {
 	const struct clew_session_opts *opts;
 	struct clew_capture *capture;
+	struct clew_reader *reader;
 	struct clew_pipeline *pipeline; /* NULL: --capture-only */
 	struct clew_store *store;	/* NULL: --db none */
 	struct clew_server *server;
