@@ -57,23 +57,26 @@ static void read_attrs(struct clew_store *st, struct clew_span *s, duckdb_data_c
 	}
 }
 
-/*
- * Attributes of a link or an event, from the OTLP/JSON key-values that append.c wrote. The model
- * has no call to add them, so the array is made in the span's arena.
- */
+/* Zeroed room for an array in the span's memory, which is laid out for text. */
+static void *alloc_array(struct clew_span *s, size_t n, size_t size)
+{
+	const uintptr_t align = sizeof(void *) - 1;
+	char *p = clew_span_alloc(s, n * size + align);
+
+	if (!p)
+		return NULL;
+	p = (char *)(((uintptr_t)p + align) & ~align);
+	return memset(p, 0, n * size);
+}
+
+/* Attributes of a link or an event, from the OTLP/JSON key-values that append.c wrote. */
 static uint32_t parse_attrs(struct clew_span *s, struct slice json, struct clew_attr **ret)
 {
 	json_t *list = json.n ? json_loadb(json.p, json.n, 0, NULL) : NULL;
-	_cleanup_(freep) struct clew_attr *zeros = NULL;
 	size_t n = json_array_size(list);
-	struct clew_attr *attrs;
+	struct clew_attr *attrs = n ? alloc_array(s, n, sizeof(*attrs)) : NULL;
 	uint32_t done = 0;
 
-	zeros = n ? calloc(n, sizeof(*zeros)) : NULL;
-	attrs = zeros ? (struct clew_attr *)(uintptr_t)clew_span_copy(
-				s, slice_of(zeros, n * sizeof(*zeros)))
-				.p
-		      : NULL;
 	for (size_t i = 0; attrs && i < n; i++) {
 		json_t *kv = json_array_get(list, i), *value = json_object_get(kv, "value");
 		struct clew_attr *a = &attrs[done];
@@ -133,22 +136,24 @@ static void read_events(struct clew_span *s, duckdb_data_chunk chunk, idx_t row)
 	struct duck_col attrs = duck_col(chunk, COL_EVENT_ATTRS);
 	duckdb_list_entry at = list_at(&times, row);
 	struct duck_col t = list_child(&times), nm = list_child(&names), js = list_child(&attrs);
-	_cleanup_(freep) struct clew_span_event *events = NULL;
-	struct slice copy;
+	struct clew_span_event *events;
 
 	if (!at.length)
 		return;
-	events = calloc(at.length, sizeof(*events));
-	for (uint64_t i = 0; events && i < at.length; i++) {
+	events = alloc_array(s, at.length, sizeof(*events));
+	if (!events) {
+		s->dropped_events += (uint32_t)at.length;
+		return;
+	}
+	for (uint64_t i = 0; i < at.length; i++) {
 		struct slice json = duck_str(&js, list_at(&attrs, row).offset + i);
 
 		events[i].time_ns = (uint64_t)VALUE(t, int64_t, at.offset + i);
 		events[i].name = clew_span_copy(s, duck_str(&nm, list_at(&names, row).offset + i));
 		events[i].n_attrs = parse_attrs(s, json, &events[i].attrs);
 	}
-	copy = clew_span_copy(s, slice_of(events, events ? at.length * sizeof(*events) : 0));
-	s->events = (struct clew_span_event *)(uintptr_t)copy.p;
-	s->n_events = copy.p ? (uint32_t)at.length : 0;
+	s->events = events;
+	s->n_events = (uint32_t)at.length;
 }
 
 static int64_t read_time(duckdb_data_chunk chunk, enum span_column c, idx_t row)

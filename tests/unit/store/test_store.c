@@ -42,6 +42,35 @@ static size_t find(struct clew_store *st, const struct clew_span_filter *f)
 	return got.n;
 }
 
+static struct clew_attr event_attrs[] = {
+	{.key = SLICE("exception.type"), .type = CLEW_ATTR_STR, .str = SLICE("Oops \"x\"")},
+	{.key = SLICE("n"), .type = CLEW_ATTR_INT, .i = INT64_MIN},
+	{.key = SLICE("d"), .type = CLEW_ATTR_DOUBLE, .d = 1.5},
+	{.key = SLICE("b"), .type = CLEW_ATTR_BOOL, .b = true},
+};
+static struct clew_span_event events[] = {
+	{.time_ns = T0 + 1, .name = SLICE("exception"), .n_attrs = 4, .attrs = event_attrs},
+	{.time_ns = T0 + 2, .name = SLICE("log")},
+};
+
+static void check_events(const struct clew_span *s)
+{
+	assert_int_equal(s->n_events, 2);
+	assert_int_equal(s->events[0].time_ns, T0 + 1);
+	assert_true(slice_eq(s->events[0].name, SLICE("exception")));
+	assert_int_equal(s->events[0].n_attrs, 4);
+	assert_true(slice_eq(s->events[0].attrs[0].key, SLICE("exception.type")));
+	assert_true(slice_eq(s->events[0].attrs[0].str, SLICE("Oops \"x\"")));
+	assert_true(s->events[0].attrs[1].i == INT64_MIN);
+	assert_true(s->events[0].attrs[2].d == 1.5);
+	assert_true(s->events[0].attrs[3].b);
+	assert_int_equal(s->events[1].time_ns, T0 + 2);
+	assert_int_equal(s->events[1].n_attrs, 0);
+	/* the second link has attributes */
+	assert_int_equal(s->links[1].n_attrs, 1);
+	assert_true(slice_eq(s->links[1].attrs[0].str, SLICE("Oops \"x\"")));
+}
+
 static struct clew_span *full_span(void)
 {
 	struct clew_span *s = make_span(1, 2, 3, "svc", "op é", CLEW_KIND_PRODUCER, T0, 5);
@@ -74,6 +103,10 @@ static struct clew_span *full_span(void)
 	clew_span_set_bool(s, "bool", true);
 	clew_span_add_link(s, &other, &span, 0.5f);
 	clew_span_add_link(s, &other, &span, -1);
+	s->links[1].n_attrs = 1;
+	s->links[1].attrs = event_attrs;
+	s->events = events;
+	s->n_events = 2;
 	return s;
 }
 
@@ -121,6 +154,7 @@ static void check_full(const struct clew_span *s)
 	assert_true(clew_id128_eq(&s->links[0].trace_id, &other));
 	assert_true(s->links[0].confidence == 0.5f);
 	assert_true(s->links[1].confidence == -1);
+	check_events(s);
 	assert_true(slice_eq(s->resource->service, SLICE("svc")));
 	assert_true(slice_eq(s->resource->host, SLICE("box")));
 	assert_int_equal(s->resource->n_attrs, 4);
