@@ -23,11 +23,19 @@ static const struct phrase evidence[] = {
 	{"model", "the service's answers confirm how it works"},
 	{"header", "a trace header on the wire says so"},
 	{"wire", "both ends saw the same bytes of one connection"},
-	{"conflict", "evidence named different requests"},
-	{"unconfirmed", "nothing confirmed the guess"},
+	{"conflict",
+	 "several requests fit: they used its connection at once, or its response led to "
+	 "the answer of another one"},
+	{"unconfirmed", "nothing that was seen ties the call to one request"},
 	{"none open", "no request was open"},
 	{NULL, NULL},
 };
+
+/* What was missing where something speaks for a guess. */
+static const struct phrase missing = {
+	"unconfirmed",
+	"too few answers that this service gave while several requests were open bear "
+	"that out"};
 
 static const struct phrase incomplete[] = {
 	{"loss", "records of its connection were lost"},
@@ -67,19 +75,26 @@ static void add_phrases(struct clew_buf *b, const struct phrase *table, const ch
 }
 
 /* "thread, completion; against: conflict" */
-static void add_evidence(struct clew_buf *b, const char *words)
+static void add_evidence(struct clew_buf *b, const char *words, bool orphan)
 {
 	const char *against = strstr(words, "against: ");
 	size_t n = against ? (size_t)(against - words) : strlen(words);
 
 	while (n && (words[n - 1] == ' ' || words[n - 1] == ';'))
 		n--;
+	if (n)
+		clew_buf_adds(b, orphan ? ". For the best guess: " : ": ");
 	add_phrases(b, evidence, words, n);
 	if (!against)
 		return;
-	clew_buf_adds(b, n ? ". Against it: " : "");
 	against += strlen("against: ");
-	add_phrases(b, evidence, against, strlen(against));
+	clew_buf_adds(b, !n			       ? "; "
+			 : strstr(against, "conflict") ? ". Against it: "
+						       : ". What is missing: ");
+	if (n && !strcmp(against, missing.word))
+		clew_buf_adds(b, missing.text);
+	else
+		add_phrases(b, evidence, against, strlen(against));
 }
 
 void why_link(struct clew_buf *b, const struct tree_span *s)
@@ -104,9 +119,7 @@ void why_link(struct clew_buf *b, const struct tree_span *s)
 	}
 	if (tree_is_orphan(s))
 		clew_buf_adds(b, ": a parent is likely and not known");
-	if (*s->evidence)
-		clew_buf_adds(b, tree_is_orphan(s) ? "; " : ": ");
-	add_evidence(b, s->evidence);
+	add_evidence(b, s->evidence, tree_is_orphan(s));
 }
 
 static double link_confidence(const json_t *link)
