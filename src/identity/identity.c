@@ -41,6 +41,7 @@ struct proc {
 	char comm[16];
 	uint32_t nspid;
 	bool gone;
+	bool asked;			/* known from a question only: no record told of it yet */
 	struct clew_resource *resource; /* made when it is asked for */
 	UT_hash_handle hh;
 	UT_hash_handle hh_live; /* by tgid, while it lives */
@@ -85,6 +86,7 @@ static void proc_gone(struct clew_identity *id, struct proc *p)
 	if (!p->gone)
 		HASH_DELETE(hh_live, id->live, p);
 	p->gone = true;
+	p->asked = false;
 }
 
 static void proc_free(struct clew_identity *id, struct proc *p)
@@ -197,22 +199,36 @@ static struct proc *find_live(struct clew_identity *id, uint32_t tgid)
 	return p;
 }
 
-static struct proc *find_or_add(struct clew_identity *id, uint32_t tgid, uint64_t start_ns)
+static struct proc *add(struct clew_identity *id, uint32_t tgid, uint64_t start_ns)
 {
-	struct proc *p = find(id, tgid, start_ns), *before;
+	struct proc *p;
 
-	if (p)
-		return p;
 	make_room(id);
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
 	p->key = (struct proc_key){.start_ns = start_ns, .tgid = tgid};
 	p->nspid = tgid;
+	p->gone = p->asked = true;
+	HASH_ADD(hh, id->procs, key, sizeof(p->key), p);
+	return p;
+}
+
+/* A process of which a record tells that it lives. */
+static struct proc *find_or_add(struct clew_identity *id, uint32_t tgid, uint64_t start_ns)
+{
+	struct proc *p = find(id, tgid, start_ns), *before;
+
+	if (p && !p->asked)
+		return p;
+	if (!p)
+		p = add(id, tgid, start_ns);
+	if (!p)
+		return NULL;
 	before = find_live(id, tgid);
 	if (before) /* its exit was lost */
 		proc_gone(id, before);
-	HASH_ADD(hh, id->procs, key, sizeof(p->key), p);
+	p->gone = p->asked = false;
 	HASH_ADD(hh_live, id->live, key.tgid, sizeof(p->key.tgid), p);
 	return p;
 }
@@ -429,8 +445,11 @@ static struct clew_resource *make_resource(struct clew_identity *id, const struc
 struct clew_resource *clew_identity_resource(struct clew_identity *id, uint32_t tgid,
 					     uint64_t proc_start_ns)
 {
-	struct proc *p = find_or_add(id, tgid, proc_start_ns);
+	struct proc *p = find(id, tgid, proc_start_ns);
 
+	/* A question says nothing of who lives: the process may be long gone, and forgotten. */
+	if (!p)
+		p = add(id, tgid, proc_start_ns);
 	if (!p)
 		return NULL;
 	if (!p->resource)

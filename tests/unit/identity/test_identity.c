@@ -164,6 +164,24 @@ static void a_reused_pid_is_another_process(void **state)
 	clew_identity_free(id);
 }
 
+/* A late span of a process that was forgotten: its pid's next owner is still who lives. */
+static void asking_changes_nobody(void **state)
+{
+	struct clew_identity *id;
+
+	assert_int_equal(clew_identity_new(&id), 0);
+	learn_process(id, 10, "/opt/opt-shop", "x");
+	assert_non_null(clew_identity_resource(id, 10, 1));
+	learn_thread(id, 11, 10, CLEW_THREAD_FORK);
+	assert_true(slice_eq(clew_identity_resource(id, 11, 1011)->service, SLICE("opt-shop")));
+	/* asked for before its records came: alive from then on, as any other */
+	assert_non_null(clew_identity_resource(id, 20, 1020));
+	learn_process(id, 20, "/opt/opt-cart", "x");
+	learn_thread(id, 21, 20, CLEW_THREAD_FORK);
+	assert_true(slice_eq(clew_identity_resource(id, 21, 1021)->service, SLICE("opt-cart")));
+	clew_identity_free(id);
+}
+
 static void name_rules_win(void **state)
 {
 	struct clew_identity *id;
@@ -189,6 +207,7 @@ int main(void)
 		cmocka_unit_test(a_unit_that_holds_the_tracer_names_nothing),
 		cmocka_unit_test(children_carry_the_name_until_they_exec),
 		cmocka_unit_test(a_reused_pid_is_another_process),
+		cmocka_unit_test(asking_changes_nobody),
 		cmocka_unit_test(name_rules_win),
 	};
 
