@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The chunked transfer coding (RFC 9112, 7.1) as a state machine over bytes of which some are
- *unseen:
+ * The chunked transfer coding (RFC 9112, 7.1) as a state machine over bytes of which some are unseen:
  *
  *	SIZE ─► (EXT) ─► DATA ─► DATA_CR ─► DATA_LF ─► SIZE
  *	 └─ size 0 ─► LINE ─► (TRAILER ─► LINE)… ─► LINE_LF ─► DONE

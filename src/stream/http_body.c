@@ -39,9 +39,10 @@ static int chunked(struct conn *c, enum clew_part part, struct flow *f, struct c
 	give(c, part, f, cur, over, data);
 	/*
 	 * A writer's vectors beyond those that are captured: no chunk is as short as the last one,
-	 * so it is the last one that ends the operation here.
+	 * so it is the last one that ends the operation here. (Nothing captured at all may be a size
+	 * line that was written alone.)
 	 */
-	if (cur->n == LAST_CHUNK && cur->io->dir == CLEW_DIR_TX &&
+	if (cur->n == LAST_CHUNK && cur->io->dir == CLEW_DIR_TX && cur->io->cap_len &&
 	    clew_http1_chunks_at_size(&f->chunks)) {
 		give(c, part, f, cur, cur->n, 0);
 		return 1;
