@@ -38,7 +38,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests")]
 
 import stats  # noqa: E402
-from lib.lab import Lab, parse_summary, wait_for  # noqa: E402
+from lib.lab import Lab, clean_up_when_terminated, parse_summary, wait_for  # noqa: E402
 
 MODES = {
     "capture": ["--capture-only", "--raw", "/dev/null", "--db", "none"],
@@ -359,6 +359,7 @@ def arguments():
 
 
 def main():
+    clean_up_when_terminated()
     args = arguments()
     if os.geteuid() != 0:
         print("run.py: tracing needs root (sudo make bench)", file=sys.stderr)

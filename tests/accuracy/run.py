@@ -28,7 +28,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import scenarios  # noqa: E402
 import score  # noqa: E402
-from lib.lab import Lab, find_load, port_open, unix_open, wait_for  # noqa: E402
+from lib.lab import Lab, clean_up_when_terminated, find_load, port_open, unix_open, wait_for  # noqa: E402
 
 
 def all_variants():
@@ -188,6 +188,7 @@ def verdict(results, args):
 
 
 def main():
+    clean_up_when_terminated()
     args = arguments()
     variants = all_variants()
     if args.list:

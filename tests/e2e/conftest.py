@@ -9,7 +9,9 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), HERE]
 
-from lib.lab import Lab, find_clew  # noqa: E402
+from lib.lab import Lab, clean_up_when_terminated, find_clew  # noqa: E402
+
+clean_up_when_terminated()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -34,6 +34,13 @@ def wait_for(condition, limit=10.0, what="condition", every=0.02):
         time.sleep(every)
 
 
+def clean_up_when_terminated():
+    """SIGTERM ends us like Ctrl-C: through every finally, so that nothing that we started stays."""
+    def stop(number, frame):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, stop)
+
+
 def find_clew():
     """The binary under test: $CLEW, else build/clew of this tree."""
     return os.environ.get("CLEW") or os.path.join(ROOT, "build", "clew")
