@@ -131,8 +131,9 @@ static void note_failure(struct clew_store *st, int err, const char *text)
 	first = !st->stats.failing;
 	st->stats.failing = true;
 	st->stats.failures++;
-	snprintf(st->stats.last_error, sizeof(st->stats.last_error), "%s",
-		 text ? text : strerror(-err));
+	/* DuckDB's first line says it; advice and stacks follow. */
+	snprintf(st->stats.last_error, sizeof(st->stats.last_error), "%.*s",
+		 text ? (int)strcspn(text, "\n") : 200, text ? text : strerror(-err));
 	pthread_mutex_unlock(&st->queue_lock);
 	if (!first)
 		return;
@@ -143,8 +144,8 @@ static void note_failure(struct clew_store *st, int err, const char *text)
 			  "counted, until there is space",
 			  st->dir);
 	else
-		log_error("cannot write to %s, trying again: %s", st->dir,
-			  text ? text : strerror(-err));
+		log_error("cannot write to %s, trying again: %.*s", st->dir,
+			  text ? (int)strcspn(text, "\n") : 200, text ? text : strerror(-err));
 }
 
 static void note_success(struct clew_store *st)
