@@ -35,7 +35,7 @@ class Failed(Exception):
 
 
 def step(text, result=""):
-    print(f"  {text:62} {DIM}{result}{PLAIN}", flush=True)
+    print(f"  {text:64} {DIM}{result}{PLAIN}", flush=True)
 
 
 def die_with_demo():
