@@ -26,21 +26,41 @@ const char *huge_sql(const struct clew_id128 *id, char *buf)
 	return p;
 }
 
+static uint32_t *find_slot(const struct alias_table *t, const struct clew_id128 *id)
+{
+	size_t mask = t->cap * 2 - 1, i = clew_hash64(id->b, sizeof(id->b), 0) & mask;
+
+	while (t->slots[i] && !clew_id128_eq(&t->rows[t->slots[i] - 1].trace_id, id))
+		i = (i + 1) & mask;
+	return &t->slots[i];
+}
+
+static int grow(struct alias_table *t)
+{
+	size_t cap = t->cap ? t->cap * 2 : 64;
+	struct clew_store_alias *rows = realloc(t->rows, cap * sizeof(*rows));
+	uint32_t *slots = rows ? calloc(cap * 2, sizeof(*slots)) : NULL;
+
+	if (rows)
+		t->rows = rows;
+	if (!slots)
+		return -ENOMEM;
+	free(t->slots);
+	t->slots = slots;
+	t->cap = cap;
+	for (size_t i = 0; i < t->n; i++)
+		*find_slot(t, &t->rows[i].trace_id) = (uint32_t)i + 1;
+	return 0;
+}
+
+/* The last one for an id counts. */
 static int add_row(struct alias_table *t, const struct clew_store_alias *a)
 {
-	if (t->n == t->cap) {
-		size_t cap = t->cap ? t->cap * 2 : 64;
-		struct clew_store_alias *rows;
-
-		if (cap > 2 * MAX_ALIASES)
-			return -ENOSPC;
-		rows = realloc(t->rows, cap * sizeof(*rows));
-		if (!rows)
-			return -ENOMEM;
-		t->rows = rows;
-		t->cap = cap;
-	}
-	t->rows[t->n++] = *a;
+	if (t->n == t->cap && grow(t) < 0)
+		return -ENOMEM;
+	t->rows[t->n] = *a;
+	*find_slot(t, &a->trace_id) = (uint32_t)t->n + 1;
+	t->n++;
 	return 0;
 }
 
@@ -70,15 +90,12 @@ int aliases_load(struct clew_store *st, char **ret_error)
 /* state_lock is held. */
 static struct clew_id128 canonical(const struct alias_table *t, struct clew_id128 id)
 {
-	for (int depth = 0; depth < MAX_CHAIN; depth++) {
-		size_t i;
+	for (int depth = 0; t->n && depth < MAX_CHAIN; depth++) {
+		uint32_t row = *find_slot(t, &id);
 
-		for (i = 0; i < t->n; i++)
-			if (clew_id128_eq(&t->rows[i].trace_id, &id))
-				break;
-		if (i == t->n)
+		if (!row)
 			break;
-		id = t->rows[i].canonical;
+		id = t->rows[row - 1].canonical;
 	}
 	return id;
 }

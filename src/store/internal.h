@@ -67,7 +67,9 @@ struct part_ref {
 
 struct alias_table {
 	struct clew_store_alias *rows;
-	size_t n, cap;
+	_Atomic size_t n;
+	size_t cap;
+	uint32_t *slots; /* by the hash of trace_id: row + 1; a power of two, at least twice cap */
 };
 
 struct query;

@@ -143,6 +143,7 @@ void clew_store_close(struct clew_store *st)
 	engine_close(st);
 	names_free(st);
 	free(st->aliases.rows);
+	free(st->aliases.slots);
 	clew_lock_done(&st->lock);
 	closep(&st->dir_fd);
 	pthread_mutex_destroy(&st->queue_lock);
