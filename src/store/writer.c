@@ -18,7 +18,9 @@
 	(60ull * 1000 * 1000 * 1000)		   /* an hour that has passed is sealed after this \
 						    */
 #define IDLE_CHECK_NS (30ull * 1000 * 1000 * 1000) /* a partition at rest gets a checkpoint */
+#define KEEP_HOUSE_NS (1000ull * 1000 * 1000)
 #define FLUSH_WAIT_NS (60ull * 1000 * 1000 * 1000)
+#define MAX_HOT_PARTS 3
 /* When the store closes and the disk does not take the rest. */
 #define LAST_TRIES 3
 
@@ -245,9 +247,31 @@ static int try_batch(struct clew_store *st, struct clew_span **batch, size_t n)
 	return r;
 }
 
-/* Seal what has become large, and take checkpoints that a query was in the way of. */
+/* The partition that has rested longest of those with hot spans, if there are too many of them. */
+static struct part *too_many_hot(struct clew_store *st)
+{
+	struct part *oldest = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < st->n_parts; i++) {
+		struct part *p = st->parts[i];
+
+		if (!p->hot_rows)
+			continue;
+		n++;
+		if (!oldest || p->used_ns < oldest->used_ns)
+			oldest = p;
+	}
+	return n > MAX_HOT_PARTS ? oldest : NULL;
+}
+
+/*
+ * Seal what has become large, and take checkpoints that a query was in the way of. Hot spans are in
+ * the engine's memory, so only a few partitions may have them.
+ */
 static void seal_due(struct clew_store *st)
 {
+	struct part *rested;
 	_cleanup_(freep) char *error = NULL;
 	uint64_t t0 = now_mono_ns(), cpu0 = thread_cpu_ns();
 	int r = 0;
@@ -260,6 +284,8 @@ static void seal_due(struct clew_store *st)
 		else if (p->late_checkpoint)
 			r = checkpoint_part(st, p, &error);
 	}
+	while (r == 0 && st->conn && (rested = too_many_hot(st)))
+		r = seal_part(st, rested, &error);
 	pthread_mutex_lock(&st->queue_lock);
 	st->stats.write_ns += now_mono_ns() - t0;
 	st->stats.write_cpu_ns += thread_cpu_ns() - cpu0;
@@ -336,6 +362,7 @@ static void keep_house(struct clew_store *st)
 
 static void *writer_main(void *arg)
 {
+	uint64_t kept_ns = now_mono_ns();
 	struct clew_store *st = arg;
 	_cleanup_(freep) struct clew_span **batch = calloc(st->opts.batch_spans, sizeof(*batch));
 
@@ -346,8 +373,10 @@ static void *writer_main(void *arg)
 			write_batch(st, batch, n);
 		else if (atomic_load(&st->stop) || !batch)
 			break;
-		else if (!n)
-			keep_house(st);
+		if (now_mono_ns() - kept_ns < KEEP_HOUSE_NS)
+			continue;
+		keep_house(st);
+		kept_ns = now_mono_ns();
 	}
 	return NULL;
 }
