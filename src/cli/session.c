@@ -61,11 +61,14 @@ static void write_raw(struct session *s, const struct clew_rec *rec)
 
 	if (r >= 0)
 		return;
-	log_error("--raw: cannot write %s: %s; the recording ends here, tracing goes on",
-		  s->opts->raw, strerror(-r));
+	log_error("--raw: cannot write %s: %s; the recording ends here%s", s->opts->raw,
+		  strerror(-r), s->opts->capture_only ? "" : ", tracing goes on");
 	clew_recording_close(s->raw);
 	s->raw = NULL;
 	s->failed = true;
+	/* Nothing else was asked for: tracing on would be for nothing. */
+	if (s->opts->capture_only)
+		s->stop = true;
 }
 
 static int on_record(void *user, const struct clew_rec *rec)
