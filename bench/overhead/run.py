@@ -48,6 +48,7 @@ MODES = {
 PARTS = ("throughput", "kernel", "bystander", "openloop")
 STATS_SWITCH = "/proc/sys/kernel/bpf_stats_enabled"
 TICK = os.sysconf("SC_CLK_TCK")
+NOISE = []  # how busy the machine was before each pair
 
 
 class Pair:
@@ -80,6 +81,18 @@ def open_loop(pair, seconds, rate, lab):
     r = lab.load(pair.url, seconds=seconds, conns=256, rate=rate)
     assert r["broken"] == 0 and r["cut"] == 0 and r["done"] > 0, "the load failed: %s" % r
     return {"rps": r["rps"], "p50_us": r["p50_us"], "p99_us": r["p99_us"], "p999_us": r["p999_us"]}
+
+
+def busy_share(seconds=0.3):
+    """How busy the machine is with other things, sampled while our own load rests: a measure of the noise."""
+    def read():
+        with open("/proc/stat") as f:
+            n = [int(x) for x in f.readline().split()[1:9]]
+        return sum(n), n[3] + n[4]
+    total, idle = read()
+    time.sleep(seconds)  # a sample needs a stretch of time; nothing is waited for
+    total2, idle2 = read()
+    return 1 - (idle2 - idle) / max(1, total2 - total)
 
 
 # ---- clew, measured ----
@@ -156,6 +169,7 @@ class Traced:
 
 def in_random_order(traced, untraced):
     """Runs both, in an order that a drift of the machine cannot favour."""
+    NOISE.append(busy_share())
     if random.random() < 0.5:
         a = traced()
         return a, untraced()
@@ -297,6 +311,9 @@ def interval(c, digits=3):
 def table(result):
     lines = ["", "traced / untraced, geometric mean [95 %% interval], %d pairs of %g s" % (
         result["settings"]["pairs"], result["settings"]["seconds"])]
+    noise = result["settings"]["busy_before_pairs"]
+    if noise > 0.05:
+        lines.append("NOT QUIET: before the pairs, %.0f %% of the machine was busy with other things" % (100 * noise))
     t = result.get("throughput")
     if t:
         lines.append("%-8s %-24s %-24s %-24s %9s %9s %8s" % ("mode", "throughput", "p50", "p99", "us/span", "RSS MiB",
@@ -310,6 +327,8 @@ def table(result):
         lines.append("kernel, %-8s %s ns a message, %s ns an operation (%d requests; 6 messages each: %.0f ns), dropped %d"
                      % (mode, fmt(r["ns_per_message"]), fmt(r["ns_per_operation"]), r["requests"],
                         r["ns_per_wire_message"], r["lost"]))
+        lines.append("    (the programs ran %.2f times an operation; above 1: also for processes that are not traced)"
+                     % (sum(p["runs"] for p in r["programs"].values()) / max(1, r["operations"])))
         for name, p in sorted(r["programs"].items(), key=lambda kv: -kv[1]["ns"])[:8]:
             if p["runs"]:
                 lines.append("    %-28s %9d runs %8.0f ns each %6.1f %%" % (name, p["runs"], p["ns"] / p["runs"],
@@ -376,6 +395,7 @@ def main():
         for part in args.only:
             print(part, file=sys.stderr, flush=True)
             result[part] = parts[part](lab, pair, args)
+            result["settings"]["busy_before_pairs"] = sum(NOISE) / len(NOISE) if NOISE else busy_share()
             with open(os.path.join(args.out, "overhead.json"), "w") as f:
                 json.dump(result, f, indent=1)
     print(table(result))
