@@ -327,7 +327,7 @@ def table(result):
         lines.append("kernel, %-8s %s ns a message, %s ns an operation (%d requests; 6 messages each: %.0f ns), dropped %d"
                      % (mode, fmt(r["ns_per_message"]), fmt(r["ns_per_operation"]), r["requests"],
                         r["ns_per_wire_message"], r["lost"]))
-        lines.append("    (the programs ran %.2f times an operation; above 1: also for processes that are not traced)"
+        lines.append("    (the programs ran %.2f times an operation: also for who is not traced; wrk alone makes that 1.33)"
                      % (sum(p["runs"] for p in r["programs"].values()) / max(1, r["operations"])))
         for name, p in sorted(r["programs"].items(), key=lambda kv: -kv[1]["ns"])[:8]:
             if p["runs"]:
