@@ -73,7 +73,9 @@ static void set_defaults(struct clew_store_opts *o)
 	o->batch_spans = o->batch_spans ? o->batch_spans : CLEW_STORE_BATCH_SPANS;
 	o->queue_spans = o->queue_spans ? o->queue_spans : CLEW_STORE_QUEUE_SPANS;
 	o->hot_spans = o->hot_spans ? o->hot_spans : CLEW_STORE_HOT_SPANS;
-	o->memory_bytes = o->memory_bytes ? o->memory_bytes : CLEW_STORE_MEMORY_BYTES;
+	if (!o->memory_bytes)
+		o->memory_bytes =
+			o->read_only ? CLEW_STORE_READER_MEMORY_BYTES : CLEW_STORE_MEMORY_BYTES;
 	/* A writer's engine on one thread: two take twice the processor time to sort a run. */
 	if (!o->threads)
 		o->threads = o->read_only ? 2 : 1;

@@ -28,7 +28,7 @@ struct clew_store_opts {
 	uint32_t batch_spans;  /* 0: CLEW_STORE_BATCH_SPANS */
 	uint32_t queue_spans;  /* 0: CLEW_STORE_QUEUE_SPANS */
 	uint32_t hot_spans;    /* 0: CLEW_STORE_HOT_SPANS */
-	uint64_t memory_bytes; /* 0: CLEW_STORE_MEMORY_BYTES; of the engine, a part of our own */
+	uint64_t memory_bytes; /* 0: as below; of the engine, a part of our own */
 	uint32_t threads;      /* 0: 1 for a writer, else 2; of the engine */
 	uint64_t timeout_ns;   /* 0: CLEW_STORE_TIMEOUT_NS; of one query */
 };
@@ -40,9 +40,10 @@ struct clew_store_opts {
 /* Spans that wait for the writer; beyond it the newest are dropped (stats: dropped_queue). */
 #define CLEW_STORE_QUEUE_SPANS 65536u
 /* Spans of a partition that are not sorted and indexed yet; more of them are sealed into a run. */
-#define CLEW_STORE_HOT_SPANS	262144u
-#define CLEW_STORE_MEMORY_BYTES (512ull << 20)
-#define CLEW_STORE_TIMEOUT_NS	(30ull * 1000 * 1000 * 1000)
+#define CLEW_STORE_HOT_SPANS	       262144u
+#define CLEW_STORE_MEMORY_BYTES	       (256ull << 20)
+#define CLEW_STORE_READER_MEMORY_BYTES (512ull << 20)
+#define CLEW_STORE_TIMEOUT_NS	       (30ull * 1000 * 1000 * 1000)
 
 /**
  * clew_store_open() - open the store in a directory; a writer makes it (0700, files 0600).
