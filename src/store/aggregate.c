@@ -26,13 +26,23 @@ static void all_spans(struct query *q, uint64_t since_ns, uint64_t until_ns, con
 		clew_buf_addf(out, "SELECT %s FROM c.no_spans", cols);
 }
 
-#define QUANTILES(what, filter)                                                        \
-	"quantile_disc(" what ", 0.5)" filter ", quantile_disc(" what ", 0.95)" filter \
-	", quantile_disc(" what ", 0.99)" filter
+/* Together: three times quantile_disc() would sort three times. */
+#define QUANTILES(what) "quantile_disc(" what ", [0.5, 0.95, 0.99])"
 
 static uint64_t value(const struct duck_col *c, idx_t row)
 {
 	return duck_null(c, row) ? 0 : (uint64_t)((int64_t *)c->data)[row];
+}
+
+/* The three of a row; 0 where there were no values. */
+static void quantiles(const struct duck_col *list, idx_t row, uint64_t *ret)
+{
+	const duckdb_list_entry *at = (const duckdb_list_entry *)list->data + row;
+	const int64_t *v = duckdb_vector_get_data(duckdb_list_vector_get_child(list->vector));
+
+	ret[0] = ret[1] = ret[2] = 0;
+	for (uint64_t i = 0; !duck_null(list, row) && i < at->length && i < 3; i++)
+		ret[i] = (uint64_t)v[at->offset + i];
 }
 
 /* ---- services ---- */
@@ -67,11 +77,11 @@ static uint64_t count_instances(struct clew_store *st, const duckdb_list_entry *
 static int give_services(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
 	struct services *sv = user;
-	struct duck_col c[10];
+	struct duck_col c[8];
 	duckdb_vector ids;
 	int r = 0;
 
-	for (idx_t i = 0; i < 10; i++)
+	for (idx_t i = 0; i < 8; i++)
 		c[i] = duck_col(chunk, i);
 	ids = duckdb_list_vector_get_child(c[1].vector);
 	for (idx_t i = 0; r == 0 && i < rows; i++) {
@@ -80,13 +90,15 @@ static int give_services(void *user, duckdb_data_chunk chunk, idx_t rows)
 			.spans = value(&c[2], i),
 			.requests = value(&c[3], i),
 			.errors = value(&c[4], i),
-			.p50_ns = value(&c[5], i),
-			.p95_ns = value(&c[6], i),
-			.p99_ns = value(&c[7], i),
-			.first_ns = value(&c[8], i),
-			.last_ns = value(&c[9], i),
+			.first_ns = value(&c[6], i),
+			.last_ns = value(&c[7], i),
 		};
+		uint64_t q[3];
 
+		quantiles(&c[5], i, q);
+		s.p50_ns = q[0];
+		s.p95_ns = q[1];
+		s.p99_ns = q[2];
 		if (!duck_null(&c[1], i))
 			s.instances = count_instances(sv->st, (duckdb_list_entry *)c[1].data + i,
 						      duckdb_vector_get_data(ids));
@@ -110,9 +122,8 @@ int clew_store_services(struct clew_store *st, uint64_t since_ns, uint64_t until
 	clew_buf_adds(&sql,
 		      "SELECT s.service, list(DISTINCT resource) FILTER (resource IS NOT NULL),"
 		      " count(*), count(*)" SERVER
-		      ", count(*) FILTER (kind IN (2, 5) AND status = 2), " QUANTILES(
-			      "duration_ns",
-			      SERVER) ", min(start_ns), max(start_ns + duration_ns) FROM (");
+		      ", count(*) FILTER (kind IN (2, 5) AND status = 2), " QUANTILES("duration_ns")
+			      SERVER ", min(start_ns), max(start_ns + duration_ns) FROM (");
 	all_spans(&q, since_ns, until_ns, "service, resource, kind, status, duration_ns, start_ns",
 		  &sql);
 	clew_buf_adds(&sql, ") s JOIN c.service n ON s.service = n.id"
@@ -129,36 +140,60 @@ struct edges {
 	struct clew_store *st;
 	clew_edge_fn fn;
 	void *user;
+	bool external; /* calls of which the other end was not seen */
 };
 
-static int give_edges(void *user, duckdb_data_chunk chunk, idx_t rows)
+/* client, server or peer, calls, errors, quantiles */
+static int give_edge(struct edges *e, const struct duck_col *c, idx_t row, struct slice server,
+		     bool external)
+{
+	struct clew_edge_stats s = {
+		.server = server,
+		.external = external,
+		.calls = value(&c[2], row),
+		.errors = value(&c[3], row),
+	};
+	uint64_t q[3];
+
+	quantiles(&c[4], row, q);
+	s.p50_ns = q[0];
+	s.p95_ns = q[1];
+	s.p99_ns = q[2];
+	if (!duck_null(&c[0], row))
+		s.client = names_get(e->st, DICT_SERVICE, ((uint32_t *)c[0].data)[row]);
+	return e->fn(e->user, &s);
+}
+
+static int give_seen(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
 	struct edges *e = user;
-	struct duck_col c[8];
+	struct duck_col c[5];
 	int r = 0;
 
-	for (idx_t i = 0; i < 8; i++)
+	for (idx_t i = 0; i < 5; i++)
 		c[i] = duck_col(chunk, i);
 	for (idx_t i = 0; r == 0 && i < rows; i++) {
-		struct clew_edge_stats s = {
-			.external = duck_null(&c[1], i),
-			.calls = value(&c[3], i),
-			.errors = value(&c[4], i),
-			.p50_ns = value(&c[5], i),
-			.p95_ns = value(&c[6], i),
-			.p99_ns = value(&c[7], i),
-		};
-
-		if (!duck_null(&c[0], i))
-			s.client = names_get(e->st, DICT_SERVICE, ((uint32_t *)c[0].data)[i]);
-		if (!s.external)
-			s.server = names_get(e->st, DICT_SERVICE, ((uint32_t *)c[1].data)[i]);
-		else if (!duck_null(&c[2], i))
-			s.server = duck_str(&c[2], i);
+		if (duck_null(&c[1], i))
+			e->external = true;
 		else
-			s.server = SLICE("unknown");
-		r = e->fn(e->user, &s);
+			r = give_edge(e, c, i,
+				      names_get(e->st, DICT_SERVICE, ((uint32_t *)c[1].data)[i]),
+				      false);
 	}
+	return r;
+}
+
+static int give_external(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct edges *e = user;
+	struct duck_col c[5];
+	int r = 0;
+
+	for (idx_t i = 0; i < 5; i++)
+		c[i] = duck_col(chunk, i);
+	for (idx_t i = 0; r == 0 && i < rows; i++)
+		r = give_edge(e, c, i, duck_null(&c[1], i) ? SLICE("unknown") : duck_str(&c[1], i),
+			      true);
 	return r;
 }
 
@@ -176,46 +211,75 @@ static void attr_value(struct clew_store *st, const char *const *names, struct c
 	clew_buf_adds(out, ", NULL)::VARCHAR");
 }
 
-int clew_store_map(struct clew_store *st, uint64_t since_ns, uint64_t until_ns, clew_edge_fn fn,
-		   void *user, char **ret_error)
+#define CALLERS "(SELECT * FROM a WHERE kind IN (3, 4)) c"
+#define CALLED	"(SELECT * FROM a WHERE kind IN (2, 5)) s"
+
+/* Both ends of a call are one row where both were seen; the caller's time is what counts. */
+static int seen_edges(struct query *q, uint64_t since_ns, uint64_t until_ns, struct edges *e,
+		      char **ret_error)
+{
+	struct clew_buf sql = {0};
+	int r;
+
+	clew_buf_adds(&sql, "WITH a AS (");
+	all_spans(q, since_ns, until_ns, "span_id, parent_id, service, status, kind, duration_ns",
+		  &sql);
+	clew_buf_adds(
+		&sql,
+		") SELECT c.service, s.service, count(*), count(*) FILTER"
+		" (coalesce(c.status = 2, false) OR coalesce(s.status = 2, false)), " QUANTILES(
+			"coalesce(c.duration_ns, s.duration_ns)") " FROM " CALLERS
+								  " FULL JOIN " CALLED
+								  " ON s.parent_id = c.span_id "
+								  "GROUP BY ALL"
+								  " ORDER BY c.service NULLS "
+								  "FIRST, s.service");
+	r = sql.err ? sql.err : query_each(q, sql.data, give_seen, e, ret_error);
+	clew_buf_done(&sql);
+	return r;
+}
+
+/* Calls of which only the caller was seen, by the peer's address. Attributes are read for this
+ * only. */
+static int external_edges(struct query *q, uint64_t since_ns, uint64_t until_ns, struct edges *e,
+			  char **ret_error)
 {
 	static const char *const address[] = {"server.address", "network.peer.address", NULL};
 	static const char *const port[] = {"server.port", "network.peer.port", NULL};
-	struct edges e = {st, fn, user};
-	struct clew_buf cols = {0}, sql = {0};
+	struct clew_buf sql = {0};
+	int r;
+
+	clew_buf_adds(&sql, "WITH a AS (");
+	all_spans(q, since_ns, until_ns,
+		  "span_id, parent_id, service, status, kind, duration_ns, attr_keys, attr_values",
+		  &sql);
+	clew_buf_adds(&sql, "), b AS (SELECT service, status, duration_ns, ");
+	attr_value(e->st, address, &sql);
+	clew_buf_adds(&sql, " AS address, ");
+	attr_value(e->st, port, &sql);
+	clew_buf_adds(&sql,
+		      " AS port FROM " CALLERS " ANTI JOIN " CALLED
+		      " ON s.parent_id = c.span_id) SELECT service,"
+		      " address || CASE WHEN port IS NULL THEN '' ELSE ':' || port END AS peer,"
+		      " count(*), count(*) FILTER (status = 2), " QUANTILES(
+			      "duration_ns") " FROM b GROUP BY ALL ORDER BY service, peer");
+	r = sql.err ? sql.err : query_each(q, sql.data, give_external, e, ret_error);
+	clew_buf_done(&sql);
+	return r;
+}
+
+int clew_store_map(struct clew_store *st, uint64_t since_ns, uint64_t until_ns, clew_edge_fn fn,
+		   void *user, char **ret_error)
+{
+	struct edges e = {st, fn, user, false};
 	struct query q;
 	int r = query_begin(st, &q, ret_error);
 
 	if (r < 0)
 		return r;
-	clew_buf_adds(&cols, "span_id, parent_id, service, status, kind, duration_ns, ");
-	attr_value(st, address, &cols);
-	clew_buf_adds(&cols, " AS address, ");
-	attr_value(st, port, &cols);
-	clew_buf_adds(&cols, " AS port");
-	clew_buf_adds(&sql, "WITH a AS (");
-	all_spans(&q, since_ns, until_ns, cols.data, &sql);
-	/* Both ends of a call are one row where both were seen; the caller's time is what counts.
-	 */
-	clew_buf_adds(
-		&sql,
-		"), b AS (SELECT c.service AS client, s.service AS server,"
-		" CASE WHEN s.span_id IS NULL THEN"
-		"  c.address || CASE WHEN c.port IS NULL THEN '' ELSE ':' || c.port END END"
-		"  AS peer,"
-		" coalesce(c.duration_ns, s.duration_ns) AS d,"
-		" coalesce(c.status = 2, false) OR coalesce(s.status = 2, false) AS failed"
-		" FROM (SELECT * FROM a WHERE kind IN (3, 4)) c"
-		" FULL JOIN (SELECT * FROM a WHERE kind IN (2, 5)) s"
-		" ON s.parent_id = c.span_id)"
-		" SELECT client, server, peer, count(*), count(*) FILTER (failed), " QUANTILES(
-			"d", "") " FROM b GROUP BY client, server, peer"
-				 " ORDER BY client NULLS FIRST, server NULLS LAST, peer");
-	r = sql.err ? sql.err : cols.err;
-	if (r == 0)
-		r = query_each(&q, sql.data, give_edges, &e, ret_error);
+	r = seen_edges(&q, since_ns, until_ns, &e, ret_error);
+	if (r == 0 && e.external)
+		r = external_edges(&q, since_ns, until_ns, &e, ret_error);
 	query_end(&q);
-	clew_buf_done(&sql);
-	clew_buf_done(&cols);
 	return r;
 }
