@@ -131,8 +131,12 @@ static int attach_catalog(struct clew_store *st, char **ret_error)
 	clew_buf_addf(&path, "%s/catalog.duckdb", st->dir);
 	clew_buf_adds(&sql, "ATTACH ");
 	duck_quote(&sql, clew_buf_slice(&path));
+	/* The block size is a new file's alone: DuckDB refuses to open a file with another than it
+	 * has. */
 	clew_buf_addf(&sql, " AS c%s;",
-		      st->opts.read_only ? " (READ_ONLY)" : " (BLOCK_SIZE 16384)");
+		      st->opts.read_only	    ? " (READ_ONLY)"
+		      : access(path.data, F_OK) < 0 ? " (BLOCK_SIZE 16384)"
+						    : "");
 	r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);
 	if (r == 0)
 		r = duck_int(st->conn,
