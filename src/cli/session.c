@@ -392,6 +392,12 @@ static int run_session(struct session *s)
 		return r;
 	if ((r = open_store(s)) < 0 || (r = open_raw(s)) < 0)
 		return r;
+	/* Asked to stop before there is a command: it would never hear of it. */
+	take_signals(s, 0);
+	if (s->stop) {
+		s->status = 128 + s->signal;
+		return 0;
+	}
 	if ((r = spawn(s)) < 0)
 		return r;
 	/* Scripts and tests wait for this line: from here on nothing of the targets is missed. */
