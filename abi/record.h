@@ -9,12 +9,13 @@
  *	| u32    | u16  | u16   |                              |
  *	+--------+------+-------+------------------------------+---- - -
  *
- * - len counts the whole record and is a multiple of 8; a reader skips types that it does not know and
- *   the bytes of a fixed part that is longer than the one that it knows (hdr_bytes says where a tail
- *   begins). Fields are little endian, as the machine has them (x86-64, arm64).
+ * - len counts the whole record and is a multiple of 8; a reader skips types that it does not know
+ *and the bytes of a fixed part that is longer than the one that it knows (hdr_bytes says where a
+ *tail begins). Fields are little endian, as the machine has them (x86-64, arm64).
  * - Times are CLOCK_MONOTONIC ns; a clock record ties them to Unix time. 0 means "not known".
- * - A connection is its socket cookie, unique until the next boot. A process is (tgid, proc_start_ns)
- *   and a thread (tid, proc_start_ns): never a bare id. Ids are those of the initial pid namespace.
+ * - A connection is its socket cookie, unique until the next boot. A process is (tgid,
+ *proc_start_ns) and a thread (tid, proc_start_ns): never a bare id. Ids are those of the initial
+ *pid namespace.
  * - Addresses are IPv6, with IPv4 mapped into ::ffff:0:0/96. Ports are in host order.
  * - Fields grow only at the end of a fixed part; enums grow only at their end.
  */
@@ -50,11 +51,11 @@ struct clew_rec {
 
 /* Thread counters, cumulative since the thread began: the order of an io record's tail. */
 enum clew_counter {
-	CLEW_CNT_CPU_NS,   /* on a CPU, brought up to this moment */
-	CLEW_CNT_RUNQ_NS,  /* runnable, waiting for a CPU */
+	CLEW_CNT_CPU_NS,  /* on a CPU, brought up to this moment */
+	CLEW_CNT_RUNQ_NS, /* runnable, waiting for a CPU */
 	CLEW_CNT_MIN_FLT,
 	CLEW_CNT_MAJ_FLT,
-	CLEW_CNT_NVCSW,	   /* voluntary switches: it waited for something */
+	CLEW_CNT_NVCSW, /* voluntary switches: it waited for something */
 	CLEW_CNT_NIVCSW,
 	CLEW_CNT_FUTEX_NS, /* blocked, by kind: filled when the switch hook is on */
 	CLEW_CNT_DISK_NS,
@@ -85,19 +86,19 @@ struct clew_rec_io {
 	__u64 begin_ns;
 	__u64 end_ns;
 	__u64 conn;
-	__u64 offset;	     /* of its first byte: in this direction, since the connection began (TCP)
-			      * or since it was first seen (unix) */
-	__u64 task;	     /* the runtime's task (goroutine, context, virtual thread), 0 if none */
+	__u64 offset; /* of its first byte: in this direction, since the connection began (TCP)
+		       * or since it was first seen (unix) */
+	__u64 task;   /* the runtime's task: CLEW_TASK(), 0 if none */
 	__u64 proc_start_ns;
 	__u32 tgid;
 	__u32 tid;
-	__u32 bytes;	     /* moved */
-	__u32 cap_len;	     /* of them captured, in the tail */
-	__u16 hdr_bytes;     /* size of this fixed part */
-	__u8 dir;	     /* enum clew_dir */
+	__u32 bytes;	 /* moved */
+	__u32 cap_len;	 /* of them captured, in the tail */
+	__u16 hdr_bytes; /* size of this fixed part */
+	__u8 dir;	 /* enum clew_dir */
 	__u8 n_counters;
-	__u16 lost_conn;     /* operations of this connection lost since its last record (saturates) */
-	__u16 lost_thread;   /* records of this thread lost since its last record (saturates) */
+	__u16 lost_conn; /* operations of this connection lost since its last record (saturates) */
+	__u16 lost_thread; /* records of this thread lost since its last record (saturates) */
 };
 
 enum clew_conn_event {
@@ -105,33 +106,34 @@ enum clew_conn_event {
 	CLEW_CONN_ESTABLISHED = 2, /* this side connected */
 	CLEW_CONN_ACCEPTED = 3,	   /* the other side connected to us (handshake done) */
 	CLEW_CONN_CLOSED = 4,
-	CLEW_CONN_ADOPTED = 5,	   /* was open before tracing began, or first seen by an operation */
+	CLEW_CONN_ADOPTED = 5, /* was open before tracing began, or first seen by an operation */
 };
 
 enum clew_role { CLEW_ROLE_UNKNOWN = 0, CLEW_ROLE_CLIENT = 1, CLEW_ROLE_SERVER = 2 };
 
 enum clew_family { CLEW_AF_UNIX = 1, CLEW_AF_INET = 2, CLEW_AF_INET6 = 10 };
 
-/* Tail: path_len bytes of the unix listener's path (as in the kernel; abstract ones begin with NUL). */
+/* Tail: path_len bytes of the unix listener's path (as in the kernel; abstract ones begin with
+ * NUL). */
 struct clew_rec_conn {
 	struct clew_rec hdr;
 	__u64 ts_ns;
 	__u64 conn;
-	__u64 peer_conn;     /* unix: the other end's cookie; else 0 */
-	__u64 tx_offset;     /* bytes that went by before this record */
+	__u64 peer_conn; /* unix: the other end's cookie; else 0 */
+	__u64 tx_offset; /* bytes that went by before this record */
 	__u64 rx_offset;
 	__u64 task;
 	__u64 proc_start_ns;
-	__u32 tx_seq0;	     /* TCP sequence number of byte 0 (initial sequence number + 1) */
+	__u32 tx_seq0; /* TCP sequence number of byte 0 (initial sequence number + 1) */
 	__u32 rx_seq0;
-	__u32 tgid;	     /* who called; 0 where it happened in an interrupt */
+	__u32 tgid; /* who called; 0 where it happened in an interrupt */
 	__u32 tid;
-	__u32 netns;	     /* inode of the network namespace */
-	__u32 lost;	     /* closed: operations of this connection that were lost, in all */
+	__u32 netns; /* inode of the network namespace */
+	__u32 lost;  /* closed: operations of this connection that were lost, in all */
 	__u16 hdr_bytes;
-	__u8 event;	     /* enum clew_conn_event */
-	__u8 role;	     /* enum clew_role */
-	__u16 family;	     /* enum clew_family */
+	__u8 event;   /* enum clew_conn_event */
+	__u8 role;    /* enum clew_role */
+	__u16 family; /* enum clew_family */
 	__u16 lport;
 	__u16 rport;
 	__u16 path_len;
@@ -144,9 +146,27 @@ enum clew_handoff_kind {
 	CLEW_HANDOFF_FUTEX = 1,	  /* key: the futex's address in the waker's memory */
 	CLEW_HANDOFF_EVENTFD = 2, /* key: the file's inode or address, the same for both */
 	CLEW_HANDOFF_PIPE = 3,
-	CLEW_HANDOFF_WAKE = 4,	  /* another wake between two targets, in process context */
-	CLEW_HANDOFF_SLEEP = 5,	  /* from goes to sleep on the futex at key; to is 0 */
+	CLEW_HANDOFF_WAKE = 4,	/* another wake between two targets, in process context */
+	CLEW_HANDOFF_SLEEP = 5, /* from goes to sleep on the futex at key; to is 0 */
+	CLEW_HANDOFF_TASK = 6,	/* the task from_task began, or gave work to, the task key */
 };
+
+/*
+ * A runtime's own unit of work, read from its memory at the hook. Above the 56 low bits, which tell
+ * one task of a process from the others, stands what kind it is.
+ */
+enum clew_task_kind {
+	CLEW_TASK_NONE = 0,
+	CLEW_TASK_GO = 1,     /* goroutine id */
+	CLEW_TASK_PYTHON = 2, /* address of the contextvars Context that is entered */
+	CLEW_TASK_JVM = 3,    /* id of the mounted virtual thread */
+	CLEW_TASK_AGENT = 4,  /* number that an agent inside the runtime gave to a request */
+};
+
+#define CLEW_TASK_ID_BITS 56
+#define CLEW_TASK(kind, id) \
+	((__u64)(kind) << CLEW_TASK_ID_BITS | ((__u64)(id) & ((1ull << CLEW_TASK_ID_BITS) - 1)))
+#define CLEW_TASK_KIND(task) ((__u32)((task) >> CLEW_TASK_ID_BITS))
 
 struct clew_rec_handoff {
 	struct clew_rec hdr;
@@ -176,13 +196,13 @@ struct clew_rec_thread {
 	__u64 proc_start_ns; /* its process's */
 	__u64 cgroup;	     /* id in the v2 hierarchy */
 	__u32 tgid, tid;
-	__u32 ptgid, ptid;   /* fork: the thread that called; else the parent process, 0 */
-	__u32 nspid;	     /* the process's id in its own pid namespace */
+	__u32 ptgid, ptid; /* fork: the thread that called; else the parent process, 0 */
+	__u32 nspid;	   /* the process's id in its own pid namespace */
 	__u32 netns, pidns, mntns;
 	__u32 uid;
 	__u32 exit_code;
 	__u16 hdr_bytes;
-	__u16 event;	     /* enum clew_thread_event */
+	__u16 event; /* enum clew_thread_event */
 	__u32 tail_len;
 	char comm[16];
 };
@@ -195,11 +215,14 @@ enum clew_tag {
 	CLEW_TAG_CONTAINER = 4, /* container id */
 	CLEW_TAG_CWD = 5,
 	CLEW_TAG_COMM = 6,
-	CLEW_TAG_HOST = 16,	/* meta */
-	CLEW_TAG_BOOT_ID = 17,	/* meta: as in /proc/sys/kernel/random/boot_id */
+	CLEW_TAG_RUNTIME = 7, /* NAME/VERSION/TASK, as in "cpython/3.11.2/context"; TASK is "thread"
+			       * where no task of the runtime is read. A process record that comes
+			       * later and has this tag replaces what was known */
+	CLEW_TAG_HOST = 16,   /* meta */
+	CLEW_TAG_BOOT_ID = 17, /* meta: as in /proc/sys/kernel/random/boot_id */
 	CLEW_TAG_KERNEL = 18,
-	CLEW_TAG_VERSION = 19,	/* of clew */
-	CLEW_TAG_OPTION = 20,	/* NAME=VALUE, one each */
+	CLEW_TAG_VERSION = 19, /* of clew */
+	CLEW_TAG_OPTION = 20,  /* NAME=VALUE, one each */
 	CLEW_TAG_MACHINE_ID = 21,
 };
 
@@ -229,13 +252,13 @@ struct clew_rec_event {
 };
 
 enum clew_loss_where {
-	CLEW_LOSS_RING = 1,	    /* the ring was full */
-	CLEW_LOSS_TASK_STATE = 2,   /* no memory for a thread's state */
-	CLEW_LOSS_SOCK_STATE = 3,   /* no memory for a socket's state */
-	CLEW_LOSS_PAYLOAD = 4,	    /* user memory could not be read */
-	CLEW_LOSS_PIPELINE = 5,	    /* user space shed records */
-	CLEW_LOSS_STORE = 6,	    /* spans that were not kept */
-	CLEW_LOSS_STREAM = 7,	    /* a table in user space was full */
+	CLEW_LOSS_RING = 1,	  /* the ring was full */
+	CLEW_LOSS_TASK_STATE = 2, /* no memory for a thread's state */
+	CLEW_LOSS_SOCK_STATE = 3, /* no memory for a socket's state */
+	CLEW_LOSS_PAYLOAD = 4,	  /* user memory could not be read */
+	CLEW_LOSS_PIPELINE = 5,	  /* user space shed records */
+	CLEW_LOSS_STORE = 6,	  /* spans that were not kept */
+	CLEW_LOSS_STREAM = 7,	  /* a table in user space was full */
 };
 
 struct clew_rec_loss {
@@ -246,7 +269,7 @@ struct clew_rec_loss {
 	__u32 tgid, tid;
 	__u32 where; /* enum clew_loss_where */
 	__u16 hdr_bytes;
-	__u16 what;  /* enum clew_rec_type of what was lost, 0: mixed */
+	__u16 what; /* enum clew_rec_type of what was lost, 0: mixed */
 };
 
 struct clew_rec_clock {
