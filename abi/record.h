@@ -10,12 +10,12 @@
  *	+--------+------+-------+------------------------------+---- - -
  *
  * - len counts the whole record and is a multiple of 8; a reader skips types that it does not know
- *and the bytes of a fixed part that is longer than the one that it knows (hdr_bytes says where a
- *tail begins). Fields are little endian, as the machine has them (x86-64, arm64).
+ * and the bytes of a fixed part that is longer than the one that it knows (hdr_bytes says where a
+ * tail begins). Fields are little endian, as the machine has them (x86-64, arm64).
  * - Times are CLOCK_MONOTONIC ns; a clock record ties them to Unix time. 0 means "not known".
  * - A connection is its socket cookie, unique until the next boot. A process is (tgid,
- *proc_start_ns) and a thread (tid, proc_start_ns): never a bare id. Ids are those of the initial
- *pid namespace.
+ * proc_start_ns) and a thread (tid, proc_start_ns): never a bare id. Ids are those of the initial
+ * pid namespace.
  * - Addresses are IPv6, with IPv4 mapped into ::ffff:0:0/96. Ports are in host order.
  * - Fields grow only at the end of a fixed part; enums grow only at their end.
  */

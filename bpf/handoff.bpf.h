@@ -3,16 +3,16 @@
  * Who woke whom, between threads of targets, and only where a system call of the waker says so.
  *
  * sched_waking fires for each wake of the host, so it leaves on the first load for all others.
- *Nearly all wakes of a busy server come from interrupts, where current is whoever was interrupted:
- *they must never count. The kernel's data symbols (preempt_count) may be missing, so interrupts are
- *told by what the two threads are doing: futex	the waker is in a futex call that wakes (or ends,
- *and wakes who joins it), and the wakee sleeps in a futex call on the same address. What remains is
- *a timer or signal that wakes a thread at the very moment at which an interrupted one is about to
- *wake it: the hand-off is true all the same. eventfd, pipe	the waker is inside a write to that
- *file. What remains is an interrupt within that write (a microsecond) which wakes another thread of
- *a target. A reader sees a hand-off beside the true one, in a service that just handed over;
- *causality asks more than one witness. Sockets are left out: their io records say it, and their
- *wakes mostly come from the softirq.
+ * Nearly all wakes of a busy server come from interrupts, where current is whoever was interrupted:
+ * they must never count. The kernel's data symbols (preempt_count) may be missing, so interrupts are
+ * told by what the two threads are doing: futex	the waker is in a futex call that wakes (or ends,
+ * and wakes who joins it), and the wakee sleeps in a futex call on the same address. What remains is
+ * a timer or signal that wakes a thread at the very moment at which an interrupted one is about to
+ * wake it: the hand-off is true all the same. eventfd, pipe	the waker is inside a write to that
+ * file. What remains is an interrupt within that write (a microsecond) which wakes another thread of
+ * a target. A reader sees a hand-off beside the true one, in a service that just handed over;
+ * causality asks more than one witness. Sockets are left out: their io records say it, and their
+ * wakes mostly come from the softirq.
  */
 #pragma once
 

@@ -9,13 +9,13 @@
  *	tcp_sendmsg_locked (6.16)		only notes when a long send began
  *
  * The last two cost all others a little, so they are attached when a target first needs them.
- *Splice out of a unix socket has no hook: it is not seen.
+ * Splice out of a unix socket has no hook: it is not seen.
  *
  * Payload is read from the caller's memory, with the arguments in its registers, and only when
- *three things hold: the thread is still inside a system call of the right kind (regs_in_call(), so
- *not io_uring's work at the end of one), that call's descriptor is this very socket (so not a
- *kernel service that uses a socket of its own inside somebody's write(2)), and the call is a native
- *one. Everything else is a byte count.
+ * three things hold: the thread is still inside a system call of the right kind (regs_in_call(), so
+ * not io_uring's work at the end of one), that call's descriptor is this very socket (so not a
+ * kernel service that uses a socket of its own inside somebody's write(2)), and the call is a native
+ * one. Everything else is a byte count.
  */
 #pragma once
 

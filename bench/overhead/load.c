@@ -3,14 +3,14 @@
  * clew-load: an HTTP/1.1 load generator that knows what it sent.
  *
  *	closed loop:	-c connections, each sends its next request when the answer has come (and a
- *random think time has passed): the number of requests in flight is at most -c open loop:	-r
- *requests a second on a fixed schedule, whatever the answers do; latency is counted from the
+ * random think time has passed): the number of requests in flight is at most -c open loop:	-r
+ * requests a second on a fixed schedule, whatever the answers do; latency is counted from the
  **intended* time, so that a stall is not hidden by the requests it held back
  *
  * Each "%t" in the URL becomes a fresh random token (32 hex digits), one a request. --log FILE has
- *a line a request: token, status (0: none), start and end in Unix ns, "done" or "cut". A request is
- *"cut" when the load ended or the connection broke before its whole answer was here; a log is
- *written for each request that was sent, whatever came of it.
+ * a line a request: token, status (0: none), start and end in Unix ns, "done" or "cut". A request is
+ * "cut" when the load ended or the connection broke before its whole answer was here; a log is
+ * written for each request that was sent, whatever came of it.
  *
  * One thread, epoll. Standard output gets one JSON object.
  */

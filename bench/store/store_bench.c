@@ -6,8 +6,8 @@
  *
  * DIR is left for a look. When it holds a store already, only the questions are asked;
  * WHAT: those whose name holds it. CPU time is
- *the whole process's, the engine's threads included; making the spans is measured on its own and
- *subtracted.
+ * the whole process's, the engine's threads included; making the spans is measured on its own and
+ * subtracted.
  */
 #include <dirent.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Options from one table: a row makes the parser, the help, the man page, the configuration file's
- *key and the environment variable.
+ * key and the environment variable.
  *
  *	command line  ─wins over─►  environment  ─wins over─►  configuration file  ─►  default
  *

@@ -3,9 +3,9 @@
  * Load, attach, poll.
  *
  *	open	load, fill the maps, attach the hooks, then walk what already runs: what is born
- *meanwhile is seen by the hooks, so nobody falls in between poll	ring -> fn, with the records
- *that user space adds: meta first, clock every second, a process record behind each exec and first
- *sight, loss when a counter moved stop	hooks off; what is in the ring can still be polled
+ * meanwhile is seen by the hooks, so nobody falls in between poll	ring -> fn, with the records
+ * that user space adds: meta first, clock every second, a process record behind each exec and first
+ * sight, loss when a counter moved stop	hooks off; what is in the ring can still be polled
  */
 #include <limits.h>
 #include <stdio.h>

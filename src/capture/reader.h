@@ -3,11 +3,11 @@
  * A capture read on a thread of its own, so that a busy machine does not make the ring overflow.
  *
  *	ring ─► reader thread (real-time priority, only copies) ─► chunks, bounded ─► whoever
- *reasons
+ * reasons
  *
  * On a machine with more to do than processors, a thread that reads and reasons got a twentieth of
- *one and the ring overflowed in two seconds; niceness does not help, because the scheduler shares
- *by group first. Copying alone is about 1 % of a processor, so it may go before everything else.
+ * one and the ring overflowed in two seconds; niceness does not help, because the scheduler shares
+ * by group first. Copying alone is about 1 % of a processor, so it may go before everything else.
  */
 #pragma once
 

@@ -9,7 +9,7 @@
  *	reads `failed`		(close-on-exec: the end of file means that exec worked)
  *
  * The child stays in our process group, so that the terminal's signals reach it as if no tracer
- *were there.
+ * were there.
  */
 #include <fcntl.h>
 #include <grp.h>

@@ -5,8 +5,8 @@
  *	request A ◄─parent─ call X ◄─parent─ call Y (cur) ── now writes the answer to R
  *
  * R == A: X and Y are on the path, confirmed from both ends. R != A: each of X and Y may be the
- *wrong link, so none of them is believed, and what hangs from R otherwise was not what led to its
- *answer.
+ * wrong link, so none of them is believed, and what hangs from R otherwise was not what led to its
+ * answer.
  */
 #include "causality/internal.h"
 

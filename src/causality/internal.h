@@ -11,12 +11,12 @@
  *
  * A node is an exchange. Reading a request, or the response of a call, makes its node the context's
  * current one: that stretch of the context's life is a segment, and all segments of one node share
- *its owner, so the node stands for them. A call hangs from the node that was current when it was
- *born.
+ * its owner, so the node stands for them. A call hangs from the node that was current when it was
+ * born.
  *
  * Invariants: a request is its own owner; owner, parent and cur hold references; a decided call has
- *no parent, so chains never grow without bound. Lists are in the order of the records and hash
- *tables are never walked, so the same records give the same decisions.
+ * no parent, so chains never grow without bound. Lists are in the order of the records and hash
+ * tables are never walked, so the same records give the same decisions.
  */
 #pragma once
 

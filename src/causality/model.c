@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What each service's checkpoints say of the hypothesis "a call belongs to what its context read
- *last".
+ * last".
  *
  * A checkpoint is an answer that a context writes while several requests are open: the hypothesis
- *names a request (the owner of what was read last), the socket says which one it is. A hit can be
- *an accident. With n requests to choose from, each miss stands for 1 / (n - 1) hits by accident, so
+ * names a request (the owner of what was read last), the socket says which one it is. A hit can be
+ * an accident. With n requests to choose from, each miss stands for 1 / (n - 1) hits by accident, so
  *
  *	wrong links among those that end in a hit  =  sum over misses of 1 / (n - 1)  /  hits
  *
  * which is used twice over (SAFETY), with a part of a miss that was never seen (UNSEEN). Where
- *nothing but the hypothesis speaks for a call, the share of misses itself is the expected share of
- *wrong links.
+ * nothing but the hypothesis speaks for a call, the share of misses itself is the expected share of
+ * wrong links.
  *
  * Stretches in which the context slept are counted apart: what comes after a sleep on an event loop
- *was a timer or another thread, not what was read.
+ * was a timer or another thread, not what was read.
  */
 #include "causality/internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A session: what `clew run`, `clew record` and `clew replay` do once their options are read. It
- *wires a source of records (a capture or a recording) to the pipeline, a store and a recording:
+ * wires a source of records (a capture or a recording) to the pipeline, a store and a recording:
  *
  *	capture or recording ─► [raw file] ─► pipeline ─► store, --live
  *

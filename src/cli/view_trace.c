@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One trace as a waterfall: the tree on the left, bars on one axis in the middle, durations on the
- *right.
+ * right.
  *
  *	front GET /checkout ✗ 502       ████░░░░░░░░░░░░░░░███    128 ms
  *	├╴→ GET                             ━━━━━─────────━       92 ms

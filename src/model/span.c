@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A span and its arena: the span, its arrays and its strings lie in one block, more blocks follow
- *when it grows.
+ * when it grows.
  *
  *	block 0: [next|used|cap][struct clew_span][attrs][strings ...]  ──► block 1: [...] ──► NULL
  */

@@ -3,8 +3,8 @@
  * Assembly: exchanges and links become traces.
  *
  * Each exchange is a node. A server's node hangs from the client's node of the same wire key, a
- *client's node from the server's node that its link names; so a trace is a tree of alternating
- *roles:
+ * client's node from the server's node that its link names; so a trace is a tree of alternating
+ * roles:
  *
  *	S1 ── root: nobody that we saw asked it
  *	├── C1 ── link: S1          (causality)
@@ -12,15 +12,15 @@
  *	└── C2
  *
  * A node is *resolved* when its place is final: then its trace's id is known. Roots resolve first,
- *the rest follows downwards. A node that is resolved and has ended is handed out as a span.
+ * the rest follows downwards. A node that is resolved and has ended is handed out as a span.
  *
  * A trace is told as a whole (on_trace) when its root's node is given up: then all links below it
- *are in.
+ * are in.
  *
  * Waits, all in record time: a server's node waits PEER_WAIT_NS after its end for its other side,
- *and resolves as a root OPEN_WAIT_NS after its begin even if it is still open (streams, long
- *polls); an orphan's span waits ORPHAN_WAIT_NS so that the traces of its candidates are known; a
- *node is kept KEEP_NS after its end, so that links which come late still find it.
+ * and resolves as a root OPEN_WAIT_NS after its begin even if it is still open (streams, long
+ * polls); an orphan's span waits ORPHAN_WAIT_NS so that the traces of its candidates are known; a
+ * node is kept KEEP_NS after its end, so that links which come late still find it.
  */
 #pragma once
 

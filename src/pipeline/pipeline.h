@@ -5,7 +5,7 @@
  *	record ─► identity, stream ─► exchanges ─► causality ─► links
  *	                                  └───────────┬───────────┘
  *	                                        assembly: both ends joined by wire key, trace ids
- *from roots └─► spans ─► on_span
+ * from roots └─► spans ─► on_span
  *
  * One thread drives it. Time is the records' own (a clock record moves it when nothing else does).
  */

@@ -5,7 +5,7 @@
  *	slots (hash table of id + 1) ─► entries, in chunks that never move
  *
  * Only the writer adds (or, read-only, nobody after loading). Looking up by id takes no lock:
- *entries are published by the release of n. Looking up by name from another thread takes the lock.
+ * entries are published by the release of n. Looking up by name from another thread takes the lock.
  */
 #pragma once
 

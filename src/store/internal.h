@@ -12,8 +12,8 @@
  * with a block index. Sealing turns hot into a run.
  *
  * Threads: the writer's thread alone changes dictionaries, partitions and tables. Queries connect
- *on their own and hold `gate` shared; only recovery, which replaces the engine, takes it
- *exclusively, and interrupts them first.
+ * on their own and hold `gate` shared; only recovery, which replaces the engine, takes it
+ * exclusively, and interrupts them first.
  */
 #pragma once
 

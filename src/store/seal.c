@@ -4,14 +4,14 @@
  *
  *	transaction 1   span += hot, by the trace's begin, trace, start; run += (...); hot = empty
  *	transaction 2   block_index += (hash, block), trace_index += (hash, first row, spans) of the
- *run, each sorted by hash; run.indexed checkpoint
+ * run, each sorted by hash; run.indexed checkpoint
  *
  * After a crash between the two the run is whole and not indexed: it is scanned by queries and
- *indexed with the next one.
+ * indexed with the next one.
  *
  * The index: for each block of BLOCK_SPANS rows the 32-bit hashes of everything that can be asked
- *for: key = value, key, service, operation, resource. Two things with one hash cost a block that is
- *read in vain, nothing else: what the index finds is always checked against the spans.
+ * for: key = value, key, service, operation, resource. Two things with one hash cost a block that is
+ * read in vain, nothing else: what the index finds is always checked against the spans.
  */
 #include <inttypes.h>
 #include <time.h>

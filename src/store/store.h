@@ -4,12 +4,12 @@
  * embedded one (DuckDB, docs/store.md) is behind it.
  *
  * One writer owns a directory; it may be read through the same handle by any number of threads
- *while it writes. Without a writer the directory can be opened read-only, by several processes.
+ * while it writes. Without a writer the directory can be opened read-only, by several processes.
  *
  *	clew_store_append() ─► queue ─► writer thread ─► batches, one transaction each ─► disk
  *
  * Errors: functions return 0 or -errno; where there is a ret_error, it is a text for the user that
- *the caller frees, set on failure only (it may stay NULL when memory is short).
+ * the caller frees, set on failure only (it may stay NULL when memory is short).
  */
 #pragma once
 

@@ -5,12 +5,12 @@
  *	ops [-w] [-f] tcp4|tcp6|unix|pair OP...
  *
  * Opens a connection to itself (c: the end that connected, s: the one that accepted) and runs each
- *OP, END:CALL:BYTES, e.g. c:send:100 s:recv:60 s:readv:40. Byte i that c sends is 'A' + i % 26,
- *byte i that s sends 'a' + i % 26, so whoever sees bytes can tell whether they are the right ones.
+ * OP, END:CALL:BYTES, e.g. c:send:100 s:recv:60 s:readv:40. Byte i that c sends is 'A' + i % 26,
+ * byte i that s sends 'a' + i % 26, so whoever sees bytes can tell whether they are the right ones.
  *
  * Prints a JSON line for each: {"op":"c:send:100","ret":100,"tid":7}. -w: waits for a line on
- *standard input when the connection is open (and says "open"). -f: forks first, the child does it.
- *-n: connects without blocking.
+ * standard input when the connection is open (and says "open"). -f: forks first, the child does it.
+ * -n: connects without blocking.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The capture layer by itself, for the tests of this folder: records as JSON lines on standard
- *output.
+ * output.
  *
  *	record_tool [-p PID]... [-c CGROUP]... [-e GLOB]... [-P PORT]... [-n NETNS]... [-a]
  *		    [-b PAYLOAD] [-r RING_BYTES] [-S] [-k] [-i POLL_MS] [-o RECORDING] [-j FILE] [--
- *CMD ARG...]
+ * CMD ARG...]
  *
  * The lines go to FILE, else to standard output. Says "ready" on standard error when tracing has
- *begun. Ends on SIGINT or SIGTERM, and with -- CMD when no target lives; then the last line is
- *{"stats":...}. -S: program statistics only, no records. -k: print the features of this kernel and
- *end.
+ * begun. Ends on SIGINT or SIGTERM, and with -- CMD when no target lives; then the last line is
+ * {"stats":...}. -S: program statistics only, no records. -k: print the features of this kernel and
+ * end.
  */
 #include <inttypes.h>
 #include <signal.h>

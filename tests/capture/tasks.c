@@ -6,8 +6,8 @@
  *	tasks eventfd	the same through an eventfd
  *	tasks pipe	the same through a pipe
  *	tasks fork|vfork|clone	makes a child (clone: a thread) that ends with status 7 (a thread:
- *0) tasks exec PROGRAM ARG...	execs from a second thread tasks line	waits for a line on standard
- *input, then forks a child that says "x" to a socketpair
+ * 0) tasks exec PROGRAM ARG...	execs from a second thread tasks line	waits for a line on standard
+ * input, then forks a child that says "x" to a socketpair
  */
 #include <pthread.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
  *	                                   └──► backend: response 1 to 20 ms later
  *
  * A loop takes what is ready (a round), handles each with some CPU time, and sleeps when nothing
- *is; a sleep shows as a voluntary switch. A blocking worker has one event at a time.
+ * is; a sleep shows as a voluntary switch. A blocking worker has one event at a time.
  */
 #include <stdio.h>
 #include <stdlib.h>
