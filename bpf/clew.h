@@ -8,6 +8,7 @@
  *	globs			CLEW_MAX_GLOBS, CLEW_MAX_GLOB bytes each; refused by the loader
  *	sockets, threads	storage of their own; without memory CLEW_LOSS_{SOCK,TASK}_STATE
  *	the ring		--ring-size; CLEW_LOSS_RING, per connection and per thread
+ *	chains to tasks		CLEW_MAX_CHAINS		the loader says so and counts (runtime.h)
  */
 #pragma once
 
@@ -58,13 +59,73 @@ struct clew_sock_state {
 	__u8 kind;
 	__u8 role;
 	__u8 run_dir; /* 1 + direction of the current run; 0: none yet */
-	__u32 pad;
+	__u32 chain;  /* of the process that used it last: index in task_chains; 0: none */
+	__u32 chain_tgid, chain_gen; /* what that is true for */
 };
 
 /* Hooks that cost something each time and are attached when a target first needs them. */
 enum clew_lazy_hook {
 	CLEW_LAZY_SPLICE = 1, /* bytes left a socket that no recv took */
 	CLEW_LAZY_BEGIN = 2,  /* a send was long */
+};
+
+/*
+ * The way to a process's current task, worked out by user space (src/capture/runtime/) and walked by
+ * bpf/runtime.bpf.h at each socket operation:
+ *
+ *	at = fsbase of the thread, or addr
+ *	n_steps times: at = *(u64 *)(at + step[i]); a 0 or an address that cannot be read: no task
+ *	guards: words of the 64 bytes at `at + window` that must be what they are; else no task
+ *	id = at, or *(u64 *)(at + id_off); 0: no task
+ *
+ * Every read costs about 150 ns. "No task" means that the thread stands for itself.
+ * Go alone: where the id is 0, `at` is the scheduler's g0, and the goroutine is found by
+ * at = *(*(at + go_m) + go_curg).
+ */
+#define CLEW_MAX_CHAINS	   4096
+#define CLEW_CHAIN_STEPS   6
+#define CLEW_CHAIN_GUARDS  2
+#define CLEW_CHAIN_SAMPLES 16 /* a power of two */
+
+enum clew_chain_base { CLEW_CHAIN_FSBASE = 0, CLEW_CHAIN_ADDR = 1 };
+enum clew_chain_id { CLEW_CHAIN_ID_WORD = 0, CLEW_CHAIN_ID_ADDRESS = 1 };
+enum clew_chain_state {
+	CLEW_CHAIN_OFF = 0,
+	CLEW_CHAIN_LEARN = 1, /* samples are taken, records name no task */
+	CLEW_CHAIN_TRUSTED = 2,
+};
+
+struct clew_chain_guard {
+	__u64 mask;  /* 0: no guard */
+	__u64 value; /* word & mask == value, or != if .differs */
+	__u8 word;   /* of the window, 0 to 7 */
+	__u8 differs;
+	__u8 pad[6];
+};
+
+struct clew_task_chain {
+	/* Whose: filled in by runtime.c. A process after exec() has another image. */
+	__u64 start_ns;
+	__u64 image; /* mm->start_stack */
+	__u32 tgid;
+	__u8 state;	/* enum clew_chain_state */
+	__u8 kind;	/* enum clew_task_kind; 0: no chain */
+	__u8 base;	/* enum clew_chain_base */
+	__u8 id;	/* enum clew_chain_id */
+	__u64 addr;	/* of CLEW_CHAIN_ADDR */
+	__u32 only_tid; /* the one thread that it holds for; 0: all */
+	__u32 n_steps;
+	__s32 step[CLEW_CHAIN_STEPS];
+	__s32 id_off;
+	__s32 window; /* where the guards' 64 bytes begin */
+	struct clew_chain_guard guard[CLEW_CHAIN_GUARDS];
+	__s32 go_m, go_curg; /* g.m, m.curg */
+	__s32 go_parent;     /* g.parentGoid; 0: not known */
+	__s32 go_flags;
+	/* What the hooks read: for the self-test. Written by BPF without locks. */
+	__u32 n_samples; /* how many were ever written; stops at 1024 once trusted */
+	__u32 n_faults;	 /* addresses that could not be read */
+	__u64 samples[CLEW_CHAIN_SAMPLES];
 };
 
 /* A send of more than this may block; when it began is worth a hook. */

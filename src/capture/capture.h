@@ -12,26 +12,40 @@
 #include "base/buf.h"
 
 struct clew_target_opts {
-	const uint32_t *pids;	 /* and their descendants */
+	const uint32_t *pids; /* and their descendants */
 	size_t n_pids;
-	char *const *cgroups;	 /* paths, relative to the v2 mount or absolute; NULL-terminated or NULL */
-	char *const *exes;	 /* globs, running and future processes */
-	const uint16_t *ports;	 /* processes that listen there, now or later */
+	char *const
+		*cgroups; /* paths, relative to the v2 mount or absolute; NULL-terminated or NULL */
+	char *const *exes;     /* globs, running and future processes */
+	const uint16_t *ports; /* processes that listen there, now or later */
 	size_t n_ports;
-	char *const *netns;	 /* names (as of ip netns) or paths */
-	bool all;		 /* the whole host */
+	char *const *netns; /* names (as of ip netns) or paths */
+	bool all;	    /* the whole host */
+};
+
+/* Which of the runtimes' own tasks are read (docs/causality.md). All zero: the defaults. */
+struct clew_runtime_opts {
+	bool off;	  /* none: threads stand for themselves */
+	bool no_probes;	  /* memory is read at socket operations, nothing is probed */
+	bool go_channels; /* follow work through Go's channels: a probe on every send */
+	bool python_copies; /* follow asyncio's tasks and to_thread: a probe on PyContext_CopyCurrent */
 };
 
 struct clew_capture_opts {
+	struct clew_runtime_opts runtime;
 	struct clew_target_opts targets; /* at least one, or run_argv */
-	uint32_t payload_bytes;		 /* captured of a message's start, over its operations; 0: none */
-	uint64_t ring_bytes;		 /* rounded up to a power of two */
-	char *const *meta_options;	 /* NAME=VALUE for the meta record, NULL-terminated or NULL */
+	uint32_t payload_bytes;	   /* captured of a message's start, over its operations; 0: none */
+	uint64_t ring_bytes;	   /* rounded up to a power of two */
+	char *const *meta_options; /* NAME=VALUE for the meta record, NULL-terminated or NULL */
 };
 
 struct clew_capture_stats {
 	uint64_t records, bytes;
 	uint64_t lost_ring, lost_task_state, lost_sock_state, lost_payload;
+	uint64_t runtimes;		 /* processes whose runtime is known */
+	uint64_t runtime_tasks;		 /* of these: their task is read */
+	uint64_t runtime_dropped;	 /* processes not looked at, or without room for a chain */
+	uint64_t runtime_distrusted;	 /* chains that did not read what a task would be */
 	uint64_t kernel_ns, kernel_runs; /* from bpf_stats_enabled, when it is on */
 };
 
@@ -47,14 +61,16 @@ typedef int (*clew_record_fn)(void *user, const struct clew_rec *rec);
  * ret_error (owned by the caller) says in words what failed and what to do. Returns 0 or -errno: -EPERM
  * without the capabilities of docs/capabilities.md, -ENOENT for a target that does not exist, -EINVAL.
  */
-int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture **ret, char **ret_error);
+int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture **ret,
+		      char **ret_error);
 
 /**
  * clew_capture_spawn() - start argv as a target, traced with all its descendants from its first
  * instruction. user: run it as that user, or NULL. Returns its pid, or -errno: -EACCES not executable,
  * -ENOENT not found (as exec says), -EINVAL unknown user.
  */
-pid_t clew_capture_spawn(struct clew_capture *c, char *const *argv, const char *user, char **ret_error);
+pid_t clew_capture_spawn(struct clew_capture *c, char *const *argv, const char *user,
+			 char **ret_error);
 
 /**
  * clew_capture_poll() - hand all records that are waiting to fn, in order; also emits clock records
@@ -75,7 +91,7 @@ struct clew_feature {
 	const char *without; /* what is lost without it */
 	bool required;
 	bool ok;
-	char detail[160];    /* why not, or what was found */
+	char detail[160]; /* why not, or what was found */
 };
 
 /**
