@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/error.h"
 
@@ -191,4 +192,22 @@ int duck_quote(struct clew_buf *b, struct slice s)
 	}
 	clew_buf_done(&scratch);
 	return clew_buf_addc(b, '\'');
+}
+
+int duck_attach(duckdb_connection conn, const char *path, const char *name, bool read_only,
+		unsigned int block_bytes, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	int r;
+
+	clew_buf_adds(&sql, "ATTACH ");
+	duck_quote(&sql, slice_str(path));
+	clew_buf_addf(&sql, " AS %s", name);
+	if (read_only)
+		clew_buf_adds(&sql, " (READ_ONLY)");
+	else if (access(path, F_OK) < 0)
+		clew_buf_addf(&sql, " (BLOCK_SIZE %u)", block_bytes);
+	r = sql.err ? sql.err : duck_exec(conn, sql.data, ret_error);
+	clew_buf_done(&sql);
+	return r;
 }

@@ -36,6 +36,13 @@ int duck_int(duckdb_connection conn, const char *sql, int64_t dflt, int64_t *ret
  * U+FFFD. */
 int duck_quote(struct clew_buf *b, struct slice s);
 
+/**
+ * duck_attach() - attach the database file at path as name. block_bytes is the size of a new file's
+ * blocks: DuckDB refuses to open a file that is there with another size than it has.
+ */
+int duck_attach(duckdb_connection conn, const char *path, const char *name, bool read_only,
+		unsigned int block_bytes, char **ret_error);
+
 /** duck_utf8() - s itself where it is UTF-8 without NULs, else a mended copy in *scratch. */
 struct slice duck_utf8(struct slice s, struct clew_buf *scratch);
 

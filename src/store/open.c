@@ -122,6 +122,9 @@ static int check_version(struct clew_store *st, char **ret_error)
 	return 0;
 }
 
+/* The catalog is small. */
+#define NEW_CATALOG_BLOCK 16384
+
 static int attach_catalog(struct clew_store *st, char **ret_error)
 {
 	struct clew_buf sql = {0}, path = {0};
@@ -129,15 +132,9 @@ static int attach_catalog(struct clew_store *st, char **ret_error)
 	int r;
 
 	clew_buf_addf(&path, "%s/catalog.duckdb", st->dir);
-	clew_buf_adds(&sql, "ATTACH ");
-	duck_quote(&sql, clew_buf_slice(&path));
-	/* The block size is a new file's alone: DuckDB refuses to open a file with another than it
-	 * has. */
-	clew_buf_addf(&sql, " AS c%s;",
-		      st->opts.read_only	    ? " (READ_ONLY)"
-		      : access(path.data, F_OK) < 0 ? " (BLOCK_SIZE 16384)"
-						    : "");
-	r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);
+	r = path.err ? path.err
+		     : duck_attach(st->conn, path.data, "c", st->opts.read_only, NEW_CATALOG_BLOCK,
+				   ret_error);
 	if (r == 0)
 		r = duck_int(st->conn,
 			     "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'c'", 0,

@@ -13,9 +13,8 @@
 #include "base/log.h"
 #include "store/internal.h"
 
-/* Of a new file alone: one that is there is refused with another size than it has. DuckDB's 256 KiB
- * blocks make small partitions large; 16 KiB doubled large ones. */
-#define NEW_FILE " (BLOCK_SIZE 65536)"
+/* DuckDB's 256 KiB blocks make small partitions large; 16 KiB doubled large ones. */
+#define NEW_PARTITION_BLOCK 65536
 
 uint64_t span_hash(const struct clew_span *s)
 {
@@ -97,21 +96,15 @@ static int parse_file(const char *name, int64_t *ret_hour)
 
 static int attach(struct clew_store *st, struct part *p, char **ret_error)
 {
-	struct clew_buf sql = {0};
 	struct clew_buf path = {0};
 	char hour[32];
 	int r;
 
 	hour_text(p->hour, hour, sizeof(hour));
 	clew_buf_addf(&path, "%s/spans-%s.duckdb", st->dir, hour);
-	clew_buf_adds(&sql, "ATTACH ");
-	duck_quote(&sql, clew_buf_slice(&path));
-	clew_buf_addf(&sql, " AS %s%s;", p->name,
-		      st->opts.read_only	    ? " (READ_ONLY)"
-		      : access(path.data, F_OK) < 0 ? NEW_FILE
-						    : "");
-	r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);
-	clew_buf_done(&sql);
+	r = path.err ? path.err
+		     : duck_attach(st->conn, path.data, p->name, st->opts.read_only,
+				   NEW_PARTITION_BLOCK, ret_error);
 	clew_buf_done(&path);
 	return r;
 }
