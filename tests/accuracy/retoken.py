@@ -50,14 +50,14 @@ def retoken(data):
     return out, count, len(new)
 
 
-def shape(path):
-    """Spans without what may differ: anything that shows a token."""
+def shape(path, tokens=False):
+    """Spans without what may differ: anything that shows a token (unless tokens must be the same too)."""
     rows = []
     with open(path) as f:
         for line in f:
             s = json.loads(line)
             rows.append((s["span_id"], s["trace_id"], s["parent_span_id"], s["kind"], s["service"], s["start_ns"],
-                         s["duration_ns"], TEXT_TOKEN.sub("T", s["name"]),
+                         s["duration_ns"], s["name"] if tokens else TEXT_TOKEN.sub("T", s["name"]),
                          json.dumps(s.get("links"), sort_keys=True),
                          str(s["attributes"].get("clew.link.evidence")), str(s["attributes"].get("clew.link.class"))))
     return sorted(rows, key=str)

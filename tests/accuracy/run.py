@@ -1,215 +1,198 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs accuracy scenarios: real services under load, traced by clew, scored against the services' own truth.
+"""Runs the accuracy suite: real services under load, traced by clew, scored against the services' own truth.
 
-usage: run.py [SCENARIO...] [-c CONCURRENCY] [-n REQUESTS] [--attach record|run] [-o DIR] ...
+usage: run.py [CASE...] [--load 1,10,50,200] [--links 10000] [--keep] [-o DIR] ...
+       run.py --replay DIR [CASE...] [--clew-option OPTION]...
 
-For each scenario: start the services, point clew at them (record: at the running services; run: as the parent
-that starts them), send the load, end the tracing, read every span (`clew spans`), score. Results: a table, and
-DIR/results.json; each scenario's own directory keeps its logs, truth, spans and score.
+CASE is a name, the beginning of one or a glob; none: all. For each case and load: start the services, point clew at
+them (record: at the running services; run: as the parent that starts them), send the load, end the tracing, read
+every span (`clew spans`), score. Results: a table, DIR/results.json and DIR/table.txt; each run's own directory,
+DIR/CASE@LOAD, keeps its truth, spans, score and the worst trace with its evidence.
 
---no-clew runs services and load only, and checks that the truth is whole: no privilege needed.
+--keep keeps each run's recording too; --replay DIR scores them again with the clew of today, without services.
 """
 
 import argparse
-import collections
-import importlib
+import fnmatch
 import json
 import os
-import pkgutil
-import shutil
-import signal
-import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.dirname(HERE)]
+sys.path[:0] = [HERE]
 
-import scenarios  # noqa: E402
+import report  # noqa: E402
+import runner  # noqa: E402
 import score  # noqa: E402
-from lib.lab import Lab, clean_up_when_terminated, find_load, port_open, unix_open, wait_for  # noqa: E402
+from lib.lab import clean_up_when_terminated  # noqa: E402
 
-
-def all_variants():
-    """{name: (module, parameters)} of every scenario module."""
-    found = {}
-    for m in pkgutil.iter_modules(scenarios.__path__):
-        module = importlib.import_module("scenarios." + m.name)
-        for v in module.VARIANTS:
-            found[v["name"]] = (module, v)
-    return found
-
-
-def start_services(lab, plan, args):
-    """Starts the supervisor, under clew with --attach run; returns (supervisor's process, clew or None, pids)."""
-    spec = lab.write("services.json", json.dumps(plan["services"]))
-    pid_file = lab.path("pids.json")
-    command = ["/usr/bin/python3", os.path.join(HERE, "services", "supervise.py"), spec, pid_file]
-    recording = None
-    if args.attach == "run" and not args.no_clew:
-        recording = lab.run(*clew_options(lab, args), db=store_of(lab, args), command=command)
-        supervisor = recording
-    else:
-        supervisor = lab.spawn(command, "supervise")
-    def up():
-        if not supervisor.alive():
-            raise AssertionError("%s ended:\n%s" % (supervisor.name, supervisor.err()[-3000:]))
-        return os.path.exists(pid_file)
-    wait_for(up, 30, "the supervisor to start its services")
-    with open(pid_file) as f:
-        pids = json.load(f)
-    for kind, where in plan["wait"]:
-        test = (lambda w=where: port_open(w)) if kind == "port" else (lambda w=where: unix_open(w))
-        wait_for(test, 30, lambda w=where: "a listener on %s; logs are in %s" % (w, lab.dir))
-    return supervisor, recording, pids
-
-
-def clew_options(lab, args):
-    out = list(args.clew_option)
-    if args.raw:
-        out += ["-o", lab.path("recording.clew")]
-    return out
-
-
-def store_of(lab, args):
-    return False if "none" in args.clew_option else lab.path("store")
-
-
-def stop_services(supervisor, recording, pids):
-    """Services first where clew runs them (it ends when they have), else clew first."""
-    if recording is supervisor:
-        os.kill(pids["supervisor"], signal.SIGTERM)
-        status = recording.wait(120)
-        assert status == 0, "clew run ended with %d:\n%s" % (status, recording.err()[-3000:])
-        return recording.err()
-    summary = recording.finish(120) if recording else ""
-    supervisor.stop()
-    return summary
-
-
-def check_truth(plan, load_log):
-    """Every request that went well has its whole tree of hops in the truth, or the run proves nothing."""
-    load = score.read_load(load_log)
-    hops, _ = score.build_hops(score.read_truth(plan["truth"]), load, plan["root"])
-    per = collections.Counter(hop.request for hop in hops.values())
-    short = [t for t, status, done in load if done and status < 400 and per[t] != plan["hops"]]
-    assert not short, "%d of %d requests do not have %d hops in the truth, e.g. %s" % (len(short), len(load),
-                                                                                     plan["hops"], short[0])
-    return {"requests": len(load), "hops": plan["hops"]}
-
-
-def run_load(lab, plan, args, recording):
-    """The load, traced too with --trace-client; returns its report."""
-    log = lab.path("load.tsv")
-    cmd = lab.load_args(plan["url"], requests=args.requests, conns=args.concurrency, log=log,
-                        args=["--think-ms", args.client_think_ms] if args.client_think_ms else [])
-    r = subprocess.run(cmd, capture_output=True, text=True, timeout=args.limit)
-    assert r.returncode == 0, r.stderr
-    return json.loads(r.stdout), log
-
-
-def run_one(name, module, params, args):
-    directory = os.path.join(args.out, name)
-    shutil.rmtree(directory, ignore_errors=True)
-    params = {**params, "concurrency": args.concurrency, "think_ms": args.think_ms, "parallel": args.parallel}
-    with Lab(directory) as lab:
-        if args.clew:
-            lab.clew_path = os.path.abspath(args.clew)
-        plan = module.build(lab, params)
-        supervisor, recording, pids = start_services(lab, plan, args)
-        if not recording and not args.no_clew:
-            targets = ["--pid", str(pids["supervisor"])]
-            if args.trace_client:
-                targets += ["--exe", os.path.realpath(find_load(lab.dir))]
-            recording = lab.record(*targets, *clew_options(lab, args), db=store_of(lab, args))
-        report, load_log = run_load(lab, plan, args, recording)
-        print("%s: %d requests at %d connections (%.1f in flight), %.0f/s, p50 %.1f ms, p99 %.1f ms, not 2xx: %d"
-              % (name, report["done"], args.concurrency, report["in_flight_mean"], report["rps"],
-                 report["p50_us"] / 1e3, report["p99_us"] / 1e3, report["done"] - report["status_2xx"]), flush=True)
-        summary = stop_services(supervisor, recording, pids)
-        truth = check_truth(plan, load_log)
-        if args.no_clew:
-            return {"load": report, "truth": truth}
-        with open(lab.path("summary.txt"), "w") as f:
-            f.write(summary)
-        return finish(lab, plan, args, report, load_log)
-
-
-def finish(lab, plan, args, report, load_log):
-    spans = lab.path("spans.jsonl")
-    with open(spans, "w") as f:
-        subprocess.run([lab.clew_path, "spans", "-d", lab.path("store")], stdout=f, check=True, timeout=args.limit)
-    result = score.score_files(spans, load_log, plan["truth"], plan["root"], args.trace_client)
-    result["load"] = report
-    with open(lab.path("score.json"), "w") as f:
-        json.dump(result, f, indent=1)
-    print(score.table(result), flush=True)
-    for kind, texts in result["examples"].items():
-        print("  e.g. %s: %s" % (kind, texts[0]))
-    return result
+LOADS = (1, 10, 50, 200)
 
 
 def arguments():
-    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    p.add_argument("scenarios", nargs="*", help="names or beginnings of names; none: all")
-    p.add_argument("-c", "--concurrency", type=int, default=32)
-    p.add_argument("-n", "--requests", type=int, default=10000)
-    p.add_argument("--think-ms", type=float, default=0, help="mean random think time in the services")
-    p.add_argument("--client-think-ms", type=float, default=0, help="mean random think time between requests")
-    p.add_argument("--parallel", action="store_true", help="services that can make their calls at once do")
-    p.add_argument("--attach", choices=("record", "run"), default="record")
-    p.add_argument("--trace-client", action="store_true", help="the load generator is a target too")
-    p.add_argument("--raw", action="store_true", help="keep a recording beside the store")
-    p.add_argument("--clew", help="the binary (default: $CLEW or build/clew)")
-    p.add_argument("--clew-option", action="append", default=[], help="passed to clew as it is")
-    p.add_argument("--no-clew", action="store_true", help="services, load and truth only")
-    p.add_argument("--limit", type=float, default=600, help="seconds for one load")
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("cases", nargs="*", metavar="CASE")
+    p.add_argument("--case", action="append", default=[], help="the same as CASE")
+    p.add_argument("--list", action="store_true", help="name the cases, and what is missing for those that cannot run")
+    p.add_argument("--load", "-c", default=",".join(map(str, LOADS)), help="requests in flight, with commas between")
+    p.add_argument("--links", type=int, default=report.ENOUGH, help="how many calls a run makes, about")
+    p.add_argument("--requests", "-n", type=int, help="how many requests, instead")
+    p.add_argument("--quick", action="store_true", help="the quick tier: the cases that have one, at its load")
     p.add_argument("-o", "--out", default=os.path.join("/tmp", "clew-accuracy"))
-    p.add_argument("--list", action="store_true")
-    p.add_argument("--max-wrong", type=float, help="exit 1 when more than this share of edges is wrong")
-    p.add_argument("--min-right", action="append", default=[], metavar="EDGE=SHARE",
-                   help="exit 1 when fewer of the edges whose name contains EDGE are right")
-    return p.parse_args()
+    p.add_argument("--resume", action="store_true", help="leave out what DIR has already, with the same options")
+    p.add_argument("--keep", action="store_true", help="keep recordings and stores")
+    p.add_argument("--strict", action="store_true", help="a case that was skipped is a failure")
+    p.add_argument("-v", "--verbose", action="store_true", help="a table of edges for each run")
+    p.add_argument("--limit", type=float, default=900, help="seconds for one load")
+    clew = p.add_argument_group("clew")
+    clew.add_argument("--clew", help="the binary (default: $CLEW or build/clew)")
+    clew.add_argument("--clew-option", "--clew-opt", action="append", default=[], help="passed to clew as it is")
+    clew.add_argument("--with", dest="with_option", action="append", default=[], metavar="NAME",
+                      help="the options of this name that cases have (agent, ...); only cases that have them run")
+    clew.add_argument("--disable", metavar="SOURCE,...", help="sources of evidence to do without: clew --without")
+    clew.add_argument("--ablate", metavar="SOURCE,...", type=lambda s: s.split(","), default=[],
+                      help="score each run again without each of these sources, by replay")
+    clew.add_argument("--proofs", "--retoken", action="store_true",
+                      help="replay each run twice, and with every token replaced: nothing may change")
+    clew.add_argument("--attach", choices=("record", "run"), default="record")
+    clew.add_argument("--trace-client", action="store_true", help="the load generator is a target too")
+    clew.add_argument("--no-clew", action="store_true", help="services, load and truth only: needs no privilege")
+    clew.add_argument("--replay", metavar="DIR", help="score the runs that --keep left in DIR again, by replay")
+    work = p.add_argument_group("the work")
+    work.add_argument("--think-ms", type=float, help="mean of the services' pauses (default: the case's, else 4)")
+    work.add_argument("--client-think-ms", type=float, default=0, help="mean random pause between requests")
+    work.add_argument("--parallel", action="store_true", help="services of web-* that can make calls at once do")
+    args = p.parse_args()
+    args.cases += args.case
+    if args.disable:
+        args.clew_option += ["--without", args.disable]
+    args.records = args.keep or args.proofs or bool(args.ablate)
+    return args
 
 
-def verdict(results, args):
-    """What was asked for and not met."""
-    bad = []
-    for name, r in results.items():
-        if args.max_wrong is not None and r["all_edges"]["wrong_share"] > args.max_wrong:
-            bad.append("%s: %.4f of the edges are wrong" % (name, r["all_edges"]["wrong_share"]))
-        for rule in args.min_right:
-            edge, share = rule.split("=")
-            for e, c in r["edges"].items():
-                if edge in e and c["right_share"] < float(share):
-                    bad.append("%s: %s is right %.4f" % (name, e, c["right_share"]))
+def chosen(names, patterns):
+    """The names that a pattern fits: equal, beginning or glob."""
+    return [n for n in names if not patterns or any(n.startswith(p) or fnmatch.fnmatch(n, p) for p in patterns)]
+
+
+def plan(variants, args):
+    """[(name, load)] to do."""
+    names = chosen(variants, args.cases)
+    if args.with_option:
+        names = [n for n in names if any(w in variants[n][1].get("with", {}) for w in args.with_option)]
+    if args.quick:
+        return [(n, variants[n][1]["quick"]["load"]) for n in names if "quick" in variants[n][1]]
+    loads = [int(x) for x in args.load.split(",")]
+    return [(n, load) for n in names for load in loads if load in variants[n][1].get("loads", loads)]
+
+
+def run_all(variants, todo, args):
+    """({key: result}, {case: why it was skipped}); a run that breaks is a result too: it is skipped, and says why."""
+    results, skipped, begin = {}, {}, time.monotonic()
+    for i, (name, load) in enumerate(todo, 1):
+        module, variant = variants[name]
+        if name not in skipped:
+            reason = runner.why_skipped(module, variant)
+            if reason:
+                skipped[name] = reason
+                print("%s: SKIPPED: %s" % (name, reason), flush=True)
+        if name in skipped:
+            continue
+        key = "%s@%d%s" % (name, load, "".join("+" + w for w in args.with_option))
+        directory = os.path.join(args.out, key)
+        result = runner.finished(directory, variant, args) if args.resume else None
+        if result is None:
+            try:
+                result = runner.run_one(name, module, variant, load, directory, args)
+            except Exception as e:  # one broken case must not cost the others, and must not be silent
+                skipped["%s@%d" % (name, load)] = "BROKEN: %s" % str(e).strip()
+                print("%s: BROKEN: %s" % (key, e), file=sys.stderr, flush=True)
+                continue
+        result["quick"] = variant.get("quick")
+        results[key] = result
+        progress(i, len(todo), time.monotonic() - begin, key, result, args)
+    return results, skipped
+
+
+def progress(i, n, seconds, key, r, args):
+    load = r["client"]
+    text = "[%d/%d %.0f s] %s: %d requests (%.1f in flight, %.0f/s, p99 %.1f ms)" % (
+        i, n, seconds, key, load["done"], load["in_flight_mean"], load["rps"], load["p99_us"] / 1e3)
+    if "links" in r:
+        text += "; %d links, right %s %%, orphan %s %%, wrong %d, crossed %d, exact %s %%" % (
+            r["links"]["n"], report.short(r["links"]["right_share"]), report.short(r["links"]["orphan_share"]),
+            r["all_links"]["wrong"], r["crossed"], report.short(r["exactly_right_share"]))
+        if args.verbose:
+            text += "\n" + score.table(r) + "".join("\n  e.g. %s: %s" % (k, t[0]) for k, t in r["examples"].items())
+    print(text, flush=True)
+
+
+def replay_all(args):
+    """The same for the runs that an earlier one has kept."""
+    results = {}
+    found = sorted(d for d in os.listdir(args.replay)
+                   if os.path.exists(os.path.join(args.replay, d, runner.RECORDING)))
+    loads = {int(x) for x in args.load.split(",")}
+    found = [d for d in chosen(found, args.cases) if int(d.split("@")[1].split("+")[0]) in loads]
+    begin = time.monotonic()
+    for i, key in enumerate(found, 1):
+        directory = os.path.join(args.replay, key)
+        results[key] = runner.rescore(directory, runner.clew_path(args), args.clew_option)
+        if args.ablate:
+            results[key]["without"] = {s: runner.ablate(directory, runner.clew_path(args), s, args)
+                                       for s in args.ablate}
+        if args.proofs:
+            results[key]["proofs"] = runner.prove(directory, runner.clew_path(args), args)
+        progress(i, len(found), time.monotonic() - begin, key, results[key], args)
+    return results, {}
+
+
+def show(results, skipped, args):
+    """Prints the tables, writes them beside the JSON; returns what was not met."""
+    calibration = report.calibration(results)
+    text = "\n\n".join(t for t in (report.table(results, skipped), report.ablation_text(results),
+                                   report.proofs_text(results), report.calibration_text(calibration)) if t)
+    print("\n" + text + "\n")
+    bad = report.verdict(results, skipped, args)
+    name = "replayed" if args.replay else "results"
+    where = args.replay or args.out
+    with open(os.path.join(where, name + ".json"), "w") as f:
+        json.dump({"results": results, "skipped": skipped, "calibration": calibration, "not_met": bad}, f, indent=1)
+    with open(os.path.join(where, "replayed.txt" if args.replay else "table.txt"), "w") as f:
+        f.write(text + "\n" + "".join("NOT MET: %s\n" % b for b in bad))
     return bad
 
 
 def main():
     clean_up_when_terminated()
     args = arguments()
-    variants = all_variants()
+    variants = runner.all_variants()
     if args.list:
-        print("\n".join(sorted(variants)))
+        for name, (module, v) in sorted(variants.items()):
+            reason = runner.why_skipped(module, v)
+            print("%-36s %-8s %s" % (name, v.get("runtime", ""), "SKIPPED: " + reason if reason else ""))
         return 0
-    chosen = {n: v for n, v in variants.items() if not args.scenarios or any(n.startswith(s) for s in args.scenarios)}
-    if not chosen:
-        print("run.py: no scenario begins with %s; --list names them" % args.scenarios, file=sys.stderr)
-        return 2
-    os.makedirs(args.out, exist_ok=True)
-    results = {}
     begin = time.monotonic()
-    for name, (module, params) in chosen.items():
-        results[name] = run_one(name, module, params, args)
-    with open(os.path.join(args.out, "results.json"), "w") as f:
-        json.dump(results, f, indent=1)
-    print("%d scenarios in %.0f s; %s" % (len(results), time.monotonic() - begin, os.path.join(args.out, "results.json")))
-    bad = [] if args.no_clew else verdict(results, args)
+    if args.replay:
+        results, skipped = replay_all(args)
+    else:
+        todo = plan(variants, args)
+        if not todo:
+            print("run.py: no case fits %s; --list names them" % (args.cases or "these options"), file=sys.stderr)
+            return 2
+        os.makedirs(args.out, exist_ok=True)
+        results, skipped = run_all(variants, todo, args)
+    if args.no_clew:
+        return 1 if skipped and args.strict or not results else 0
+    bad = show(results, skipped, args)
+    bad += ["%s: %s" % (k, v) for k, v in skipped.items() if v.startswith("BROKEN") and not args.strict]
+    print("%d runs in %.0f s, %d skipped or broken; %s" % (len(results), time.monotonic() - begin, len(skipped),
+                                                         args.replay or args.out))
     for line in bad:
         print("NOT MET:", line)
-    return 1 if bad else 0
+    return 1 if bad or not results else 0
 
 
 if __name__ == "__main__":

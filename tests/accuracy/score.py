@@ -2,28 +2,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores the traces that clew made against what the services say they did.
 
-usage: score.py --spans SPANS.jsonl --load LOAD.tsv --truth TRUTH.tsv... [--root NAME] [--client-traced] [--json OUT]
+usage: score.py --spans SPANS.jsonl --load LOAD.tsv --truth TRUTH.tsv... [--root NAME] [--client-traced] [--between]
+                [--json OUT]
 
 Truth. Every hop's URL carries a fresh random token. A service writes, for each call that it makes, a line
 
-    SERVICE \\t INCOMING-TOKEN \\t CALLED-SERVICE \\t OUTGOING-TOKEN
+    SERVICE \\t INCOMING-TOKEN \\t CALLED-SERVICE \\t OUTGOING-TOKEN [\\t KIND]
 
-and the load generator writes TOKEN, STATUS, START, END, done|cut. A request is scored when its answer came
-whole ("done"); its tree of hops follows from the pairs. A hop should have a client span and a server span; the
-hop that the load generator made has no client span unless the generator was traced too (--client-traced).
+(KIND: call, retry, repeat, parallel, background, timer; see case.py) and the load generator writes TOKEN, STATUS,
+START, END, done|cut. A request is scored when its answer came whole ("done"); its tree of hops follows from the
+pairs. A hop should have a client span and a server span; the hop that the load generator made has no client span
+unless the generator was traced too (--client-traced).
 
 Every expected span is an edge to its parent:
 
     root      the topmost span has no parent
     wire      a server span's parent is the client span of the same hop
     inside    a client span's parent is the server span of the request that it was made for
+    timer     a call that no request began (incoming token "-") has no parent
 
 right    that is its parent                  orphan   it has none (and should have)
 wrong    it has another one                  missing  the span itself, or the one it should hang from, is not there
 
+Trees vary from request to request: what is expected is what the truth has of this one. *Links* are the inside
+edges; those of background jobs and the timers are counted apart, because an orphan is allowed there (the request
+was over), but a wrong one of them is as wrong as any. With `between`, spans of no known hop (another protocol's)
+may lie between a call and its request. A timer's call or a job's that clew never saw is not missing: tracing may
+have begun later or ended sooner.
+
 A wrong edge is "foreign" when the parent belongs to another request. A trace is exactly right when every
-expected span is there once, every edge is right, all have one trace id, and nothing else has that trace id. It
-is crossed when a span of the request has a trace id that some other request's span has too.
+expected span is there once, every edge is right, all have one trace id, and nothing else has that trace id (jobs
+that are orphans aside). It is crossed when a span of the request has a trace id that some other request's span, or
+a timer's, has too.
+
+Calibration: of the calls that were given a parent, the confidence that was stated and the share that is right, by
+class and in bins. Of the orphans: how many name their request among their candidates.
 
 Bounds are one-sided 95 % (Clopper-Pearson; with no event that is the rule of three).
 """
@@ -38,6 +51,10 @@ import sys
 TOKEN = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 URL_ATTRIBUTES = ("url.path", "url.full", "url.query")
 OUTCOMES = ("right", "orphan", "wrong", "missing")
+NO_CAUSE = "-"
+MAX_BETWEEN = 8  # spans of no known hop between a call and its request
+# Bins of stated confidence: tenths, and the last tenth finer, for that is where it matters.
+BINS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 0.999, 0.9999)
 
 
 # ---- bounds ----
@@ -70,15 +87,15 @@ def upper_bound(k, n, alpha=0.05):
 # ---- reading ----
 
 def read_truth(paths):
-    """{incoming token: [(service, called service, outgoing token)]}"""
+    """{incoming token: [(service, called service, outgoing token[, kind])]}"""
     calls = collections.defaultdict(list)
     for path in paths:
         with open(path) as f:
             for number, line in enumerate(f, 1):
                 fields = line.rstrip("\n").split("\t")
-                if len(fields) != 4:
-                    raise ValueError("%s:%d: not SERVICE IN CALLED OUT: %r" % (path, number, line))
-                calls[fields[1]].append((fields[0], fields[2], fields[3]))
+                if len(fields) not in (4, 5):
+                    raise ValueError("%s:%d: not SERVICE IN CALLED OUT [KIND]: %r" % (path, number, line))
+                calls[fields[1]].append((fields[0], fields[2], fields[3], *fields[4:]))
     return calls
 
 
@@ -98,28 +115,41 @@ def read_spans(path):
 
 
 class Hop:
-    """One call on the wire, as the truth has it."""
+    """One call on the wire, as the truth has it. via: the incoming token that it was made for; None: nobody's."""
 
-    __slots__ = ("token", "request", "caller", "called", "via")
+    __slots__ = ("token", "request", "caller", "called", "via", "kind")
 
-    def __init__(self, token, request, caller, called, via):
+    def __init__(self, token, request, caller, called, via, kind="call"):
         self.token, self.request, self.caller, self.called, self.via = token, request, caller, called, via
+        self.kind = kind
+
+    def edge(self):
+        """The name of the edge between the call and its request."""
+        if self.kind == "timer":
+            return "timer %s→%s" % (self.caller, self.called)
+        return "inside %s→%s%s" % (self.caller, self.called, "" if self.kind == "call" else " " + self.kind)
 
 
 def build_hops(calls, load, root):
-    """{token: Hop} of every request, and the tokens of the requests that are scored."""
+    """{token: Hop} of every request and timer, and the tokens of the requests that are scored."""
     hops, scored = {}, []
-    for token, _, done in load:
-        if done:
-            scored.append(token)
-        todo = [Hop(token, token, None, root, None)]
+
+    def tree(top):
+        todo = [top]
         while todo:
             hop = todo.pop()
             if hop.token in hops:
                 raise ValueError("token %s was used twice: the truth is broken" % hop.token)
             hops[hop.token] = hop
-            for service, called, out in calls.get(hop.token, ()):
-                todo.append(Hop(out, token, service, called, hop.token))
+            for service, called, out, *kind in calls.get(hop.token, ()):
+                todo.append(Hop(out, top.token, service, called, hop.token, *kind))
+
+    for token, _, done in load:
+        if done:
+            scored.append(token)
+        tree(Hop(token, token, None, root, None))
+    for service, called, out, *_ in calls.get(NO_CAUSE, ()):
+        tree(Hop(out, out, service, called, None, "timer"))
     return hops, scored
 
 
@@ -137,18 +167,25 @@ def token_of(span, hops):
     return found
 
 
+def bin_of(confidence):
+    return max(i for i, low in enumerate(BINS) if confidence >= low)
+
+
 # ---- scoring ----
 
 class Score:
     """Counts, and the reasons behind the first few of each kind of mistake."""
 
-    def __init__(self, hops, scored, spans, client_traced=False):
-        self.hops, self.scored, self.client_traced = hops, scored, client_traced
+    def __init__(self, hops, scored, spans, client_traced=False, between=False):
+        self.hops, self.scored, self.client_traced, self.between = hops, scored, client_traced, between
         self.edges = collections.defaultdict(collections.Counter)
+        self.kinds = collections.defaultdict(collections.Counter)  # of client spans: link, background, timer
         self.by_class = collections.defaultdict(collections.Counter)
         self.by_evidence = collections.defaultdict(collections.Counter)
+        self.bins = collections.defaultdict(lambda: [0, 0, 0.0])   # bin -> n, right, sum of what was stated
         self.counts = collections.Counter()
         self.examples = collections.defaultdict(list)
+        self.worst = (0, None)                         # badness, request
         self.at = collections.defaultdict(list)        # (token, kind) -> spans
         self.by_id = {}
         self.request_of = {}                           # span id -> request
@@ -159,6 +196,9 @@ class Score:
             self.of_request[hop.request].append(hop)
         for token in scored:
             self.score_request(token)
+        for hop in hops.values():
+            if hop.kind == "timer":
+                self.score_timer(hop)
 
     def index(self, spans):
         for span in spans:
@@ -185,23 +225,33 @@ class Score:
     def expected(self, hop):
         """[(edge name, kind, the hop and kind of the parent or None)] of a hop's spans."""
         out = []
-        has_client = hop.via is not None or self.client_traced
+        made_by_us = hop.via is not None or hop.kind == "timer"
+        has_client = made_by_us or self.client_traced
         if has_client:
-            inside = "inside %s→%s" % (hop.caller, hop.called) if hop.via else "root"
-            out.append((inside, "client", (hop.via, "server") if hop.via else None))
+            out.append((hop.edge() if made_by_us else "root", "client", (hop.via, "server") if hop.via else None))
         wire = "wire %s→%s" % (hop.caller or "load", hop.called) if has_client else "root"
         out.append((wire, "server", (hop.token, "client") if has_client else None))
         return out
+
+    def parent_id(self, span, parent):
+        """The parent's id; of a known hop, if what lies between does not count."""
+        at = span.get("parent_span_id")
+        for _ in range(MAX_BETWEEN if self.between and parent else 0):
+            if at == parent["span_id"] or at not in self.by_id or at in self.request_of:
+                break
+            at = self.by_id[at].get("parent_span_id")
+        return at
 
     def judge(self, span, parent_at):
         """The outcome of one edge; the second value says of a wrong one whether it left the request."""
         if span is None:
             return "missing", False
-        parent_id = span.get("parent_span_id")
         if parent_at is None:
+            parent_id = span.get("parent_span_id")
             foreign = parent_id and self.request_of.get(parent_id) != self.request_of[span["span_id"]]
             return ("wrong" if parent_id else "right"), bool(foreign)
         parent = self.one(*parent_at)
+        parent_id = self.parent_id(span, parent)
         if parent and parent_id == parent["span_id"]:
             return "right", False
         if parent_id is None:
@@ -210,27 +260,61 @@ class Score:
             return "missing", False  # it points to what it should, which was lost, or to nothing we can name
         return "wrong", self.request_of.get(parent_id) != self.request_of[span["span_id"]]
 
+    def unseen(self, hop):
+        """A job's or timer's call of which there is no span: made while nobody traced."""
+        return hop.kind in ("background", "timer") and not self.one(hop.token, "client") and \
+            not self.one(hop.token, "server")
+
+    def score_hop(self, hop):
+        """Whether all is right, the spans, and how bad it is."""
+        right, spans, bad = True, [], 0
+        for edge, kind, parent_at in self.expected(hop):
+            found = self.at.get((hop.token, kind), ())
+            if len(found) > 1:
+                self.counts["duplicate spans"] += len(found) - 1
+                self.example("duplicate", "%s %s: %s" % (kind, hop.token, [s["span_id"] for s in found]))
+                right = False
+            spans.extend(found)
+            span = found[0] if found else None
+            outcome, foreign = self.judge(span, parent_at)
+            self.count_edge(edge, outcome, foreign, span, hop, kind, parent_at)
+            right = right and outcome == "right"
+            bad += {"wrong": 100, "orphan": 1, "missing": 10}.get(outcome, 0)
+        return right, spans, bad
+
+    def score_timer(self, hop):
+        if self.unseen(hop):
+            self.counts["unseen"] += 1
+        else:
+            self.score_hop(hop)
+
+    def is_allowed_orphan(self, hop):
+        if hop.kind != "background":
+            return False
+        span = self.one(hop.token, "client")
+        return span is not None and not span.get("parent_span_id")
+
     def score_request(self, token):
-        right, ids, spans = True, set(), []
+        right, ids, spans, bad = True, set(), [], 0
         for hop in self.of_request[token]:
-            for edge, kind, parent_at in self.expected(hop):
-                found = self.at.get((hop.token, kind), ())
-                if len(found) > 1:
-                    self.counts["duplicate spans"] += len(found) - 1
-                    self.example("duplicate", "%s %s: %s" % (kind, hop.token, [s["span_id"] for s in found]))
-                    right = False
-                spans.extend(found)
-                ids.update(s["trace_id"] for s in found)
-                outcome, foreign = self.judge(found[0] if found else None, parent_at)
-                self.count_edge(edge, outcome, foreign, found[0] if found else None, hop, kind)
-                right = right and outcome == "right"
+            if self.unseen(hop):
+                self.counts["unseen"] += 1
+                continue
+            good, found, badness = self.score_hop(hop)
+            if self.is_allowed_orphan(hop):
+                continue  # in a trace of its own, which is no fault of this one's
+            right, bad = right and good, bad + badness
+            spans.extend(found)
+            ids.update(s["trace_id"] for s in found)
         crossed = any(self.request_of.get(s["span_id"], token) != token for i in ids for s in self.members[i])
-        alien = any(s["span_id"] not in self.request_of for i in ids for s in self.members[i])
+        alien = any(s["span_id"] not in self.request_of for i in ids for s in self.members[i]) and not self.between
         self.counts["requests"] += 1
         self.counts["crossed"] += crossed
         self.counts["with spans of no known hop"] += alien
         self.counts["split"] += len(ids) > 1
         self.counts["exactly right"] += right and len(ids) == 1 and not crossed and not alien
+        if bad + 50 * crossed > self.worst[0]:
+            self.worst = (bad + 50 * crossed, token)
         if crossed:
             self.example("crossed", "request %s in traces %s" % (token, sorted(ids)))
             self.counts["spans in a wrong trace"] += self.strays(token, spans)
@@ -242,7 +326,7 @@ class Score:
         return sum(s["trace_id"] != home and any(self.request_of.get(m["span_id"], token) != token
                                                 for m in self.members[s["trace_id"]]) for s in spans)
 
-    def count_edge(self, edge, outcome, foreign, span, hop, kind):
+    def count_edge(self, edge, outcome, foreign, span, hop, kind, parent_at):
         self.edges[edge][outcome] += 1
         if outcome == "wrong":
             self.edges[edge]["foreign"] += foreign
@@ -251,30 +335,49 @@ class Score:
         elif outcome != "right":
             self.example("%s %s" % (outcome, edge), "%s span of hop %s: %s" % (kind, hop.token,
                                                                            span and span["span_id"]))
-        if span and edge.startswith("inside"):
-            attributes = span.get("attributes") or {}
-            self.by_class[str(attributes.get("clew.link.class"))][outcome] += 1
-            self.by_evidence["%s: %s" % (edge[7:], attributes.get("clew.link.evidence"))][outcome] += 1
+        if not edge.startswith(("inside", "timer")):
+            return
+        sort = hop.kind if hop.kind in ("background", "timer") else "link"
+        self.kinds[sort][outcome] += 1
+        if span:
+            self.count_link(edge, outcome, span, parent_at)
+
+    def count_link(self, edge, outcome, span, parent_at):
+        """What clew said of this link, against what it is."""
+        attributes = span.get("attributes") or {}
+        self.by_class[str(attributes.get("clew.link.class"))][outcome] += 1
+        self.by_evidence["%s: %s" % (edge.split(" ", 1)[1], attributes.get("clew.link.evidence"))][outcome] += 1
+        if outcome in ("right", "wrong") and span.get("parent_span_id"):
+            try:
+                stated = float(attributes["clew.link.confidence"])
+            except (KeyError, TypeError, ValueError):
+                return
+            b = self.bins[bin_of(stated)]
+            b[0] += 1
+            b[1] += outcome == "right"
+            b[2] += stated
+        elif outcome == "orphan":
+            named = [l.get("span_id") or l.get("spanId") for l in span.get("links") or ()]
+            self.counts["orphans with candidates"] += bool(named)
+            self.counts["orphans that name the truth"] += self.one(*parent_at)["span_id"] in named
 
     # ---- results ----
 
     def groups(self):
-        """Edges summed by kind: root, wire, inside."""
+        """Edges summed by kind: root, wire, inside, timer."""
         out = collections.defaultdict(collections.Counter)
         for edge, c in self.edges.items():
             out[edge.split()[0]].update(c)
         return out
 
     def result(self):
-        def edge(c):
-            n = sum(c[o] for o in OUTCOMES)
-            return {**{o: c[o] for o in OUTCOMES}, "foreign": c["foreign"], "n": n,
-                    "right_share": c["right"] / n if n else None,
-                    "wrong_share": c["wrong"] / n if n else None, "wrong_upper95": upper_bound(c["wrong"], n)}
         n = self.counts["requests"]
         total = sum(self.groups().values(), collections.Counter())
+        claimed = collections.Counter()
+        for c in self.kinds.values():
+            claimed.update(c)
         return {
-            "requests": n, "cut": len({h.request for h in self.hops.values()}) - n,
+            "requests": n, "cut": sum(h.via is None and h.kind == "call" for h in self.hops.values()) - n,
             "exactly_right": self.counts["exactly right"],
             "exactly_right_share": self.counts["exactly right"] / n if n else None,
             "crossed": self.counts["crossed"], "crossed_share": self.counts["crossed"] / n if n else None,
@@ -283,12 +386,39 @@ class Score:
             "split": self.counts["split"], "alien": self.counts["with spans of no known hop"],
             "duplicates": self.counts["duplicate spans"], "incomplete": self.counts["incomplete spans"],
             "spans": self.counts["spans"], "other_spans": self.counts["spans of no known hop"],
-            "all_edges": edge(total),
-            "edges": {k: edge(c) for k, c in sorted(self.edges.items())},
+            "unseen": self.counts["unseen"],
+            "all_edges": outcome_counts(total),
+            "links": outcome_counts(self.kinds["link"]),           # calls that a request was waiting for
+            "background": outcome_counts(self.kinds["background"]),
+            "timers": outcome_counts(self.kinds["timer"]),
+            "all_links": outcome_counts(claimed),                  # all three: what may not be wrong
+            "edges": {k: outcome_counts(c) for k, c in sorted(self.edges.items())},
             "classes": {k: dict(c) for k, c in sorted(self.by_class.items())},
             "evidence": {k: dict(c) for k, c in sorted(self.by_evidence.items())},
+            "calibration": {"%g" % BINS[k]: {"n": b[0], "right": b[1], "stated": b[2] / b[0]}
+                            for k, b in sorted(self.bins.items())},
+            "orphans_with_candidates": self.counts["orphans with candidates"],
+            "orphans_that_name_the_truth": self.counts["orphans that name the truth"],
+            "worst": self.worst_trace(),
             "examples": dict(self.examples),
         }
+
+    def worst_trace(self):
+        """The traces in which the worst request's spans are, its own first."""
+        if not self.worst[1]:
+            return None
+        ids = []
+        for hop in self.of_request[self.worst[1]]:
+            for kind in ("server", "client"):
+                ids += [s["trace_id"] for s in self.at.get((hop.token, kind), ()) if s["trace_id"] not in ids]
+        return {"request": self.worst[1], "traces": ids}
+
+
+def outcome_counts(c):
+    n = sum(c[o] for o in OUTCOMES)
+    return {**{o: c[o] for o in OUTCOMES}, "foreign": c["foreign"], "n": n,
+            "right_share": c["right"] / n if n else None, "orphan_share": c["orphan"] / n if n else None,
+            "wrong_share": c["wrong"] / n if n else None, "wrong_upper95": upper_bound(c["wrong"], n)}
 
 
 def percent(share):
@@ -296,7 +426,7 @@ def percent(share):
 
 
 def table(result, title=""):
-    """The result for people."""
+    """The result for people: one case at one load, edge by edge."""
     lines = []
     if title:
         lines.append(title)
@@ -306,22 +436,22 @@ def table(result, title=""):
     lines.append("  spans %d   in a wrong trace %d   duplicates %d   incomplete %d   traces with spans of no hop %d"
                  % (result["spans"], result["spans_in_wrong_trace"], result["duplicates"], result["incomplete"],
                     result["alien"]))
-    lines.append("  %-24s %8s %9s %8s %8s %8s %9s %9s" % ("edge", "n", "right %", "orphan", "wrong", "missing",
+    lines.append("  %-32s %8s %9s %8s %8s %8s %9s %9s" % ("edge", "n", "right %", "orphan", "wrong", "missing",
                                                         "wrong %", "<= (95 %)"))
-    for name, e in list(result["edges"].items()) + [("all", result["all_edges"])]:
-        lines.append("  %-24s %8d %9s %8d %8d %8d %9s %9s" % (name, e["n"], percent(e["right_share"]), e["orphan"],
+    for name, e in list(result["edges"].items()) + [("all", result["all_edges"]), ("links", result["links"])]:
+        lines.append("  %-32s %8d %9s %8d %8d %8d %9s %9s" % (name, e["n"], percent(e["right_share"]), e["orphan"],
                                                             e["wrong"], e["missing"], percent(e["wrong_share"]),
                                                             percent(e["wrong_upper95"])))
     for name, c in result["classes"].items():
         n = sum(c.values())
-        lines.append("  class %-18s %8d %9s %8d %8d %8d" % (name, n, percent(c.get("right", 0) / n), c.get("orphan", 0),
+        lines.append("  class %-26s %8d %9s %8d %8d %8d" % (name, n, percent(c.get("right", 0) / n), c.get("orphan", 0),
                                                           c.get("wrong", 0), c.get("missing", 0)))
     return "\n".join(lines)
 
 
-def score_files(spans, load, truth, root="front", client_traced=False):
+def score_files(spans, load, truth, root="front", client_traced=False, between=False):
     hops, scored = build_hops(read_truth(truth), read_load(load), root)
-    return Score(hops, scored, read_spans(spans), client_traced).result()
+    return Score(hops, scored, read_spans(spans), client_traced, between).result()
 
 
 def main():
@@ -331,9 +461,10 @@ def main():
     p.add_argument("--truth", required=True, nargs="+")
     p.add_argument("--root", default="front", help="name of the service that the load generator calls")
     p.add_argument("--client-traced", action="store_true")
+    p.add_argument("--between", action="store_true")
     p.add_argument("--json")
     a = p.parse_args()
-    result = score_files(a.spans, a.load, a.truth, a.root, a.client_traced)
+    result = score_files(a.spans, a.load, a.truth, a.root, a.client_traced, a.between)
     print(table(result))
     for kind, texts in result["examples"].items():
         print("  e.g. %s: %s" % (kind, texts[0]))

@@ -18,6 +18,9 @@ VARIANTS = [
     {"name": "web-keepalive-sync", "proxy": "keepalive", "gunicorn": "sync"},
     {"name": "web-keepalive-gthread", "proxy": "keepalive", "gunicorn": "gthread"},
 ]
+for v in VARIANTS:
+    v.update(runtime="web", links=4, think_ms=0, needs=["nginx", "node", "/usr/bin/gunicorn"],
+             quick={"load": 32, "requests": 1500, "edges": {"wire": 0.99, "inside front": 0.99, "inside app": 0.99}})
 
 
 def front(lab, params, upstream, port, truth):
