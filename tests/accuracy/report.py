@@ -150,14 +150,14 @@ def verdict(results, skipped, args):
     for key, r in results.items():
         say = lambda text, key=key: bad.append("%s: %s" % (key, text))
         linked, wrong = r["all_links"], r["all_links"]["wrong"]
+        floors = dict(args.min_right)
+        if args.max_wrong is not None and r["all_edges"]["wrong_share"] > args.max_wrong:
+            say("%s %% of the edges are wrong" % short(r["all_edges"]["wrong_share"], 3))
         if args.quick:
             if wrong or r["crossed"]:
                 say("%d wrong links, %d crossed traces; e.g. %s" % (wrong, r["crossed"], first_example(r)))
             quick = r.get("quick") or {}
-            for part, least in quick.get("edges", {}).items():
-                for edge, c in r["edges"].items():
-                    if part in edge and (c["right_share"] or 0) < least:
-                        say("%s: %s %% are right, below %g %%" % (edge, short(c["right_share"]), 100 * least))
+            floors.update(quick.get("edges", {}))
             floor = quick.get("right", 0)
             if (r["links"]["right_share"] or 0) < floor:
                 say("%s %% of the links are right, below %g %%" % (short(r["links"]["right_share"]), 100 * floor))
@@ -174,6 +174,10 @@ def verdict(results, skipped, args):
             ask = ask_of(r)
             if ask is not None and (r["links"]["right_share"] or 0) < ask:
                 say("%s %% of the links are right; asked are %g %%" % (short(r["links"]["right_share"]), 100 * ask))
+        for part, least in floors.items():
+            for edge, c in r["edges"].items():
+                if part in edge and (c["right_share"] or 0) < least:
+                    say("%s: %s %% are right, below %g %%" % (edge, short(c["right_share"]), 100 * least))
         root = r["edges"].get("root")
         if root and (root["right_share"] or 0) < 0.99:
             say("%d of %d requests have no span of their own at the root" % (root["n"] - root["right"], root["n"]))

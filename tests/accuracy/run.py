@@ -44,6 +44,9 @@ def arguments():
     p.add_argument("--resume", action="store_true", help="leave out what DIR has already, with the same options")
     p.add_argument("--keep", action="store_true", help="keep recordings and stores")
     p.add_argument("--strict", action="store_true", help="a case that was skipped is a failure")
+    p.add_argument("--max-wrong", type=float, help="exit 1 when more than this share of a run's edges is wrong")
+    p.add_argument("--min-right", action="append", default=[], metavar="EDGE=SHARE",
+                   help="exit 1 when fewer of the edges whose name contains EDGE are right")
     p.add_argument("-v", "--verbose", action="store_true", help="a table of edges for each run")
     p.add_argument("--limit", type=float, default=900, help="seconds for one load")
     clew = p.add_argument_group("clew")
@@ -66,6 +69,7 @@ def arguments():
     work.add_argument("--parallel", action="store_true", help="services of web-* that can make calls at once do")
     args = p.parse_args()
     args.cases += args.case
+    args.min_right = {e: float(share) for e, share in (rule.split("=") for rule in args.min_right)}
     if args.disable:
         args.clew_option += ["--without", args.disable]
     args.records = args.keep or args.proofs or bool(args.ablate)

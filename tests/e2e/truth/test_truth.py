@@ -11,6 +11,7 @@ from lib.lab import ROOT, find_clew
 
 ACCURACY = os.path.join(ROOT, "tests", "accuracy")
 NAME = "web-keepalive-gthread"
+RUN = NAME + "@16"
 
 
 def run(out, *args):
@@ -20,7 +21,7 @@ def run(out, *args):
     r = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert r.returncode == 0, r.stdout + r.stderr
     with open(os.path.join(out, "results.json")) as f:
-        return json.load(f)[NAME]
+        return json.load(f)["results"][RUN]
 
 
 @pytest.mark.parametrize("options", [["--attach", "run"], ["--trace-client"]], ids=["run", "client too"])
@@ -32,9 +33,9 @@ def test_other_ways_to_attach(tmp_path, options):
 
 def test_no_token_was_needed(tmp_path):
     """Every token in the recording replaced by a fresh one, another at each end: a replay links the same."""
-    run(tmp_path, "--raw")
+    run(tmp_path, "--keep")
     retoken = os.path.join(ACCURACY, "retoken.py")
-    raw, out = os.path.join(tmp_path, NAME, "recording.clew"), os.path.join(tmp_path, "retokened.clew")
+    raw, out = os.path.join(tmp_path, RUN, "recording.clew"), os.path.join(tmp_path, "retokened.clew")
     subprocess.run(["/usr/bin/python3", retoken, raw, out], check=True)
     for source, name in ((raw, "a"), (out, "b")):
         store = os.path.join(tmp_path, name)
