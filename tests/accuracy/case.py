@@ -147,10 +147,9 @@ def strings(env):
 
 def work(lab, params, name, port, back_port, back_name="leaf"):
     """The environment of a service that does the work; a variant's own "work" dict changes it."""
-    return strings({**WORK, **params.get("work", {}), "NAME": name, "PORT": port,
-                    "TRUTH": lab.path("truth-%s.tsv" % name), "BACK": "127.0.0.1:%d" % back_port,
-                    "BACK_NAME": back_name, "THINK_MS": params["think_ms"], "WORKERS": params["workers"],
-                    "CONNS": params["conns"]})
+    return strings({**WORK, "NAME": name, "PORT": port, "TRUTH": lab.path("truth-%s.tsv" % name),
+                    "BACK": "127.0.0.1:%d" % back_port, "BACK_NAME": back_name, "THINK_MS": params["think_ms"],
+                    "WORKERS": params["workers"], "CONNS": params["conns"], **params.get("work", {})})
 
 
 def chain(lab, params, args, env=None, name="svc", cwd=None):

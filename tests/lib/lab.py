@@ -185,6 +185,7 @@ class Lab:
         os.chmod(self.dir, 0o755)
         self.procs = []
         self.undo = []
+        self.ports = set()
         self.clew_path = find_clew()
         self.seq = 0
 
@@ -224,13 +225,16 @@ class Lab:
         return path
 
     def port(self):
-        """A free port of our range, below the kernel's ephemeral ones."""
+        """A free port of our range, below the kernel's ephemeral ones; never the same twice."""
         for _ in range(2000):
             port = random.randint(*PORTS)
+            if port in self.ports:
+                continue
             with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     s.bind(("::", port))
+                    self.ports.add(port)
                     return port
                 except OSError:
                     continue

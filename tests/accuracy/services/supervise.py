@@ -34,6 +34,9 @@ def main():
         dead = [(n, c.poll()) for n, c in children if c.poll() is not None]
         if dead:
             print("ended by itself:", dead, file=sys.stderr)
+            for name, _ in dead:
+                with open(os.path.join(os.path.dirname(pid_path), name + ".log"), errors="replace") as f:
+                    print(f.read()[-2000:], file=sys.stderr)
             status = 1
             break
     for _, c in reversed(children):
