@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Go: net/http with its own client, goroutines and channels."""
+
+import os
+
+import case
+
+OWN_CALLS = {"right": {50: 0.995, 200: 0.99}}
+MIXED = {"PARALLEL": 0.2, "BACKGROUND": 0.03, "TIMER_MS": 100}
+
+VARIANTS = [
+    {"name": "go-plain", "mode": "plain", "ask": OWN_CALLS, "work": {"BACKGROUND": 0.03, "TIMER_MS": 100},
+     "quick": {"load": 10}},
+    {"name": "go-own-sockets", "mode": "own", "ask": OWN_CALLS, "work": {"BACKGROUND": 0.03, "TIMER_MS": 100}},
+    {"name": "go-fanout", "mode": "fanout", "ask": {"right": {50: 0.99, 200: 0.99}}, "work": MIXED},
+    {"name": "go-pool", "mode": "pool", "work": MIXED},
+    {"name": "go-pool-own-sockets", "mode": "poolown", "work": MIXED},
+]
+for v in VARIANTS:
+    v.update(runtime="go", needs=["go"])
+
+
+def compiled(out):
+    case.command([case.find("go"), "build", "-o", out, "."], "the Go service", cwd=os.path.join(case.SERVICES, "go"),
+                 env={**os.environ, "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local"})
+
+
+def build(lab, params):
+    return case.chain(lab, params, [case.built("go", ["go"], compiled)], env={"MODE": params["mode"]})

@@ -1,0 +1,3 @@
+module clew/accuracy
+
+go 1.21

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// net/http on Go's scheduler: each request makes a random number of calls to BACK, each with a fresh token. The
+// pair (incoming token, outgoing token) goes to the truth file alone.
+//
+//	MODE=plain   the handler makes its calls itself, through net/http's client
+//	MODE=own     the same on a socket of its own from a pool: no client library between
+//	MODE=fanout  each call in a goroutine of its own, waited for with a WaitGroup
+//	MODE=pool    work goes through a channel to WORKERS goroutines, which use net/http's client
+//	MODE=poolown the same, each worker with a socket of its own
+//
+// Environment: see ../../case.py.
+package main
+
+import (
+	"bufio"
+	crand "crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log"
+	"math/rand"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+var (
+	name     = env("NAME", "svc")
+	back     = env("BACK", "127.0.0.1:1")
+	backName = env("BACK_NAME", "leaf")
+	mode     = env("MODE", "plain")
+	workers  = int(num("WORKERS", "16"))
+	conns    = int(num("CONNS", "16"))
+	thinkMs  = num("THINK_MS", "10")
+	steps    = int(num("STEPS", "2"))
+	skip     = num("SKIP", "0")
+	repeat   = num("REPEAT", "0")
+	retries  = int(num("RETRIES", "2"))
+	parallel = num("PARALLEL", "0")
+	backgr   = num("BACKGROUND", "0")
+	timerMs  = num("TIMER_MS", "0")
+	truth    *os.File
+	client   http.Client
+	jobs     = make(chan job, 4096)
+	sockets  chan *socket
+)
+
+type job struct {
+	token, kind string
+	done        chan bool
+}
+
+// A connection of our own to the back end; dialled again when it broke.
+type socket struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func env(key, otherwise string) string {
+	if v := os.Getenv(key); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+func num(key, otherwise string) float64 {
+	v, err := strconv.ParseFloat(env(key, otherwise), 64)
+	if err != nil {
+		log.Fatal(key, ": ", err)
+	}
+	return v
+}
+
+func think() {
+	if thinkMs > 0 {
+		time.Sleep(time.Duration(rand.Float64() * 2 * thinkMs * float64(time.Millisecond)))
+	}
+}
+
+// fresh writes the pair to the truth and returns the path of the call.
+func fresh(token, kind string) string {
+	var b [16]byte
+	crand.Read(b[:])
+	out := hex.EncodeToString(b[:])
+	if _, err := fmt.Fprintf(truth, "%s\t%s\t%s\t%s\t%s\n", name, token, backName, out, kind); err != nil {
+		log.Fatal(err)
+	}
+	return "/" + backName + "/" + out
+}
+
+func answered(r *http.Response, err error) bool {
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, r.Body)
+	r.Body.Close()
+	return err == nil && r.StatusCode < 400
+}
+
+func (s *socket) once(path string) bool {
+	if s.conn == nil {
+		c, err := net.Dial("tcp", back)
+		if err != nil {
+			return false
+		}
+		s.conn, s.in = c, bufio.NewReader(c)
+	}
+	_, err := io.WriteString(s.conn, "GET "+path+" HTTP/1.1\r\nHost: "+back+"\r\n\r\n")
+	var r *http.Response
+	if err == nil {
+		r, err = http.ReadResponse(s.in, nil)
+	}
+	if err != nil {
+		s.conn.Close()
+		s.conn = nil
+	}
+	return answered(r, err)
+}
+
+// call makes a call, again with another token when the back end was not able. s is nil for net/http's client.
+func call(token, kind string, s *socket) bool {
+	for i := 0; i <= retries; i++ {
+		if i > 0 {
+			kind = "retry"
+		}
+		path := fresh(token, kind)
+		if s != nil {
+			if s.once(path) {
+				return true
+			}
+		} else if answered(client.Get("http://" + back + path)) {
+			return true
+		}
+	}
+	return false
+}
+
+// work is one piece of a request's work: here, or through the channel.
+func work(token, kind string) bool {
+	switch mode {
+	case "pool", "poolown":
+		j := job{token, kind, make(chan bool, 1)}
+		jobs <- j
+		return <-j.done
+	case "own":
+		s := <-sockets
+		defer func() { sockets <- s }()
+		return call(token, kind, s)
+	}
+	return call(token, kind, nil)
+}
+
+func worker() {
+	var s *socket
+	if mode == "poolown" {
+		s = &socket{}
+	}
+	for j := range jobs {
+		think()
+		ok := call(j.token, j.kind, s)
+		think()
+		j.done <- ok
+	}
+}
+
+// plan says which calls a request makes, tries after a failure aside.
+func plan(usual string) (kinds []string) {
+	for i := 0; i < steps; i++ {
+		if rand.Float64() < skip {
+			continue
+		}
+		kinds = append(kinds, usual)
+		if rand.Float64() < repeat {
+			kinds = append(kinds, "repeat")
+		}
+	}
+	return
+}
+
+// together makes the calls at once, each in a goroutine of its own, and waits for all.
+func together(token string) bool {
+	var wg sync.WaitGroup
+	kinds := plan("parallel")
+	oks := make([]bool, len(kinds))
+	for i := range oks {
+		wg.Add(1)
+		go func(i int) {
+			defer wg.Done()
+			think()
+			oks[i] = work(token, kinds[i])
+		}(i)
+	}
+	wg.Wait()
+	for _, ok := range oks {
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func handle(w http.ResponseWriter, r *http.Request) {
+	token := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	ok := true
+	think()
+	if mode == "fanout" || rand.Float64() < parallel {
+		ok = together(token)
+		think()
+	} else {
+		for _, kind := range plan("call") {
+			ok = work(token, kind) && ok
+			think()
+		}
+	}
+	if rand.Float64() < backgr {
+		go func() {
+			think()
+			work(token, "background")
+		}()
+	}
+	if !ok {
+		w.WriteHeader(http.StatusBadGateway)
+	}
+	io.WriteString(w, "ok\n")
+}
+
+func timer() {
+	for {
+		time.Sleep(time.Duration(timerMs * (0.5 + rand.Float64()) * float64(time.Millisecond)))
+		work("-", "timer")
+	}
+}
+
+func main() {
+	var err error
+	truth, err = os.OpenFile(env("TRUTH", "/dev/null"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client.Transport = &http.Transport{MaxConnsPerHost: conns, MaxIdleConnsPerHost: conns}
+	sockets = make(chan *socket, conns)
+	for i := 0; i < conns; i++ {
+		sockets <- &socket{}
+	}
+	if mode == "pool" || mode == "poolown" {
+		for i := 0; i < workers; i++ {
+			go worker()
+		}
+	}
+	if timerMs > 0 {
+		go timer()
+	}
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	go func() {
+		<-end
+		os.Exit(0)
+	}()
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+env("PORT", "0"), http.HandlerFunc(handle)))
+}
