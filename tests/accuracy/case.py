@@ -171,3 +171,10 @@ def chain(lab, params, args, env=None, name="svc", cwd=None):
         "truth": [full["TRUTH"]],
         "seen": [lab.path("seen.tsv")],
     }
+
+
+def command(args, what, **kw):
+    """Runs a compiler or a package manager to its end; RuntimeError with its last words when it fails."""
+    r = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, **kw)
+    if r.returncode:
+        raise RuntimeError("%s could not be made:\n%s" % (what, (r.stderr + r.stdout)[-3000:]))

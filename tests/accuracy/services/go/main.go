@@ -127,7 +127,7 @@ func (s *socket) once(path string) bool {
 // call makes a call, again with another token when the back end was not able. s is nil for net/http's client.
 func call(token, kind string, s *socket) bool {
 	for i := 0; i <= retries; i++ {
-		if i > 0 {
+		if i > 0 && kind != "background" && kind != "timer" {
 			kind = "retry"
 		}
 		path := fresh(token, kind)

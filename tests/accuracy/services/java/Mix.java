@@ -127,11 +127,17 @@ final class Mix {
 		return status < 400;
 	}
 
+	/** The kind of a call that is made again. */
+	static String again(String kind) {
+		return kind.equals("background") || kind.equals("timer") ? kind : "retry";
+	}
+
 	/** A call, made again with another token when the back end was not able. */
 	static boolean call(String token, String kind) {
+		String again = again(kind);
 		for (int i = 0; i <= RETRIES; i++) {
 			try {
-				if (client.get(fresh(token, i > 0 ? "retry" : kind)))
+				if (client.get(fresh(token, i > 0 ? again : kind)))
 					return true;
 			} catch (Exception e) {
 				e.printStackTrace();

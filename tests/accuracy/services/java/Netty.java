@@ -111,7 +111,7 @@ final class Netty {
 			if (f.getNow() || tries == 0)
 				done.setSuccess(f.getNow());
 			else
-				call(loop, token, "retry", tries - 1, done);
+				call(loop, token, Mix.again(kind), tries - 1, done);
 		});
 	}
 

@@ -51,9 +51,10 @@ function get(path) {
 
 // A call, made again with another token when the back end was not able.
 async function call(token, kind) {
+	const again = kind === "background" || kind === "timer" ? kind : "retry";
 	for (let i = 0; i <= retries; i++) {
 		const out = crypto.randomBytes(16).toString("hex");
-		fs.writeSync(truth, `${env.NAME}\t${token}\t${env.BACK_NAME}\t${out}\t${i ? "retry" : kind}\n`);
+		fs.writeSync(truth, `${env.NAME}\t${token}\t${env.BACK_NAME}\t${out}\t${i ? again : kind}\n`);
 		if (await get(`/${env.BACK_NAME}/${out}`) === 200)
 			return true;
 	}

@@ -72,8 +72,9 @@ impl Env {
 
 	/// A call, tried again (with another token) when the back end was not able.
 	async fn call(&self, token: &str, kind: &str) -> bool {
+		let again = if kind == "background" || kind == "timer" { kind } else { "retry" };
 		for i in 0..=self.retries {
-			if self.once(token, if i > 0 { "retry" } else { kind }).await {
+			if self.once(token, if i > 0 { again } else { kind }).await {
 				return true;
 			}
 		}
