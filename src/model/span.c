@@ -7,7 +7,10 @@
  */
 #include "model/span.h"
 
+#include <stdlib.h>
+
 #define FIRST_BLOCK_BYTES 2048u
+#define FIRST_ATTRS	  24u
 /* All that one span may hold; beyond it attributes are dropped and counted. */
 #define SPAN_MAX_BYTES (4u << 20)
 /* Of what is not text. */
@@ -21,9 +24,28 @@ struct block {
 
 struct clew_span_arena {
 	struct block *newest;
+	struct clew_span_pool *pool; /* of block 0; NULL: malloc()ed */
 	size_t total;
 	uint32_t cap_attrs, cap_links;
 };
+
+/*
+ * First blocks that are free.
+ *
+ *	freed, by any thread ──push──► given ──all at once──► kept ──pop──► a new span
+ *
+ * Only the thread that makes spans takes, and it takes all of given: a stack that is pushed to by one
+ * compare-and-swap cannot be mistaken then. Beyond KEEP_MAX blocks are freed.
+ */
+struct clew_span_pool {
+	struct block *kept;
+	struct block *given;
+	uint32_t refs;	 /* the owner's and each span's */
+	uint32_t n_free; /* in both */
+};
+
+/* Spans that wait for a store come back some hundred at a time. */
+#define KEEP_MAX 1024u
 
 static struct block *block_new(size_t cap)
 {
@@ -32,6 +54,71 @@ static struct block *block_new(size_t cap)
 	if (b)
 		*b = (struct block){.cap = cap};
 	return b;
+}
+
+int clew_span_pool_new(struct clew_span_pool **ret)
+{
+	struct clew_span_pool *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->refs = 1;
+	*ret = p;
+	return 0;
+}
+
+static void free_blocks(struct block *b)
+{
+	struct block *next;
+
+	for (; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+}
+
+void clew_span_pool_free(struct clew_span_pool *p)
+{
+	if (!p || __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	free_blocks(p->kept);
+	free_blocks(p->given);
+	free(p);
+}
+
+static struct block *pool_take(struct clew_span_pool *p)
+{
+	struct block *b;
+
+	if (!p->kept)
+		p->kept = __atomic_exchange_n(&p->given, NULL, __ATOMIC_ACQUIRE);
+	b = p->kept;
+	if (b) {
+		p->kept = b->next;
+		__atomic_sub_fetch(&p->n_free, 1, __ATOMIC_RELAXED);
+		*b = (struct block){.cap = FIRST_BLOCK_BYTES};
+	} else {
+		b = block_new(FIRST_BLOCK_BYTES);
+	}
+	if (b)
+		__atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED);
+	return b;
+}
+
+static void pool_give(struct clew_span_pool *p, struct block *b)
+{
+#ifndef __SANITIZE_ADDRESS__ /* it must see what is used after this */
+	if (__atomic_load_n(&p->n_free, __ATOMIC_RELAXED) < KEEP_MAX) {
+		__atomic_add_fetch(&p->n_free, 1, __ATOMIC_RELAXED);
+		b->next = __atomic_load_n(&p->given, __ATOMIC_RELAXED);
+		while (!__atomic_compare_exchange_n(&p->given, &b->next, b, true, __ATOMIC_RELEASE,
+						    __ATOMIC_RELAXED))
+			;
+		b = NULL;
+	}
+#endif
+	free(b);
+	clew_span_pool_free(p);
 }
 
 /* n bytes; aligned for any object, or for text (align 1). */
@@ -58,9 +145,9 @@ static void *take(struct clew_span_arena *a, size_t n, size_t align)
 	return p;
 }
 
-struct clew_span *clew_span_new(void)
+struct clew_span *clew_span_new_in(struct clew_span_pool *pool)
 {
-	struct block *b = block_new(FIRST_BLOCK_BYTES);
+	struct block *b = pool ? pool_take(pool) : block_new(FIRST_BLOCK_BYTES);
 	struct clew_span_arena *a;
 	struct clew_span *s;
 
@@ -68,7 +155,7 @@ struct clew_span *clew_span_new(void)
 		return NULL;
 	a = (struct clew_span_arena *)b->bytes;
 	b->used = (sizeof(*a) + 15) & ~(size_t)15;
-	*a = (struct clew_span_arena){.newest = b};
+	*a = (struct clew_span_arena){.newest = b, .pool = pool};
 	s = take(a, sizeof(*s), ALIGN);
 	*s = (struct clew_span){
 		.arena = a,
@@ -79,17 +166,27 @@ struct clew_span *clew_span_new(void)
 	return s;
 }
 
+struct clew_span *clew_span_new(void)
+{
+	return clew_span_new_in(NULL);
+}
+
 void clew_span_free(struct clew_span *s)
 {
+	struct clew_span_pool *pool;
 	struct block *b, *next;
 
 	if (!s)
 		return;
 	clew_resource_unref(s->resource);
-	for (b = s->arena->newest; b; b = next) {
-		next = b->next;
+	pool = s->arena->pool;
+	/* block 0 holds the arena: it is the last one */
+	for (b = s->arena->newest; (next = b->next); b = next)
 		free(b);
-	}
+	if (pool)
+		pool_give(pool, b);
+	else
+		free(b);
 }
 
 char *clew_span_alloc(struct clew_span *s, size_t n)
@@ -113,7 +210,7 @@ static void *grow(struct clew_span *s, void *old, uint32_t n, uint32_t *cap, siz
 		  uint32_t max)
 {
 	/* a span of HTTP has 18 to 22 attributes */
-	uint32_t want = *cap ? *cap * 2 : 24;
+	uint32_t want = *cap ? *cap * 2 : FIRST_ATTRS;
 	void *p;
 
 	if (n < *cap)
@@ -147,6 +244,21 @@ static struct clew_attr *attr_slot(struct clew_span *s, struct slice key)
 	s->attrs = attrs;
 	attrs[s->n_attrs].key = key;
 	return &attrs[s->n_attrs++];
+}
+
+struct clew_attr *clew_span_room(struct clew_span *s, uint32_t n)
+{
+	struct clew_attr *attrs;
+
+	while (s->arena->cap_attrs < s->n_attrs + n) {
+		/* As if the array was full; what is in it moves on. */
+		attrs = grow(s, s->attrs, s->arena->cap_attrs, &s->arena->cap_attrs, sizeof(*attrs),
+			     CLEW_SPAN_MAX_ATTRS);
+		if (!attrs)
+			return NULL;
+		s->attrs = attrs;
+	}
+	return s->attrs + s->n_attrs;
 }
 
 void clew_span_set_own(struct clew_span *s, const char *key, struct slice value)

@@ -69,6 +69,8 @@ struct clew_resource *clew_resource_ref(struct clew_resource *r);
 void clew_resource_unref(struct clew_resource *r);
 CLEW_DEFINE_CLEANUP(struct clew_resource *, clew_resource_unref)
 
+struct clew_span_pool;
+
 struct clew_span_link {
 	struct clew_id128 trace_id;
 	struct clew_id64 span_id;
@@ -128,6 +130,15 @@ struct clew_span {
 
 /** clew_span_new() - an empty span; times -1, confidence -1. NULL: no memory. */
 struct clew_span *clew_span_new(void);
+/**
+ * clew_span_pool_new() - for who makes many spans: the first block of those that are freed is used
+ * again, the last one first. One thread makes spans, any thread may free them. Returns 0, -ENOMEM.
+ */
+int clew_span_pool_new(struct clew_span_pool **ret);
+/** clew_span_pool_free() - spans of it may outlive it. Takes NULL. */
+void clew_span_pool_free(struct clew_span_pool *p);
+/** clew_span_new_in() - clew_span_new() with the pool's memory; p may be NULL. */
+struct clew_span *clew_span_new_in(struct clew_span_pool *p);
 void clew_span_free(struct clew_span *s);
 CLEW_DEFINE_CLEANUP(struct clew_span *, clew_span_free)
 
@@ -146,6 +157,12 @@ void clew_span_set_own(struct clew_span *s, const char *key, struct slice value)
 void clew_span_set_int(struct clew_span *s, const char *key, int64_t value);
 void clew_span_set_double(struct clew_span *s, const char *key, double value);
 void clew_span_set_bool(struct clew_span *s, const char *key, bool value);
+/**
+ * clew_span_room() - for who sets many attributes and never one twice: places for n more, in the
+ * order of their writing, that count once they are added to s->n_attrs. NULL: no memory, or more
+ * than CLEW_SPAN_MAX_ATTRS.
+ */
+struct clew_attr *clew_span_room(struct clew_span *s, uint32_t n);
 /** clew_span_attr() - the attribute of this name, or NULL. */
 const struct clew_attr *clew_span_attr(const struct clew_span *s, struct slice key);
 /** clew_span_add_link() - to a span of any trace; confidence -1 where it does not apply. */

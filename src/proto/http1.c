@@ -217,7 +217,11 @@ static bool list_next(struct slice *list, struct slice *ret)
 	if (!list->p)
 		return false;
 	end = list->p + list->n;
-	comma = list->n ? memchr(list->p, ',', list->n) : NULL;
+	/* short: a call would cost more than the bytes */
+	for (comma = list->p; comma < end && *comma != ','; comma++)
+		;
+	if (comma == end)
+		comma = NULL;
 	*ret = trim(list->p, comma ? comma : end);
 	*list = comma ? slice_of(comma + 1, (size_t)(end - comma - 1)) : (struct slice){NULL, 0};
 	return true;
@@ -265,33 +269,111 @@ static void connection(struct slice value, struct clew_http1_head *h)
 	}
 }
 
-/* Returns 1 if the field takes part in framing, 0, or -EBADMSG. */
-static int field(struct slice name, struct slice value, struct clew_http1_head *h)
+/*
+ * The field's name, if it is one that we look at: its letters without their case make one of these.
+ * Most are none: their values are not looked at at all.
+ */
+enum known {
+	NONE,
+	HOST,
+	USER_AGENT,
+	TRACE,
+	EXPECT,
+	UPGRADE,
+	CONNECTION,
+	CONTENT_LENGTH,
+	TRANSFER_ENCODING,
+};
+
+/*
+ * Is this, of the same length, the name but for the case of its letters? Setting that bit cannot make
+ * another token's character equal to one of a name, all of which have it set.
+ */
+static bool same_name(const char *p, const char *name, size_t n)
 {
-	switch (name.n) {
-	case 6:
-		if (slice_ieq(name, SLICE("expect")))
-			h->expect_continue = slice_ieq(value, SLICE("100-continue"));
+	const uint64_t bit = 0x2020202020202020ull;
+	uint64_t a = 0, b = 0;
+
+	for (; n > 8; p += 8, name += 8, n -= 8) {
+		memcpy(&a, p, 8);
+		memcpy(&b, name, 8);
+		if ((a | bit) != b)
+			return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		if ((p[i] | 0x20) != name[i])
+			return false;
+	return true;
+}
+
+static enum known known_field(struct slice name)
+{
+	static const struct {
+		struct slice name;
+		enum known what;
+	} fields[] = {
+		{SLICE("b3"), TRACE},
+		{SLICE("host"), HOST},
+		{SLICE("expect"), EXPECT},
+		{SLICE("upgrade"), UPGRADE},
+		{SLICE("connection"), CONNECTION},
+		{SLICE("user-agent"), USER_AGENT},
+		{SLICE("traceparent"), TRACE},
+		{SLICE("x-b3-traceid"), TRACE},
+		{SLICE("content-length"), CONTENT_LENGTH},
+		{SLICE("transfer-encoding"), TRANSFER_ENCODING},
+	};
+	/* Of each length the first of the above, 0 where there is none. */
+	static const uint8_t by_length[] = {
+		[2] = 1,  [4] = 2,  [6] = 3,  [7] = 4,	 [10] = 5,
+		[11] = 7, [12] = 8, [14] = 9, [17] = 10,
+	};
+	size_t i;
+
+	if (name.n >= sizeof(by_length) || !by_length[name.n])
+		return NONE;
+	for (i = by_length[name.n] - 1u;
+	     i < sizeof(fields) / sizeof(*fields) && fields[i].name.n == name.n; i++)
+		if (same_name(name.p, fields[i].name.p, name.n))
+			return fields[i].what;
+	return NONE;
+}
+
+/* Returns 1 if the field takes part in framing, 0, or -EBADMSG. [value, nl): not trimmed. */
+static int field(struct slice name, const char *value, const char *nl, struct clew_http1_head *h)
+{
+	enum known what = known_field(name);
+	struct slice v;
+
+	if (what == NONE)
 		return 0;
-	case 7:
-		if (slice_ieq(name, SLICE("upgrade")))
-			h->upgrade = true;
+	v = trim(value, nl);
+	switch (what) {
+	case HOST:
+		if (!h->host.p)
+			h->host = v;
 		return 0;
-	case 10:
-		if (slice_ieq(name, SLICE("connection")))
-			connection(value, h);
+	case USER_AGENT:
+		if (!h->user_agent.p)
+			h->user_agent = v;
 		return 0;
-	case 14:
-		if (!slice_ieq(name, SLICE("content-length")))
-			return 0;
-		return content_length(value, &h->content_length) ? -EBADMSG : 1;
-	case 17:
-		if (!slice_ieq(name, SLICE("transfer-encoding")))
-			return 0;
-		transfer_encoding(value, h);
-		return 1;
+	case TRACE:
+		h->trace = true;
+		return 0;
+	case EXPECT:
+		h->expect_continue = slice_ieq(v, SLICE("100-continue"));
+		return 0;
+	case UPGRADE:
+		h->upgrade = true;
+		return 0;
+	case CONNECTION:
+		connection(v, h);
+		return 0;
+	case CONTENT_LENGTH:
+		return content_length(v, &h->content_length) ? -EBADMSG : 1;
 	default:
-		return 0;
+		transfer_encoding(v, h);
+		return 1;
 	}
 }
 
@@ -323,7 +405,7 @@ static ssize_t fields(const char *p, const char *end, struct clew_http1_head *h)
 			;
 		if (*colon != ':' || colon == p)
 			return -EBADMSG;
-		framing = field(slice_of(p, (size_t)(colon - p)), trim(colon + 1, nl), h);
+		framing = field(slice_of(p, (size_t)(colon - p)), colon + 1, nl, h);
 		if (framing < 0)
 			return framing;
 		p = nl + 1;

@@ -31,7 +31,10 @@ struct clew_http1_head {
 	bool connection_keep_alive;
 	bool upgrade; /* an Upgrade field is there */
 	bool expect_continue;
+	bool trace;		/* a field of a trace is there: traceparent, b3, X-B3-TraceId */
 	int64_t content_length; /* -1: none */
+	/* Of a whole head, without the white space around them; p is NULL if absent. */
+	struct slice host, user_agent;
 };
 
 enum clew_http1_body {

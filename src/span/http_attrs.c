@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "span/attr_writer.h"
 #include "span/path_template.h"
 #include "span/redact.h"
 #include "span/span_build.h"
@@ -78,27 +79,33 @@ static struct slice split_host(struct slice authority, int64_t *port)
 	return host;
 }
 
+/* The first letters' place in the list is not worth a table: the lengths differ. */
 static bool known_method(struct slice m)
 {
-	static const char *const known[] = {"GET",     "POST",	"PUT",	   "DELETE", "HEAD",
-					    "OPTIONS", "PATCH", "CONNECT", "TRACE"};
+	static const struct slice known[] = {
+		SLICE("GET"),	  SLICE("POST"),  SLICE("PUT"),	    SLICE("DELETE"), SLICE("HEAD"),
+		SLICE("OPTIONS"), SLICE("PATCH"), SLICE("CONNECT"), SLICE("TRACE"),
+	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if (slice_eq(m, slice_str(known[i])))
+		if (slice_eq(m, known[i]))
 			return true;
 	return false;
 }
 
-static void add_method(struct clew_span *s, struct slice method)
+static void add_method(struct attr_writer *w, struct slice method, bool known)
 {
+	struct slice copy;
+
 	if (!method.n)
 		return;
-	if (known_method(method)) {
-		clew_span_set_str(s, "http.request.method", method);
+	copy = clew_span_copy(w->s, method);
+	if (known) {
+		attr_str(w, SLICE("http.request.method"), copy);
 		return;
 	}
-	clew_span_set_own(s, "http.request.method", SLICE("_OTHER"));
-	clew_span_set_str(s, "http.request.method_original", method);
+	attr_str(w, SLICE("http.request.method"), SLICE("_OTHER"));
+	attr_str(w, SLICE("http.request.method_original"), copy);
 }
 
 static char *put(char *at, struct slice s)
@@ -123,15 +130,14 @@ static struct slice concat(struct clew_span *s, const struct slice *parts, size_
 }
 
 /* Text as it may be shown; in the span's own memory. */
-static struct slice shown(struct clew_span *s, struct slice text,
-			  int (*redact)(struct clew_buf *, struct slice))
+static struct slice shown(struct clew_span *s, struct slice text, enum clew_redact_kind kind)
 {
 	struct clew_buf redacted = {0};
 	struct slice copy;
 
-	if (!clew_redact_needed(text))
+	if (!clew_redact_needed(kind, text))
 		return clew_span_copy(s, text);
-	redact(&redacted, text);
+	clew_redact(kind, &redacted, text);
 	copy = clew_span_copy(s, clew_buf_slice(&redacted));
 	clew_buf_done(&redacted);
 	return copy;
@@ -140,64 +146,76 @@ static struct slice shown(struct clew_span *s, struct slice text,
 /*
  * Where a client's request went, for its URL: as the request says, else the connection's other end.
  */
-static struct slice url_authority(struct clew_span *s, struct slice said)
+static struct slice url_authority(struct attr_writer *w, struct slice said)
 {
-	const struct clew_attr *host = clew_span_attr(s, SLICE("server.address"));
-	const struct clew_attr *port = clew_span_attr(s, SLICE("server.port"));
-	bool v6 = host && host->str.n && memchr(host->str.p, ':', host->str.n);
+	bool v6 = w->host && w->host->str.n && memchr(w->host->str.p, ':', w->host->str.n);
 	char number[24] = "";
 
 	if (said.n)
 		return said;
-	if (!host || !host->str.n || host->str.p[0] == '/' || host->str.p[0] == '@')
+	if (!w->host || !w->host->str.n || w->host->str.p[0] == '/' || w->host->str.p[0] == '@')
 		return SLICE("localhost");
-	if (port && port->i != 80)
-		snprintf(number, sizeof(number), ":%u", (unsigned int)port->i);
-	return concat(s,
-		      (struct slice[]){v6 ? SLICE("[") : SLICE(""), host->str,
+	if (w->port && w->port->i != 80)
+		snprintf(number, sizeof(number), ":%u", (unsigned int)w->port->i);
+	return concat(w->s,
+		      (struct slice[]){v6 ? SLICE("[") : SLICE(""), w->host->str,
 				       v6 ? SLICE("]") : SLICE(""), slice_str(number)},
 		      4);
 }
 
-/* Host, port, path, query; the whole URL for clients. Returns the path for the name. */
-static struct slice add_url(struct clew_span *s, const struct clew_exchange *x)
+/* What the request says of the host; else the connection's end stands for it. */
+static void add_host(struct attr_writer *w, const struct clew_span_facts *f, struct slice authority)
 {
-	bool connect = slice_eq(x->http.method, SLICE("CONNECT"));
-	struct target t = split_target(x->http.target, connect);
-	struct slice authority = t.host, host, query, path;
 	int64_t port;
+	struct slice host = split_host(authority, &port);
 
-	if (!authority.n)
-		authority =
-			after_userinfo(clew_exchange_header(x, CLEW_PART_REQUEST, SLICE("host")));
-	host = split_host(authority, &port);
-	if (host.n) {
-		clew_span_set_str(s, "server.address", host);
-		if (port || x->conn->family == CLEW_AF_UNIX)
-			clew_span_set_int(s, "server.port", port ? port : 80);
-	}
-	clew_span_set_own(s, "url.scheme", SLICE("http"));
-	path = shown(s, t.path, clew_redact_path);
+	if (!host.n)
+		return;
+	host = clew_span_copy(w->s, host);
+	if (w->host)
+		w->host->str = host;
+	else
+		w->host = attr_str(w, SLICE("server.address"), host);
+	if (!port && f->conn->family != CLEW_AF_UNIX)
+		return;
+	if (!port)
+		port = 80;
+	if (w->port)
+		w->port->i = port;
+	else
+		w->port = attr_int(w, SLICE("server.port"), port);
+}
+
+/* Host, port, path, query; the whole URL for clients. Returns the path for the name. */
+static struct slice add_url(struct attr_writer *w, const struct clew_span_facts *f)
+{
+	bool connect = slice_eq(f->method, SLICE("CONNECT"));
+	struct target t = split_target(f->target, connect);
+	struct slice authority = t.host.n ? t.host : after_userinfo(f->host), query, path;
+
+	add_host(w, f, authority);
+	attr_str(w, SLICE("url.scheme"), SLICE("http"));
+	path = shown(w->s, t.path, CLEW_REDACT_PATH);
 	if (path.n)
-		clew_span_set_own(s, "url.path", path);
-	query = shown(s, t.query, clew_redact_query);
+		attr_str(w, SLICE("url.path"), path);
+	query = t.query.n ? shown(w->s, t.query, CLEW_REDACT_QUERY) : SLICE("");
 	if (query.n)
-		clew_span_set_own(s, "url.query", query);
-	if (x->role != CLEW_ROLE_CLIENT || connect || !x->http.target.n)
+		attr_str(w, SLICE("url.query"), query);
+	if (f->role != CLEW_ROLE_CLIENT || connect || !f->target.n)
 		return path;
-	authority = url_authority(s, authority);
-	clew_span_set_own(s, "url.full",
-			  concat(s,
-				 (struct slice[]){SLICE("http://"), authority,
-						  slice_eq(path, SLICE("*")) ? SLICE("") : path,
-						  query.n ? SLICE("?") : SLICE(""), query},
-				 5));
+	authority = url_authority(w, authority);
+	attr_str(w, SLICE("url.full"),
+		 concat(w->s,
+			(struct slice[]){SLICE("http://"), authority,
+					 slice_eq(path, SLICE("*")) ? SLICE("") : path,
+					 query.n ? SLICE("?") : SLICE(""), query},
+			5));
 	return path;
 }
 
-static void set_name(struct clew_span *s, struct slice method, struct slice path)
+static void set_name(struct attr_writer *w, struct slice verb, struct slice path)
 {
-	struct slice verb = known_method(method) ? method : SLICE("HTTP");
+	struct clew_span *s = w->s;
 	char template[CLEW_TEMPLATE_MAX + 4];
 	bool folded;
 	size_t n;
@@ -209,38 +227,27 @@ static void set_name(struct clew_span *s, struct slice method, struct slice path
 	n = clew_path_template(path, template, &folded);
 	s->name = concat(s, (struct slice[]){verb, SLICE(" "), slice_of(template, n)}, 3);
 	if (s->name.n)
-		clew_span_set_own(s, "clew.http.path_template",
-				  slice_of(s->name.p + verb.n + 1, n));
+		attr_str(w, SLICE("clew.http.path_template"), slice_of(s->name.p + verb.n + 1, n));
 }
 
-/* The connection went away under a request, as far as every byte of it was seen. */
-static bool cut_off(const struct clew_exchange *x)
+static void set_error(struct attr_writer *w, struct slice type)
 {
-	const uint32_t unknown =
-		CLEW_INC_LOSS | CLEW_INC_UNSYNCED | CLEW_INC_JOINED | CLEW_INC_LIMIT;
-
-	return x->role == CLEW_ROLE_CLIENT && x->conn_closed && !(x->incomplete & unknown) &&
-	       (x->incomplete & (CLEW_INC_NO_RESPONSE | CLEW_INC_CUT));
+	w->s->status = CLEW_STATUS_ERROR;
+	attr_str(w, SLICE("error.type"), type);
 }
 
-static void set_error(struct clew_span *s, struct slice type)
+static void set_status(struct attr_writer *w, const struct clew_span_facts *f)
 {
-	s->status = CLEW_STATUS_ERROR;
-	clew_span_set_str(s, "error.type", type);
-}
-
-static void set_status(struct clew_span *s, const struct clew_exchange *x)
-{
-	int from = x->role == CLEW_ROLE_SERVER ? 500 : 400;
+	int from = f->role == CLEW_ROLE_SERVER ? 500 : 400;
 	char text[8];
 
-	if (x->http.status)
-		clew_span_set_int(s, "http.response.status_code", x->http.status);
-	if (x->http.status >= from) {
-		snprintf(text, sizeof(text), "%u", x->http.status);
-		set_error(s, slice_str(text));
-	} else if (cut_off(x)) {
-		set_error(s, SLICE("connection_closed"));
+	if (f->status)
+		attr_int(w, SLICE("http.response.status_code"), f->status);
+	if (f->status >= from) {
+		snprintf(text, sizeof(text), "%u", f->status);
+		set_error(w, clew_span_copy(w->s, slice_str(text)));
+	} else if (f->cut_off) {
+		set_error(w, SLICE("connection_closed"));
 	}
 }
 
@@ -262,41 +269,32 @@ static void add_header(struct clew_span *s, const struct clew_exchange *x, enum 
 		*c = (char)tolower((unsigned char)*c);
 	kept = clew_span_copy(s, slice_of(key, (size_t)n + 1));
 	if (kept.p)
-		clew_span_set_own(s, kept.p, shown(s, value, clew_redact_header));
+		clew_span_set_own(s, kept.p, shown(s, value, CLEW_REDACT_HEADER));
 }
 
-static void add_headers(struct clew_span *s, const struct clew_exchange *x, char *const *names)
+void clew_span_add_headers(struct clew_span *s, const struct clew_exchange *x, char *const *names)
 {
-	struct slice agent = clew_exchange_header(x, CLEW_PART_REQUEST, SLICE("user-agent"));
-
-	if (agent.n)
-		clew_span_set_str(s, "user_agent.original", agent);
 	for (; names && *names; names++) {
 		add_header(s, x, CLEW_PART_REQUEST, "http.request.header.", *names);
 		add_header(s, x, CLEW_PART_RESPONSE, "http.response.header.", *names);
 	}
 }
 
-static void add_sizes(struct clew_span *s, const struct clew_exchange *x)
+void clew_span_add_http(struct attr_writer *w, const struct clew_span_facts *f)
 {
-	if (x->req.body_bytes)
-		clew_span_set_int(s, "http.request.body.size", (int64_t)x->req.body_bytes);
-	if (x->resp.seen)
-		clew_span_set_int(s, "http.response.body.size", (int64_t)x->resp.body_bytes);
-}
-
-void clew_span_add_http(struct clew_span *s, const struct clew_exchange *x,
-			const struct clew_span_build_opts *opts)
-{
+	bool known = known_method(f->method);
 	struct slice path;
 
-	add_method(s, x->http.method);
-	clew_span_set_own(s, "network.protocol.name", SLICE("http"));
-	clew_span_set_own(s, "network.protocol.version",
-			  x->http.minor ? SLICE("1.1") : SLICE("1.0"));
-	path = add_url(s, x);
-	set_name(s, x->http.method, path);
-	set_status(s, x);
-	add_sizes(s, x);
-	add_headers(s, x, opts ? opts->capture_headers : NULL);
+	add_method(w, f->method, known);
+	attr_str(w, SLICE("network.protocol.name"), SLICE("http"));
+	attr_str(w, SLICE("network.protocol.version"), f->minor ? SLICE("1.1") : SLICE("1.0"));
+	path = add_url(w, f);
+	set_name(w, known ? f->method : SLICE("HTTP"), path);
+	set_status(w, f);
+	if (f->req_bytes)
+		attr_int(w, SLICE("http.request.body.size"), (int64_t)f->req_bytes);
+	if (f->answered)
+		attr_int(w, SLICE("http.response.body.size"), (int64_t)f->resp_bytes);
+	if (f->user_agent.n)
+		attr_str(w, SLICE("user_agent.original"), clew_span_copy(w->s, f->user_agent));
 }

@@ -3,40 +3,58 @@
 
 #include <ctype.h>
 
+/* What a character is. */
+#define DIGIT  1u
+#define LETTER 2u
+#define HEX    4u
+#define DASH   8u /* or another that joins words */
+#define AT     16u
+
+static const uint8_t kind_of[256] = {
+	['0' ... '9'] = DIGIT | HEX,
+	['a' ... 'f'] = LETTER | HEX,
+	['A' ... 'F'] = LETTER | HEX,
+	['g' ... 'z'] = LETTER,
+	['G' ... 'Z'] = LETTER,
+	['-'] = DASH,
+	['_'] = DASH,
+	['.'] = DASH,
+	['@'] = AT,
+};
+
+#define UUID_LEN 36
+#define MAX_WORD 48 /* what is longer is no word, even without a digit */
+
 /* What a segment is made of. */
 struct census {
-	size_t digits, hex, letters, dashes, others,
-		runs; /* runs: changes between letters and digits */
-	bool upper, lower;
+	/* runs: changes between letters and digits */
+	size_t digits, hex, letters, dashes, others, runs;
 };
 
 static struct census count(struct slice s)
 {
 	struct census c = {0};
-	int last = 0;
+	unsigned int last = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
-		unsigned char ch = (unsigned char)s.p[i];
-		int now = isdigit(ch) ? 1 : isalpha(ch) ? 2 : 0;
+		unsigned int kind = kind_of[(uint8_t)s.p[i]], now = kind & (DIGIT | LETTER);
 
 		if (now && last && now != last)
 			c.runs++;
 		if (now)
 			last = now;
-		c.digits += now == 1;
-		c.letters += now == 2;
-		c.hex += isxdigit(ch) != 0;
-		c.upper |= isupper(ch) != 0;
-		c.lower |= islower(ch) != 0;
-		c.dashes += ch == '-' || ch == '_' || ch == '.';
-		c.others += !now && ch != '-' && ch != '_' && ch != '.';
+		c.digits += now == DIGIT;
+		c.letters += now == LETTER;
+		c.hex += (kind & HEX) != 0;
+		c.dashes += kind == DASH;
+		c.others += !now && kind != DASH;
 	}
 	return c;
 }
 
 static bool is_uuid(struct slice s)
 {
-	if (s.n != 36)
+	if (s.n != UUID_LEN)
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
@@ -50,16 +68,17 @@ static bool is_uuid(struct slice s)
 /* Is this segment the name of one thing among many? */
 static bool is_id(struct slice s)
 {
-	struct census c = count(s);
+	struct census c;
 
 	if (!s.n || s.n > 4096)
 		return s.n != 0;
+	c = count(s);
 	if (c.digits == s.n)
 		return true;
 	if (is_uuid(s) || memchr(s.p, '@', s.n))
 		return true;
 	if (!c.digits)
-		return s.n > 48;
+		return s.n > MAX_WORD;
 	/* 2024-05-01, 10.0.0.7, 1_000 and -5 */
 	if (!c.letters && !c.others)
 		return true;
@@ -92,6 +111,7 @@ size_t clew_path_template(struct slice path, char *out, bool *ret_folded)
 
 	while (i < path.n && len < CLEW_TEMPLATE_MAX) {
 		struct slice seg = slice_of(path.p + i, 0);
+		unsigned int kinds = 0;
 
 		if (path.p[i] == '/') {
 			put(out, &len, "/", 1);
@@ -99,9 +119,10 @@ size_t clew_path_template(struct slice path, char *out, bool *ret_folded)
 			continue;
 		}
 		while (i + seg.n < path.n && seg.p[seg.n] != '/')
-			seg.n++;
+			kinds |= kind_of[(uint8_t)seg.p[seg.n++]];
 		i += seg.n;
-		if (is_id(seg)) {
+		/* Most are words, which is seen at once. A UUID may lack digits. */
+		if ((kinds & (DIGIT | AT) || seg.n > MAX_WORD || seg.n == UUID_LEN) && is_id(seg)) {
 			put(out, &len, "{id}", 4);
 			folded = true;
 		} else {

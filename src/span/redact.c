@@ -19,40 +19,72 @@ bool clew_header_secret(struct slice name)
 	return clew_name_secret(name);
 }
 
-static bool is_one_of(const char *s, size_t n, const char *const *list)
+static char lower(char c)
 {
-	for (; *list; list++)
-		if (strlen(*list) == n && !memcmp(*list, s, n))
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* The part of a name, anywhere in it, that makes it a secret's. By its first letter. */
+static bool begins_secret(const char *p, size_t n)
+{
+	static const struct slice inside[] = {
+		SLICE("apikey"), SLICE("authoriz"),   SLICE("bearer"),	  SLICE("credential"),
+		SLICE("passw"),	 SLICE("passphrase"), SLICE("private"),	  SLICE("secret"),
+		SLICE("sessid"), SLICE("session"),    SLICE("signature"), SLICE("token"),
+	};
+	/* Where a letter's begin, and how many there are. */
+	static const struct {
+		uint8_t at, n;
+	} by_letter[26] = {
+		['a' - 'a'] = {0, 2}, ['b' - 'a'] = {2, 1}, ['c' - 'a'] = {3, 1},
+		['p' - 'a'] = {4, 3}, ['s' - 'a'] = {7, 4}, ['t' - 'a'] = {11, 1},
+	};
+	size_t letter = (uint8_t)(*p - 'a');
+
+	if (letter >= 26)
+		return false;
+	for (size_t i = by_letter[letter].at; i < by_letter[letter].at + by_letter[letter].n; i++)
+		if (slice_starts(slice_of(p, n), inside[i]))
+			return true;
+	return false;
+}
+
+/* A whole word of a name that makes it a secret's. */
+static bool secret_word(struct slice word)
+{
+	static const struct slice words[] = {
+		SLICE("pw"),   SLICE("pwd"),  SLICE("jwt"),  SLICE("sig"),
+		SLICE("sid"),  SLICE("otp"),  SLICE("pin"),  SLICE("key"),
+		SLICE("auth"), SLICE("pass"), SLICE("dpop"),
+	};
+
+	if (word.n < 2 || word.n > 4)
+		return false;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (slice_eq(word, words[i]))
 			return true;
 	return false;
 }
 
 bool clew_name_secret(struct slice name)
 {
-	static const char *const inside[] = {"token",	   "passw",   "secret",	  "credential",
-					     "apikey",	   "sessid",  "authoriz", "signature",
-					     "passphrase", "session", "private",  "bearer"};
-	static const char *const words[] = {"pwd", "pw",  "auth", "jwt",  "sig", "sid",
-					    "otp", "pin", "pass", "dpop", "key", NULL};
-	char low[MAX_NAME + 1];
+	char low[MAX_NAME];
 	size_t n = name.n, from = 0;
 
 	/* No word of a program is this long: it may hide anything. */
 	if (n > MAX_NAME)
 		return true;
 	for (size_t i = 0; i < n; i++)
-		low[i] = name.p[i] ? (char)tolower((unsigned char)name.p[i]) : '.';
-	low[n] = '\0';
-	for (size_t i = 0; i < sizeof(inside) / sizeof(*inside); i++)
-		if (strstr(low, inside[i]))
-			return true;
+		low[i] = lower(name.p[i]);
 	/* accessKey, access_key, key: but not keyword or monkeys */
 	if (n >= 3 && !memcmp(low + n - 3, "key", 3))
 		return true;
 	for (size_t i = 0; i <= n; i++) {
+		if (i < n && begins_secret(low + i, n - i))
+			return true;
 		if (i < n && isalnum((unsigned char)low[i]))
 			continue;
-		if (is_one_of(low + from, i - from, words))
+		if (secret_word(slice_of(low + from, i - from)))
 			return true;
 		from = i + 1;
 	}
@@ -145,20 +177,63 @@ static int drop_userinfo(struct clew_buf *out, struct slice s)
 	return clew_buf_add(out, s.p, s.n);
 }
 
-bool clew_redact_needed(struct slice s)
+/* By kind: what a name begins behind, and what a value ends at. */
+static const struct {
+	const char *seps, *ends;
+} kinds[] = {
+	[CLEW_REDACT_QUERY] = {"?&;#", "&;#"},
+	[CLEW_REDACT_PATH] = {"/?&;#", "/?&;#"},
+	[CLEW_REDACT_HEADER] = {"?&;#,<>\" \t", "&;#<>\" \t"},
+};
+
+/* What a byte may mean: a separator in the texts of some kinds; ... */
+#define SEP(kind) (1u << (kind))
+#define SEP_ALL	  (SEP(CLEW_REDACT_QUERY) | SEP(CLEW_REDACT_PATH) | SEP(CLEW_REDACT_HEADER))
+#define EQUALS	  0x40u
+#define LOOK	  0x80u /* an encoded character, or userinfo: needs the long way */
+
+static const uint8_t meaning[256] = {
+	['?'] = SEP_ALL,
+	['&'] = SEP_ALL,
+	[';'] = SEP_ALL,
+	['#'] = SEP_ALL,
+	['/'] = SEP(CLEW_REDACT_PATH),
+	[','] = SEP(CLEW_REDACT_HEADER),
+	['<'] = SEP(CLEW_REDACT_HEADER),
+	['>'] = SEP(CLEW_REDACT_HEADER),
+	['"'] = SEP(CLEW_REDACT_HEADER),
+	[' '] = SEP(CLEW_REDACT_HEADER),
+	['\t'] = SEP(CLEW_REDACT_HEADER),
+	['='] = EQUALS,
+	['%'] = LOOK,
+	['@'] = LOOK,
+};
+
+bool clew_redact_needed(enum clew_redact_kind kind, struct slice s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == '=' || s.p[i] == '%' || s.p[i] == '@')
+	size_t name = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		uint8_t m = meaning[(uint8_t)s.p[i]];
+
+		if (!(m & (SEP(kind) | EQUALS | LOOK)))
+			continue;
+		if (m & LOOK)
 			return true;
+		if (m & EQUALS && clew_name_secret(slice_of(s.p + name, i - name)))
+			return true;
+		name = i + 1;
+	}
 	return false;
 }
 
-static int redact(struct clew_buf *out, struct slice s, const char *seps, const char *ends)
+int clew_redact(enum clew_redact_kind kind, struct clew_buf *out, struct slice s)
 {
+	const char *seps = kinds[kind].seps, *ends = kinds[kind].ends;
 	struct clew_buf plain = {0};
 	int r;
 
-	if (!clew_redact_needed(s))
+	if (!clew_redact_needed(kind, s))
 		return clew_buf_add(out, s.p, s.n);
 	if (!memmem(s.p, s.n, "://", 3))
 		return redact_pairs(out, s, seps, ends);
@@ -167,19 +242,4 @@ static int redact(struct clew_buf *out, struct slice s, const char *seps, const 
 		r = redact_pairs(out, clew_buf_slice(&plain), seps, ends);
 	clew_buf_done(&plain);
 	return r;
-}
-
-int clew_redact_query(struct clew_buf *out, struct slice query)
-{
-	return redact(out, query, "?&;#", "&;#");
-}
-
-int clew_redact_path(struct clew_buf *out, struct slice path)
-{
-	return redact(out, path, "/?&;#", "/?&;#");
-}
-
-int clew_redact_header(struct clew_buf *out, struct slice value)
-{
-	return redact(out, value, "?&;#,<>\" \t", "&;#<>\" \t");
 }

@@ -13,16 +13,19 @@ bool clew_header_secret(struct slice name);
  */
 bool clew_name_secret(struct slice name);
 
+/* What the text is: it decides where names begin and values end. */
+enum clew_redact_kind {
+	CLEW_REDACT_QUERY,
+	CLEW_REDACT_PATH,   /* its parameters, as ";jsessionid=..." */
+	CLEW_REDACT_HEADER, /* a header's value: Referer, Location, Link and their like */
+};
+
 /**
- * clew_redact_query() - append a query with the values of secret names replaced by REDACTED and
- * without the userinfo of URLs in it, the rest as it was. Names are percent-decoded before they are
- * judged; parameters of an URL that is itself a parameter's value are judged, too, encoded or not.
+ * clew_redact() - append the text with the values of secret names replaced by REDACTED and without
+ * the userinfo of URLs in it, the rest as it was. Names are percent-decoded before they are judged;
+ * parameters of an URL that is itself a parameter's value are judged, too, encoded or not.
  * Returns 0 or the buffer's error.
  */
-int clew_redact_query(struct clew_buf *out, struct slice query);
-/** clew_redact_path() - the same for a path: its parameters, as ";jsessionid=...". */
-int clew_redact_path(struct clew_buf *out, struct slice path);
-/** clew_redact_header() - the same for a header's value: Referer, Location, Link and their like. */
-int clew_redact_header(struct clew_buf *out, struct slice value);
-/** clew_redact_needed() - a quick look: false if the above would change nothing. */
-bool clew_redact_needed(struct slice text);
+int clew_redact(enum clew_redact_kind kind, struct clew_buf *out, struct slice text);
+/** clew_redact_needed() - a quick look: false if clew_redact() would change nothing. */
+bool clew_redact_needed(enum clew_redact_kind kind, struct slice text);

@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "span/attr_writer.h"
+
 #define ADDRESS_MAX 64
 
 static bool is_v4(const uint8_t *a)
@@ -42,137 +44,123 @@ static struct slice address(const uint8_t *a, char out[ADDRESS_MAX])
 }
 
 /* The server's end of the connection: ours when we answer, the peer's when we ask. */
-static void server_end(const struct clew_exchange *x, const uint8_t **addr, uint16_t *port)
+static void server_end(const struct clew_span_facts *f, const uint8_t **addr, uint16_t *port)
 {
-	bool ours = x->role == CLEW_ROLE_SERVER;
+	bool ours = f->role == CLEW_ROLE_SERVER;
 
-	*addr = ours ? x->conn->laddr : x->conn->raddr;
-	*port = ours ? x->conn->lport : x->conn->rport;
+	*addr = ours ? f->conn->laddr : f->conn->raddr;
+	*port = ours ? f->conn->lport : f->conn->rport;
 }
 
-static void add_unix(struct clew_span *s, const struct clew_exchange *x)
+static void add_unix(struct attr_writer *w, const struct clew_conn *c, bool client)
 {
-	struct slice path = slice_str(x->conn->path);
+	struct slice path = clew_span_copy(w->s, slice_str(c->path));
 
-	clew_span_set_own(s, "network.transport", SLICE("unix"));
+	attr_str(w, SLICE("network.transport"), SLICE("unix"));
 	if (!path.n)
 		return;
-	clew_span_set_str(s, "server.address", path);
-	if (x->role == CLEW_ROLE_CLIENT)
-		clew_span_set_str(s, "network.peer.address", path);
+	w->host = attr_str(w, SLICE("server.address"), path);
+	if (client)
+		attr_str(w, SLICE("network.peer.address"), path);
 }
 
-static void add_inet(struct clew_span *s, const struct clew_exchange *x)
+static void add_inet(struct attr_writer *w, const struct clew_conn *c, bool client)
 {
 	char text[ADDRESS_MAX];
-	const uint8_t *addr;
-	uint16_t port;
+	struct slice remote = clew_span_copy(w->s, address(c->raddr, text)), local = remote;
 
-	server_end(x, &addr, &port);
-	clew_span_set_own(s, "network.transport", SLICE("tcp"));
-	clew_span_set_own(s, "network.type", is_v4(x->conn->laddr) ? SLICE("ipv4") : SLICE("ipv6"));
-	clew_span_set_str(s, "server.address", address(addr, text));
-	clew_span_set_int(s, "server.port", port);
-	clew_span_set_str(s, "network.peer.address", address(x->conn->raddr, text));
-	clew_span_set_int(s, "network.peer.port", x->conn->rport);
-	if (x->role == CLEW_ROLE_SERVER) {
-		clew_span_set_str(s, "client.address", address(x->conn->raddr, text));
-		clew_span_set_int(s, "client.port", x->conn->rport);
+	if (!client)
+		local = clew_span_copy(w->s, address(c->laddr, text));
+	attr_str(w, SLICE("network.transport"), SLICE("tcp"));
+	attr_str(w, SLICE("network.type"), is_v4(c->laddr) ? SLICE("ipv4") : SLICE("ipv6"));
+	w->host = attr_str(w, SLICE("server.address"), local);
+	w->port = attr_int(w, SLICE("server.port"), client ? c->rport : c->lport);
+	attr_str(w, SLICE("network.peer.address"), remote);
+	attr_int(w, SLICE("network.peer.port"), c->rport);
+	if (!client) {
+		attr_str(w, SLICE("client.address"), remote);
+		attr_int(w, SLICE("client.port"), c->rport);
 	}
 }
 
 /* "tcp 10.0.0.7:6379", "tcp [::1]:80", "unix /run/app.sock": after the server's end, whoever we
  * are. */
-static void name_raw(struct clew_span *s, const struct clew_exchange *x)
+static void name_raw(struct clew_span *s, const struct clew_span_facts *f)
 {
 	char text[ADDRESS_MAX], name[256];
 	const uint8_t *addr;
 	uint16_t port;
 
-	if (x->conn->family == CLEW_AF_UNIX) {
+	if (f->conn->family == CLEW_AF_UNIX) {
 		snprintf(name, sizeof(name), "unix %s",
-			 x->conn->path ? x->conn->path : "(unnamed)");
+			 f->conn->path ? f->conn->path : "(unnamed)");
 	} else {
-		server_end(x, &addr, &port);
+		server_end(f, &addr, &port);
 		address(addr, text);
 		snprintf(name, sizeof(name), is_v4(addr) ? "tcp %s:%u" : "tcp [%s]:%u", text, port);
 	}
 	s->name = clew_span_copy(s, slice_str(name));
 }
 
-static int64_t spent(const struct clew_message *from, const struct clew_message *to, int counter)
+static int add_attrs(struct clew_span *s, const struct clew_span_facts *f,
+		     const struct clew_span_build_opts *opts)
 {
-	if (counter >= from->n_counters || counter >= to->n_counters ||
-	    to->cnt_last[counter] < from->cnt_first[counter])
-		return -1;
-	return (int64_t)(to->cnt_last[counter] - from->cnt_first[counter]);
+	struct attr_writer w = {.s = s, .at = clew_span_room(s, ATTRS_MAX)};
+	bool client = f->role == CLEW_ROLE_CLIENT;
+
+	if (!w.at)
+		return -ENOMEM;
+	if (f->conn->family == CLEW_AF_UNIX)
+		add_unix(&w, f->conn, client);
+	else
+		add_inet(&w, f->conn, client);
+	if (f->proto == CLEW_PROTO_HTTP1) {
+		clew_span_add_http(&w, f);
+	} else {
+		name_raw(s, f);
+		attr_int(&w, SLICE("clew.request.size"), (int64_t)f->req_bytes);
+		attr_int(&w, SLICE("clew.response.size"), (int64_t)f->resp_bytes);
+	}
+	s->n_attrs = (uint32_t)(w.at - s->attrs);
+	if (f->proto == CLEW_PROTO_HTTP1 && f->x && opts && opts->capture_headers)
+		clew_span_add_headers(s, f->x, opts->capture_headers);
+	return 0;
 }
 
-/*
- * The thread's time between the request and the response, where one thread did both: then, and only
- * then, do its cumulative counters speak of this stretch.
- */
-static void add_times(struct clew_span *s, const struct clew_exchange *x)
+struct clew_span *clew_span_build_facts(const struct clew_span_facts *f,
+					struct clew_resource *resource, int64_t real_offset_ns,
+					const struct clew_span_build_opts *opts)
 {
-	const struct clew_message *q = &x->req, *a = &x->resp;
-
-	if (!a->seen || q->first.tid != a->last.tid ||
-	    q->first.proc_start_ns != a->last.proc_start_ns)
-		return;
-	s->times.cpu_ns = spent(q, a, CLEW_CNT_CPU_NS);
-	s->times.runq_ns = spent(q, a, CLEW_CNT_RUNQ_NS);
-	s->times.futex_ns = spent(q, a, CLEW_CNT_FUTEX_NS);
-	s->times.disk_ns = spent(q, a, CLEW_CNT_DISK_NS);
-	s->times.net_ns = spent(q, a, CLEW_CNT_NET_NS);
-	s->times.sleep_ns = spent(q, a, CLEW_CNT_SLEEP_NS);
-	s->times.other_ns = spent(q, a, CLEW_CNT_OTHER_NS);
-}
-
-/*
- * Server: from the first byte of the request read to the last byte of the response written. Client:
- * from the beginning of the request's first write (the connect before it is the connection's) to
- * the response's last read.
- */
-static void set_times(struct clew_span *s, const struct clew_exchange *x, int64_t real_offset_ns)
-{
-	const struct clew_message *last = x->resp.seen ? &x->resp : &x->req;
-	uint64_t start = x->role == CLEW_ROLE_CLIENT ? x->req.first_begin_ns : x->req.first_ns;
-	uint64_t end = last->last_ns > x->req.last_ns ? last->last_ns : x->req.last_ns;
-
-	s->start_ns = start + (uint64_t)real_offset_ns;
-	s->duration_ns = end > start ? end - start : 0;
-}
-
-struct clew_span *clew_span_build(const struct clew_exchange *x, struct clew_resource *resource,
-				  int64_t real_offset_ns, const struct clew_span_build_opts *opts)
-{
-	struct clew_span *s = clew_span_new();
+	struct clew_span *s = clew_span_new_in(opts ? opts->pool : NULL);
 
 	if (!s)
 		return NULL;
 	s->scope = SLICE("clew");
 	s->resource = clew_resource_ref(resource);
-	s->kind = x->role == CLEW_ROLE_SERVER ? CLEW_KIND_SERVER : CLEW_KIND_CLIENT;
-	s->pid = x->tgid;
-	s->tid = x->req.first.tid;
-	s->proc_start_ns = x->proc_start_ns;
-	s->incomplete = x->incomplete;
-	if (x->has_wire_key)
-		s->wire_key = x->wire_key;
-	set_times(s, x, real_offset_ns);
-	add_times(s, x);
-	if (x->conn->family == CLEW_AF_UNIX)
-		add_unix(s, x);
-	else
-		add_inet(s, x);
-	if (x->proto == CLEW_PROTO_HTTP1) {
-		clew_span_add_http(s, x, opts);
-	} else {
-		name_raw(s, x);
-		clew_span_set_int(s, "clew.request.size", (int64_t)x->req.bytes);
-		clew_span_set_int(s, "clew.response.size", (int64_t)x->resp.bytes);
+	s->kind = f->role == CLEW_ROLE_SERVER ? CLEW_KIND_SERVER : CLEW_KIND_CLIENT;
+	s->pid = f->tgid;
+	s->tid = f->tid;
+	s->proc_start_ns = f->proc_start_ns;
+	s->incomplete = f->incomplete;
+	if (f->has_wire_key)
+		s->wire_key = f->wire_key;
+	s->start_ns = f->start_ns + (uint64_t)real_offset_ns;
+	s->duration_ns = f->duration_ns;
+	s->times = f->times;
+	if (add_attrs(s, f, opts) < 0) {
+		clew_span_free(s);
+		return NULL;
 	}
 	return s;
+}
+
+struct clew_span *clew_span_build(const struct clew_exchange *x, struct clew_resource *resource,
+				  int64_t real_offset_ns, const struct clew_span_build_opts *opts)
+{
+	struct clew_span_facts f;
+
+	clew_span_facts_of(x, &f);
+	return clew_span_build_facts(&f, resource, real_offset_ns, opts);
 }
 
 struct clew_id64 clew_span_id_of(const struct clew_id128 *wire_key, enum clew_role role)

@@ -10,9 +10,11 @@
 
 #include "causality/causality.h"
 #include "model/span.h"
+#include "span/facts.h"
 #include "stream/stream.h"
 
 struct clew_span_build_opts {
+	struct clew_span_pool *pool;  /* where spans are made, or NULL */
 	char *const *capture_headers; /* lower case, NULL-terminated or NULL */
 };
 
@@ -24,11 +26,12 @@ struct clew_span_build_opts {
 struct clew_span *clew_span_build(const struct clew_exchange *x, struct clew_resource *resource,
 				  int64_t real_offset_ns, const struct clew_span_build_opts *opts);
 
+/** clew_span_build_facts() - the same from what was kept of it. */
+struct clew_span *clew_span_build_facts(const struct clew_span_facts *f,
+					struct clew_resource *resource, int64_t real_offset_ns,
+					const struct clew_span_build_opts *opts);
+
 /** clew_span_id_of() - the id of an exchange's span: a hash of wire key and role. */
 struct clew_id64 clew_span_id_of(const struct clew_id128 *wire_key, enum clew_role role);
 /** clew_trace_id_of() - the id of a trace whose root has this wire key. */
 struct clew_id128 clew_trace_id_of(const struct clew_id128 *wire_key);
-
-/* http_attrs.c: attributes, name and status of an HTTP exchange. */
-void clew_span_add_http(struct clew_span *s, const struct clew_exchange *x,
-			const struct clew_span_build_opts *opts);

@@ -18,6 +18,20 @@ static struct clew_thread_ref thread_of(const struct clew_rec_io *io)
 					.tid = io->tid};
 }
 
+static struct xch *xch_new(struct clew_pool *pool)
+{
+	const size_t from = offsetof(struct xch, pub.cnt_begin);
+	const size_t to = offsetof(struct xch, pub.cnt_end) + sizeof(uint64_t) * CLEW_CNT_MAX;
+	struct xch *x = clew_pool_take(pool, sizeof(*x));
+
+	/* All but the counters, of which it is said how many there are. */
+	if (x) {
+		memset(x, 0, from);
+		memset((char *)x + to, 0, sizeof(*x) - to);
+	}
+	return x;
+}
+
 static uint8_t counters_of(const struct clew_rec_io *io, uint64_t out[CLEW_CNT_MAX])
 {
 	uint8_t n = io->n_counters < CLEW_CNT_MAX ? io->n_counters : CLEW_CNT_MAX;
@@ -37,7 +51,7 @@ struct xch *xch_begin(struct conn *c, const struct clew_rec_io *io, uint64_t req
 		      enum clew_proto proto)
 {
 	struct stream *s = c->s;
-	struct xch *x = calloc(1, sizeof(*x));
+	struct xch *x = xch_new(&c->heap->pool);
 
 	if (!x)
 		return NULL;
@@ -86,7 +100,8 @@ void xch_touch(struct xch *x, enum clew_part part, const struct clew_rec_io *io,
 		m->first_begin_ns = io->begin_ns;
 		m->first_ns = io->end_ns;
 		m->first = thread_of(io);
-		counters_of(io, m->cnt_first);
+		if (part == CLEW_PART_REQUEST)
+			x->pub.n_cnt_begin = counters_of(io, x->pub.cnt_begin);
 		s->stats.messages++;
 	}
 	m->bytes += n;
@@ -100,7 +115,8 @@ void xch_touch(struct xch *x, enum clew_part part, const struct clew_rec_io *io,
 	if (io->end_ns >= m->last_ns) {
 		m->last_ns = io->end_ns;
 		m->last = thread_of(io);
-		m->n_counters = counters_of(io, m->cnt_last);
+		if (part == CLEW_PART_RESPONSE)
+			x->pub.n_cnt_end = counters_of(io, x->pub.cnt_end);
 	}
 	s->touched = x;
 	x->pending_io = io;
@@ -129,11 +145,15 @@ int xch_keep(struct xch *x, enum clew_part part, struct slice bytes, size_t limi
 		return -EFBIG;
 	if (need > x->cap[part]) {
 		/* The first piece is usually the whole head: no slack for it. */
-		size_t cap = m->head.n ? need * 2 : need;
-		char *p = realloc(x->buf[part], cap);
+		struct clew_pool *pool = &((struct conn *)x->pub.conn)->heap->pool;
+		size_t cap = clew_pool_room(m->head.n ? need * 2 : need);
+		char *p = clew_pool_take(pool, cap);
 
 		if (!p)
 			return -ENOMEM;
+		if (m->head.n)
+			memcpy(p, x->buf[part], m->head.n);
+		clew_pool_give(pool, x->buf[part], x->cap[part]);
 		x->buf[part] = p;
 		x->cap[part] = cap;
 	}
@@ -238,13 +258,15 @@ void conn_end_all(struct conn *c, uint32_t incomplete, bool closed)
 void clew_exchange_free(struct clew_exchange *pub)
 {
 	struct xch *x = (struct xch *)pub;
+	struct conn *c;
 
 	if (!x)
 		return;
-	free(x->buf[0]);
-	free(x->buf[1]);
-	conn_unref((struct conn *)pub->conn);
-	free(x);
+	c = (struct conn *)pub->conn;
+	clew_pool_give(&c->heap->pool, x->buf[0], x->cap[0]);
+	clew_pool_give(&c->heap->pool, x->buf[1], x->cap[1]);
+	clew_pool_give(&c->heap->pool, x, sizeof(*x));
+	conn_unref(c);
 }
 
 struct slice clew_exchange_header(const struct clew_exchange *x, enum clew_part part,

@@ -125,11 +125,23 @@ static void set_line(struct xch *x, const struct clew_http1_head *h)
 	place_line(x);
 }
 
-static void head_whole(struct conn *c, struct xch *x, const struct clew_http1_head *h)
+/* A part of the bytes at from, which are at to now. */
+static struct slice moved(struct slice part, const char *from, const char *to)
+{
+	return part.p ? slice_of(to + (part.p - from), part.n) : part;
+}
+
+/* from: where the head was that h was read from. */
+static void head_whole(struct conn *c, struct xch *x, const struct clew_http1_head *h,
+		       const char *from)
 {
 	struct flow *f = req_flow(c);
 
 	x->pub.http.req_content_length = h->transfer_encoding ? -1 : h->content_length;
+	x->pub.http.fields_known = true;
+	x->pub.http.trace = h->trace;
+	x->pub.http.host = moved(h->host, from, x->pub.req.head.p);
+	x->pub.http.user_agent = moved(h->user_agent, from, x->pub.req.head.p);
 	x->wants_upgrade = h->upgrade || slice_eq(h->method, SLICE("CONNECT"));
 	x->expects = h->expect_continue;
 	xch_head_told(x);
@@ -214,7 +226,7 @@ static int head_first(struct conn *c, struct cursor *cur)
 	xch_touch(x, CLEW_PART_REQUEST, cur->io, cur->off, used, 0);
 	cursor_take(cur, used);
 	if (v == HEAD_WHOLE)
-		head_whole(c, x, &h);
+		head_whole(c, x, &h, in.p);
 	return 0;
 }
 
@@ -255,7 +267,7 @@ static int head_more(struct conn *c, struct xch *x, struct cursor *cur)
 	xch_touch(x, CLEW_PART_REQUEST, cur->io, cur->off, used - had, 0);
 	cursor_take(cur, used - had);
 	if (v == HEAD_WHOLE)
-		head_whole(c, x, &h);
+		head_whole(c, x, &h, x->pub.req.head.p);
 	return 0;
 }
 

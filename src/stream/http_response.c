@@ -163,14 +163,18 @@ static int at_head(struct conn *c, struct xch *x, struct cursor *cur)
 	size_t had = x->pub.resp.head.n, used = had + cur->cap;
 	struct slice in = cursor_slice(cur);
 	enum verdict v = HEAD_CUT;
+	bool wanted = true;
 	int r;
 
 	f->x = x;
 	if (had || cur->cap) {
 		if (!had) {
 			v = judge(in, cur->cap == cur->n, &h, &used);
-			r = xch_keep(x, CLEW_PART_RESPONSE, slice_of(in.p, used),
-				     c->s->opts.max_head_bytes);
+			wanted = v != HEAD_WHOLE || !c->s->opts.no_response_heads ||
+				 used > c->s->opts.max_head_bytes;
+			r = wanted ? xch_keep(x, CLEW_PART_RESPONSE, slice_of(in.p, used),
+					      c->s->opts.max_head_bytes)
+				   : 0;
 		} else {
 			r = xch_keep(x, CLEW_PART_RESPONSE, in, c->s->opts.max_head_bytes);
 			if (!r)
@@ -187,7 +191,8 @@ static int at_head(struct conn *c, struct xch *x, struct cursor *cur)
 		head_broken(c, x, cur, v == HEAD_CUT ? CLEW_INC_NO_HEAD : CLEW_INC_UNSYNCED);
 		return 0;
 	}
-	x->pub.resp.head.n = used;
+	if (wanted)
+		x->pub.resp.head.n = used;
 	in = x->pub.resp.head;
 	x->interim = v == HEAD_WHOLE ? h.status < 200 && h.status != 101
 				     : in.n >= 12 && in.p[9] == '1' && memcmp(in.p + 9, "101", 3);

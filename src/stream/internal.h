@@ -27,6 +27,7 @@
  */
 #pragma once
 
+#include "base/pool.h"
 #include "proto/http1.h"
 #include "stream/stream.h"
 
@@ -81,7 +82,7 @@ struct flow {
 	bool adopted;  /* next is from the record of an adopted connection; no operation yet */
 	enum flow_state state;
 	uint64_t left;
-	bool headless; /* FLOW_OPEN began in a head: where the body does is not known */
+	bool headless;	       /* FLOW_OPEN began in a head: where the body does is not known */
 	uint64_t lost_at_last; /* conn.lost_seen at its last record */
 	struct clew_http1_chunks chunks;
 	struct xch *x; /* whose head or body it is in; NULL at a boundary */
@@ -97,6 +98,7 @@ struct held {
 struct conn {
 	struct clew_conn pub; /* first */
 	struct stream *s;     /* NULL once it left the table */
+	struct heap *heap;    /* a reference */
 	uint32_t refs;	      /* the table's and its exchanges' */
 	struct list lru, idle, linger, busy;
 	struct flow flow[2]; /* by enum clew_dir */
@@ -121,8 +123,15 @@ struct conn {
 	uint32_t n_open;
 };
 
+/* What exchanges and connections are made of; as long as one of them is there, it is. */
+struct heap {
+	uint32_t refs; /* the stream's and its connections' */
+	struct clew_pool pool;
+};
+
 struct stream {
 	struct clew_stream_ops ops;
+	struct heap *heap;
 	void *user;
 	struct clew_stream_opts opts;
 	struct clew_stream_stats stats;
@@ -216,6 +225,7 @@ struct conn *conn_new(struct stream *s, uint64_t cookie);
 /* End what is open, tell close() and drop it from the table. */
 void conn_close(struct conn *c, uint32_t incomplete);
 void conn_unref(struct conn *c);
+void heap_unref(struct heap *h);
 
 /* exchange.c */
 /* A new exchange at the tail of the connection's queue; begin() is told. NULL: no memory. */

@@ -24,6 +24,12 @@ int clew_stream_new(const struct clew_stream_ops *ops, void *user,
 
 	if (!s)
 		return -ENOMEM;
+	s->heap = calloc(1, sizeof(*s->heap));
+	if (!s->heap) {
+		free(s);
+		return -ENOMEM;
+	}
+	s->heap->refs = 1;
 	s->ops = *ops;
 	s->user = user;
 	s->opts = *opts;
@@ -554,6 +560,7 @@ void clew_stream_free(struct clew_stream *pub)
 	while (!list_empty(&s->lru))
 		conn_close(list_conn(s->lru.next, lru), 0);
 	free(s->slots);
+	heap_unref(s->heap);
 	free(s);
 }
 

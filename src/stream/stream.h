@@ -47,10 +47,7 @@ struct clew_message {
 	uint64_t last_ns;	      /* end of the operation that moved its last byte */
 	struct clew_thread_ref first; /* who moved its first byte */
 	struct clew_thread_ref last;
-	uint64_t cnt_first[CLEW_CNT_MAX]; /* thread counters at its first operation */
-	uint64_t cnt_last[CLEW_CNT_MAX];  /* and at its last */
 	uint32_t n_ops;
-	uint8_t n_counters;
 	bool seen; /* at least one byte was */
 	bool done;
 	struct slice head; /* captured bytes from its start, a copy that the exchange owns: an HTTP
@@ -66,6 +63,9 @@ struct clew_http {
 	bool upgraded;	 /* 101, or 2xx to CONNECT: bytes after it are the new protocol's */
 	int64_t req_content_length; /* -1: none */
 	int64_t resp_content_length;
+	bool fields_known; /* the request's head was whole: these fields of it are all there are */
+	bool trace;	   /* ... a field of a trace is there: traceparent, b3, X-B3-TraceId */
+	struct slice host, user_agent;
 };
 
 struct clew_conn;
@@ -79,13 +79,16 @@ struct clew_exchange {
 	uint32_t tgid;	     /* the process at this end, of the request's first byte */
 	uint64_t proc_start_ns;
 	struct clew_id128 wire_key;
-	bool has_wire_key;     /* false where the offset of the request is not known */
-	bool conn_closed; /* it ended because its connection did, not because tracing stopped */
+	bool has_wire_key; /* false where the offset of the request is not known */
+	bool conn_closed;  /* it ended because its connection did, not because tracing stopped */
 	bool began_by_connect; /* client: the first exchange of a connection whose connect() was seen */
 	struct clew_message req;
 	struct clew_message resp;
 	struct clew_http http;
 	void *user; /* the pipeline's */
+	/* Thread counters at the request's first operation and at the response's last. */
+	uint8_t n_cnt_begin, n_cnt_end;
+	uint64_t cnt_begin[CLEW_CNT_MAX], cnt_end[CLEW_CNT_MAX]; /* so many of them are set */
 	/* private to the stream layer from here on */
 	struct clew_exchange *next;
 };
@@ -143,6 +146,7 @@ struct clew_stream_opts {
 	uint32_t max_open_exchanges; /* 0: 1024 a connection (pipelining) */
 	uint32_t max_head_bytes;     /* 0: 65536 kept of one head */
 	uint64_t idle_ns; /* 0: 2 s; a response whose end is not known ends after this silence */
+	bool no_response_heads; /* nobody wants them: those that are whole at once are not copied */
 };
 
 struct clew_stream_stats {
@@ -179,6 +183,10 @@ void clew_stream_flush(struct clew_stream *s);
 const struct clew_stream_stats *clew_stream_stats(const struct clew_stream *s);
 
 void clew_exchange_free(struct clew_exchange *x);
+
+/** clew_conn_ref() - the connection outlives what refers to it. Returns c. */
+struct clew_conn *clew_conn_ref(struct clew_conn *c);
+void clew_conn_unref(struct clew_conn *c);
 
 /**
  * clew_exchange_header() - the value of an HTTP header, name compared without case, first match.

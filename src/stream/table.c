@@ -81,9 +81,11 @@ struct conn *conn_new(struct stream *s, uint64_t cookie)
 	}
 	if ((s->n_conns + 1) * 2 > s->n_slots && grow(s))
 		return NULL;
-	c = calloc(1, sizeof(*c));
+	c = clew_pool_take0(&s->heap->pool, sizeof(*c));
 	if (!c)
 		return NULL;
+	c->heap = s->heap;
+	c->heap->refs++;
 	c->pub.cookie = cookie;
 	c->s = s;
 	c->refs = 1;
@@ -124,10 +126,32 @@ void conn_close(struct conn *c, uint32_t incomplete)
 	conn_unref(c);
 }
 
+void heap_unref(struct heap *h)
+{
+	if (!h || --h->refs)
+		return;
+	clew_pool_done(&h->pool);
+	free(h);
+}
+
+struct clew_conn *clew_conn_ref(struct clew_conn *c)
+{
+	((struct conn *)c)->refs++;
+	return c;
+}
+
+void clew_conn_unref(struct clew_conn *c)
+{
+	conn_unref((struct conn *)c);
+}
+
 void conn_unref(struct conn *c)
 {
+	struct heap *h = c->heap;
+
 	if (--c->refs)
 		return;
 	free(c->pub.path);
-	free(c);
+	clew_pool_give(&h->pool, c, sizeof(*c));
+	heap_unref(h);
 }
