@@ -3,10 +3,9 @@
 
 #include <stdlib.h>
 
-#define HASH_FUNCTION(key, len, hash) ((hash) = (unsigned int)clew_hash64(key, len, 0))
-#include <uthash.h>
-
+#include "base/pool.h"
 #include "pipeline/id_table.h"
+#include "pipeline/key_table.h"
 #include "span/trace_context.h"
 
 #define MS	       1000000ull
@@ -26,26 +25,41 @@ struct root_info {
 	char name[];
 };
 
+/* What is kept of an exchange that has ended, until its span is made. */
+struct kept {
+	struct clew_span_facts facts;
+	struct clew_exchange *x; /* ours; only where the user named headers */
+	size_t bytes;		 /* of this object */
+	char text[];
+};
+
+/*
+ * Twenty thousand requests a second leave a hundred thousand of these behind: they are kept small, and
+ * a call's is given up as soon as nobody can ask for it any more.
+ */
 struct node {
 	uint64_t id;		 /* the exchange's */
 	struct clew_id128 key;	 /* wire key, or one made up where there is none */
-	struct clew_exchange *x; /* ours once it has ended; NULL when the span is out */
-	struct node *parent;	 /* holds a reference */
+	struct clew_exchange *x; /* the stream's, until it has ended */
+	struct kept *kept;	 /* from then on, until the span is out */
+	struct node *parent;	 /* holds a reference; once the span is out: the root, or NULL */
 	struct node *children,
 		*next_sibling;	/* that wait for this node to be resolved; hold references */
 	struct clew_link *link; /* orphans: with candidates, until the span is out */
 	struct clew_id128 trace_id;
 	struct clew_id64 remote_parent; /* from a header */
 	struct root_info *info;
-	struct node *root; /* of its trace, once resolved; not counted: a child's chain holds it */
+	struct node *root; /* of its trace, once resolved; not counted: parents hold it */
 	float confidence;
 	uint32_t evidence;
 	uint32_t n_spans; /* of a root: spans of its trace that are out */
 	int refs;
 	uint8_t role;
 	uint8_t link_class;
-	bool ended, decided, resolved, out, has_key, waits_for_candidates;
-	UT_hash_handle hh; /* by wire key, until the other side has come; one table a role */
+	bool ended : 1, decided : 1, resolved : 1, out : 1;
+	bool has_key : 1; /* to be found by wire key, until the other side has come */
+	bool known : 1;	  /* to be found by id; the table holds a reference */
+	bool by_header : 1, waits_for_candidates : 1;
 };
 
 /* A queue of nodes that all wait equally long, so that the first is due first. */
@@ -55,15 +69,16 @@ struct timer {
 };
 struct timer_queue {
 	struct timer *ring;
-	size_t head, len, cap;
+	size_t head, len, cap; /* cap: a power of two */
 };
 
 struct clew_assembly {
 	struct clew_assembly_opts opts;
 	struct clew_assembly_stats stats;
 	struct id_table by_id;
-	struct node *by_key[3]; /* by role: those whose other side has not come */
+	struct key_table by_key; /* those whose other side has not come */
 	struct timer_queue waits[N_WAITS];
+	struct clew_pool pool; /* of nodes and of what is kept of exchanges */
 	uint64_t now_ns;
 	int64_t real_offset_ns;
 };
@@ -71,15 +86,27 @@ struct clew_assembly {
 static void resolve(struct clew_assembly *a, struct node *n);
 static void root_info_free(struct root_info *i);
 
-static void unref(struct node *n)
+static void drop_kept(struct clew_assembly *a, struct node *n)
+{
+	struct kept *k = n->kept;
+
+	if (!k)
+		return;
+	n->kept = NULL;
+	clew_exchange_free(k->x);
+	clew_conn_unref((struct clew_conn *)k->facts.conn);
+	clew_pool_give(&a->pool, k, k->bytes);
+}
+
+static void unref(struct clew_assembly *a, struct node *n)
 {
 	while (n && --n->refs == 0) {
 		struct node *parent = n->parent;
 
-		clew_exchange_free(n->x);
+		drop_kept(a, n);
 		root_info_free(n->info);
 		free(n->link);
-		free(n);
+		clew_pool_give(&a->pool, n, sizeof(*n));
 		n = parent;
 	}
 }
@@ -102,11 +129,11 @@ static bool wait_for(struct clew_assembly *a, enum wait w, struct node *n)
 		if (!ring)
 			return false;
 		for (size_t i = 0; i < q->len; i++)
-			ring[i] = q->ring[(q->head + i) % q->cap];
+			ring[i] = q->ring[(q->head + i) & (q->cap - 1)];
 		free(q->ring);
 		*q = (struct timer_queue){.ring = ring, .len = q->len, .cap = cap};
 	}
-	q->ring[(q->head + q->len++) % q->cap] =
+	q->ring[(q->head + q->len++) & (q->cap - 1)] =
 		(struct timer){.due_ns = a->now_ns + wait_ns[w], .id = n->id};
 	return true;
 }
@@ -119,10 +146,25 @@ static struct node *next_due(struct clew_assembly *a, enum wait w, uint64_t now_
 
 	while (!n && q->len && q->ring[q->head].due_ns <= now_ns) {
 		n = id_table_get(&a->by_id, q->ring[q->head].id);
-		q->head = (q->head + 1) % q->cap;
+		q->head = (q->head + 1) & (q->cap - 1);
 		q->len--;
 	}
 	return n;
+}
+
+/* Those at the front that do not wait any more. Most are answered long before they are due. */
+static void trim_open(struct clew_assembly *a)
+{
+	struct timer_queue *q = &a->waits[WAIT_OPEN];
+
+	while (q->len) {
+		const struct node *n = id_table_get(&a->by_id, q->ring[q->head].id);
+
+		if (n && !n->resolved)
+			return;
+		q->head = (q->head + 1) & (q->cap - 1);
+		q->len--;
+	}
 }
 
 int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembly **ret)
@@ -132,6 +174,10 @@ int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembl
 	if (!a)
 		return -ENOMEM;
 	a->opts = *opts;
+	if (clew_span_pool_new(&a->opts.build.pool) < 0) {
+		free(a);
+		return -ENOMEM;
+	}
 	*ret = a;
 	return 0;
 }
@@ -139,34 +185,34 @@ int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembl
 static struct node *find_key(struct clew_assembly *a, enum clew_role role,
 			     const struct clew_id128 *key)
 {
-	struct node *n;
-
-	HASH_FIND(hh, a->by_key[role], key, sizeof(*key), n);
-	return n;
+	return key_table_get(&a->by_key, key, (uint8_t)role);
 }
 
 static void drop_key(struct clew_assembly *a, struct node *n)
 {
 	if (n->has_key)
-		HASH_DELETE(hh, a->by_key[n->role], n);
+		key_table_remove(&a->by_key, &n->key, n->role, n);
 	n->has_key = false;
 }
 
 /* No longer to be found by id or key; the tables' reference is given back. */
 static void forget(struct clew_assembly *a, struct node *n)
 {
+	if (!n->known)
+		return;
 	id_table_remove(&a->by_id, n->id);
 	drop_key(a, n);
-	unref(n);
+	n->known = false;
+	unref(a, n);
 }
 
-static void drop_children(struct node *n)
+static void drop_children(struct clew_assembly *a, struct node *n)
 {
 	struct node *c, *next;
 
 	for (c = n->children; c; c = next) {
 		next = c->next_sibling;
-		unref(c);
+		unref(a, c);
 	}
 	n->children = NULL;
 }
@@ -181,12 +227,13 @@ void clew_assembly_free(struct clew_assembly *a)
 	for (int w = 0; w < N_WAITS; w++)
 		free(a->waits[w].ring);
 	while ((n = id_table_next(&a->by_id, &id))) {
-		drop_children(n);
-		if (!n->ended)
-			n->x = NULL; /* still the stream's */
+		drop_children(a, n);
 		forget(a, n);
 	}
 	id_table_done(&a->by_id);
+	key_table_done(&a->by_key);
+	clew_pool_done(&a->pool);
+	clew_span_pool_free(a->opts.build.pool);
 	free(a);
 }
 
@@ -219,7 +266,8 @@ static void attach(struct clew_assembly *a, struct node *child, struct node *par
 /* Could child be an ancestor of n? Then hanging it below n would close a circle. */
 static bool is_above(const struct node *child, const struct node *n)
 {
-	for (; n; n = n->parent)
+	/* What is above a node that has its place has one, too; child has none. */
+	for (; n && !n->resolved; n = n->parent)
 		if (n == child)
 			return true;
 	return false;
@@ -243,13 +291,14 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 	struct node *n = NULL, *peer;
 
 	if (a->by_id.count < CLEW_ASSEMBLY_MAX_NODES)
-		n = calloc(1, sizeof(*n));
+		n = clew_pool_take0(&a->pool, sizeof(*n));
 	if (!n || id_table_put(&a->by_id, x->id, n) < 0) {
-		free(n);
+		clew_pool_give(&a->pool, n, sizeof(*n));
 		a->stats.dropped++;
 		return;
 	}
 	n->id = x->id;
+	n->known = true;
 	n->x = x;
 	n->role = x->role == CLEW_ROLE_SERVER ? CLEW_ROLE_SERVER : CLEW_ROLE_CLIENT;
 	n->key = x->has_wire_key ? x->wire_key : made_up_key(a, x);
@@ -265,20 +314,29 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 		join_wire(a, n->role == CLEW_ROLE_SERVER ? n : peer,
 			  n->role == CLEW_ROLE_SERVER ? peer : n);
 	} else if (!find_key(a, n->role, &n->key)) {
-		n->has_key = true;
-		HASH_ADD(hh, a->by_key[n->role], key, sizeof(n->key), n);
+		n->has_key = key_table_add(&a->by_key, &n->key, n->role, n) == 0;
 	}
+}
+
+/* A header of a trace, if there is one: its trace and its parent are the node's. */
+static void take_header(struct node *n, const struct clew_exchange *x)
+{
+	struct clew_trace_context c;
+
+	if ((x->http.fields_known && !x->http.trace) || clew_trace_context(x, &c) < 0)
+		return;
+	n->by_header = true;
+	n->trace_id = c.trace_id;
+	n->remote_parent = c.span_id;
 }
 
 /* Every trace header names a parent that we did not see; take it where we know no better. */
 static bool parent_from_header(struct node *n)
 {
-	struct clew_trace_context c;
-
-	if (!n->x || clew_trace_context(n->x, &c) < 0)
+	if (n->x)
+		take_header(n, n->x);
+	if (!n->by_header)
 		return false;
-	n->trace_id = c.trace_id;
-	n->remote_parent = c.span_id;
 	n->evidence |= CLEW_EV_HEADER;
 	/*
 	 * The server's end: the sender wrote it. The client's end of a service that has no parent
@@ -312,11 +370,12 @@ static void add_candidates(struct clew_assembly *a, const struct node *n, struct
 	}
 }
 
-static struct clew_span *make_span(struct clew_assembly *a, struct node *n)
+static struct clew_span *make_span(struct clew_assembly *a, struct node *n,
+				   const struct clew_span_facts *f)
 {
 	struct clew_resource *r =
-		clew_identity_resource(a->opts.identity, n->x->tgid, n->x->proc_start_ns);
-	struct clew_span *s = clew_span_build(n->x, r, a->real_offset_ns, &a->opts.build);
+		clew_identity_resource(a->opts.identity, f->tgid, f->proc_start_ns);
+	struct clew_span *s = clew_span_build_facts(f, r, a->real_offset_ns, &a->opts.build);
 
 	if (!s)
 		return NULL;
@@ -370,17 +429,37 @@ static void tell_trace(struct clew_assembly *a, struct node *n)
 	root_info_free(clew_steal(n->info));
 }
 
-static void hand_out(struct clew_assembly *a, struct node *n)
+/* A call whose other side was found, or cannot be: no link names it, and nobody looks for it. */
+static bool nobody_asks(const struct node *n)
 {
-	struct clew_span *s = make_span(a, n);
+	return n->role == CLEW_ROLE_CLIENT && n->resolved && n->decided && !n->has_key &&
+	       n->root != n;
+}
+
+/* The span is out: of those above it only the root is still wanted. */
+static void let_go(struct clew_assembly *a, struct node *n)
+{
+	struct node *parent = n->parent;
 
 	n->out = true;
-	clew_exchange_free(n->x);
-	n->x = NULL;
 	free(n->link);
 	n->link = NULL;
+	if (parent && n->resolved) {
+		n->parent = ref(n->root);
+		unref(a, parent);
+	}
+	if (nobody_asks(n))
+		forget(a, n);
+}
+
+/* f: what the span is made of. n may be gone afterwards, unless the caller holds it. */
+static void hand_out(struct clew_assembly *a, struct node *n, const struct clew_span_facts *f)
+{
+	struct clew_span *s = make_span(a, n, f);
+
 	if (!s) {
 		a->stats.dropped++;
+		let_go(a, n);
 		return;
 	}
 	a->stats.spans++;
@@ -391,13 +470,23 @@ static void hand_out(struct clew_assembly *a, struct node *n)
 		if (a->opts.on_trace)
 			n->info = root_info_new(s);
 	}
+	let_go(a, n);
 	a->opts.on_span(a->opts.user, s);
+}
+
+static bool is_ready(const struct node *n)
+{
+	return n->resolved && n->ended && !n->out && !n->waits_for_candidates;
 }
 
 static void hand_out_if_ready(struct clew_assembly *a, struct node *n)
 {
-	if (n->resolved && n->ended && !n->out && !n->waits_for_candidates)
-		hand_out(a, n);
+	if (!n->kept || !is_ready(n))
+		return;
+	ref(n);
+	hand_out(a, n, &n->kept->facts);
+	drop_kept(a, n);
+	unref(a, n);
 }
 
 static void resolve_one(struct node *n)
@@ -406,6 +495,7 @@ static void resolve_one(struct node *n)
 	if (n->parent) {
 		n->trace_id = n->parent->trace_id;
 		n->root = n->parent->root;
+		n->remote_parent = (struct clew_id64){0};
 		return;
 	}
 	n->root = n;
@@ -443,23 +533,62 @@ static void resolve(struct clew_assembly *a, struct node *n)
 		done = c->next_sibling;
 		c->next_sibling = NULL;
 		hand_out_if_ready(a, c);
-		unref(c);
+		unref(a, c);
 	}
+}
+
+/* Keep what the span is made of, and no more. */
+static int keep(struct clew_assembly *a, struct node *n, struct clew_exchange *x)
+{
+	struct clew_span_facts f;
+	struct kept *k;
+	size_t bytes;
+
+	clew_span_facts_of(x, &f);
+	bytes = sizeof(*k) + clew_span_facts_text(&f);
+	k = clew_pool_take(&a->pool, bytes);
+	if (!k)
+		return -ENOMEM;
+	k->facts = f;
+	k->bytes = bytes;
+	k->x = NULL;
+	clew_span_facts_move(&k->facts, k->text);
+	clew_conn_ref(x->conn);
+	if (a->opts.build.capture_headers) {
+		k->x = x;
+	} else {
+		k->facts.x = NULL;
+		clew_exchange_free(x);
+	}
+	n->kept = k;
+	return 0;
 }
 
 void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
 {
 	struct node *n = x->user;
+	struct clew_span_facts f;
 
 	if (!n) {
 		clew_exchange_free(x);
 		return;
 	}
 	n->ended = true;
+	n->x = NULL;
 	wait_for(a, WAIT_KEEP, n);
+	if (!n->resolved)
+		take_header(n, x);
 	if (!n->resolved && n->role == CLEW_ROLE_SERVER && !n->parent && !wait_for(a, WAIT_PEER, n))
 		resolve(a, n);
-	hand_out_if_ready(a, n);
+	if (is_ready(n)) {
+		clew_span_facts_of(x, &f);
+		hand_out(a, n, &f);
+		clew_exchange_free(x);
+	} else if (keep(a, n, x) < 0) {
+		a->stats.dropped++;
+		let_go(a, n);
+		clew_exchange_free(x);
+	}
 }
 
 void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct clew_link *link)
@@ -529,10 +658,13 @@ static void expire(struct clew_assembly *a, uint64_t now_ns)
 		/* One that is not out yet still waits for its parent: keep it a while longer. */
 		if (!n->out && wait_for(a, WAIT_KEEP, n))
 			continue;
+		ref(n);
 		force_out(a, n);
 		tell_trace(a, n);
 		forget(a, n);
+		unref(a, n);
 	}
+	trim_open(a);
 }
 
 void clew_assembly_advance(struct clew_assembly *a, uint64_t now_ns)
@@ -555,8 +687,6 @@ void clew_assembly_flush(struct clew_assembly *a)
 		force_out(a, n);
 	a->waits[WAIT_KEEP].len = 0;
 	for (id = 0; (n = id_table_next(&a->by_id, &id));) {
-		if (!n->ended)
-			n->x = NULL;
 		tell_trace(a, n);
 		forget(a, n);
 	}

@@ -11,7 +11,7 @@ static struct id_page **cell(const struct id_table *t, uint64_t page)
 {
 	if (page < t->first || page - t->first >= t->len)
 		return NULL;
-	return &t->dir[(t->head + (page - t->first)) % t->cap];
+	return &t->dir[(t->head + (page - t->first)) & (t->cap - 1)];
 }
 
 static int grow(struct id_table *t)
@@ -25,7 +25,7 @@ static int grow(struct id_table *t)
 	if (!dir)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->len; i++)
-		dir[i] = t->dir[(t->head + i) % t->cap];
+		dir[i] = t->dir[(t->head + i) & (t->cap - 1)];
 	free(t->dir);
 	t->dir = dir;
 	t->head = 0;
@@ -37,7 +37,7 @@ static int grow(struct id_table *t)
 static void trim(struct id_table *t)
 {
 	while (t->len > 1 && !t->dir[t->head]) {
-		t->head = (t->head + 1) % t->cap;
+		t->head = (t->head + 1) & (t->cap - 1);
 		t->first++;
 		t->len--;
 	}
@@ -55,7 +55,7 @@ static int append(struct id_table *t)
 		free(*last);
 		*last = NULL;
 	}
-	t->dir[(t->head + t->len++) % t->cap] = NULL;
+	t->dir[(t->head + t->len++) & (t->cap - 1)] = NULL;
 	trim(t);
 	return 0;
 }
@@ -133,7 +133,7 @@ void *id_table_next(const struct id_table *t, uint64_t *id)
 void id_table_done(struct id_table *t)
 {
 	for (size_t i = 0; i < t->len; i++)
-		free(t->dir[(t->head + i) % t->cap]);
+		free(t->dir[(t->head + i) & (t->cap - 1)]);
 	free(t->dir);
 	*t = (struct id_table){0};
 }

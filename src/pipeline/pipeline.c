@@ -65,7 +65,10 @@ static int make_stream(struct clew_pipeline *p)
 		.end = on_end,
 		.connect = on_connect,
 	};
-	const struct clew_stream_opts opts = {.boot_id = clew_identity_boot_id(p->identity)};
+	const struct clew_stream_opts opts = {
+		.boot_id = clew_identity_boot_id(p->identity),
+		.no_response_heads = !p->opts.capture_headers,
+	};
 
 	return clew_stream_new(&ops, p, &opts, &p->stream);
 }

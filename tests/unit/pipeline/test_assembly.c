@@ -26,12 +26,23 @@ struct world {
 	uint64_t now;
 };
 
-/* The stream layer's part: an exchange owns its memory, its connection is ours. */
+/* The stream layer's part: an exchange owns its memory, its connection is ours (and counts). */
 static struct clew_conn conn = {.cookie = 1, .family = CLEW_AF_INET};
 
 void clew_exchange_free(struct clew_exchange *x)
 {
 	free(x);
+}
+
+struct clew_conn *clew_conn_ref(struct clew_conn *c)
+{
+	c->n_exchanges++;
+	return c;
+}
+
+void clew_conn_unref(struct clew_conn *c)
+{
+	assert_true(c->n_exchanges-- > 0);
 }
 
 struct slice clew_exchange_header(const struct clew_exchange *x, enum clew_part part,
@@ -72,6 +83,7 @@ static void begin(struct world *w)
 static void end(struct world *w)
 {
 	clew_assembly_free(w->a);
+	assert_int_equal(conn.n_exchanges, 0);
 	clew_identity_free(w->identity);
 	for (size_t i = 0; i < w->n_spans; i++)
 		clew_span_free(w->spans[i]);
