@@ -62,11 +62,12 @@ static void refuse(struct clew_causality *c, const struct clew_exchange *x)
 	c->decide(c->user, x->id, &link);
 }
 
-void clew_causality_begin(struct clew_causality *c, const struct clew_exchange *x)
+void clew_causality_begin(struct clew_causality *c, struct clew_exchange *x)
 {
 	bool is_call = x->role == CLEW_ROLE_CLIENT;
 	struct node *n;
 
+	x->cause = NULL;
 	if (!is_call && x->role != CLEW_ROLE_SERVER)
 		return;
 	reached(c, x->req.first_ns);
@@ -75,6 +76,7 @@ void clew_causality_begin(struct clew_causality *c, const struct clew_exchange *
 		refuse(c, x);
 		return;
 	}
+	x->cause = n;
 	n->conn = x->conn ? x->conn->cookie : 0;
 	if (is_call)
 		decide_begun(c, n);
@@ -83,7 +85,7 @@ void clew_causality_begin(struct clew_causality *c, const struct clew_exchange *
 void clew_causality_io(struct clew_causality *c, const struct clew_exchange *x, enum clew_part part,
 		       bool first, const struct clew_rec_io *io)
 {
-	struct node *n = node_find(c, x->id);
+	struct node *n = x->cause;
 
 	reached(c, io->end_ns);
 	if (n)
@@ -92,7 +94,7 @@ void clew_causality_io(struct clew_causality *c, const struct clew_exchange *x, 
 
 void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
 {
-	struct node *n = node_find(c, x->id);
+	struct node *n = x->cause;
 
 	reached(c, x->resp.last_ns);
 	if (!n || n->ended)
@@ -139,6 +141,7 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 	const struct clew_rec_thread *t = (const void *)rec;
 	const struct clew_rec_conn *conn = (const void *)rec;
 	const struct clew_rec_io *io = (const void *)rec;
+	const struct clew_rec_handoff *h = (const void *)rec;
 
 	if (rec->type == CLEW_REC_THREAD && rec->len >= sizeof(*t)) {
 		reached(c, t->ts_ns);
@@ -147,6 +150,10 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 		reached(c, conn->ts_ns);
 		if (conn->event == CLEW_CONN_CLOSED)
 			birth_conn_closed(c, conn->conn);
+	} else if (rec->type == CLEW_REC_HANDOFF && rec->len >= sizeof(*h)) {
+		reached(c, h->ts_ns);
+		if (h->kind == CLEW_HANDOFF_TASK)
+			task_record(c, h);
 	} else if (rec->type == CLEW_REC_IO && rec->len >= sizeof(*io)) {
 		io_record(c, io);
 	}

@@ -22,16 +22,18 @@
 struct clew_link {
 	uint64_t parent; /* id of the server exchange that caused this client exchange; 0: none */
 	enum clew_link_class class;
-	uint32_t evidence; /* enum clew_evidence */
-	float confidence;  /* 0 to 1 */
-	uint32_t n_candidates; /* orphans: likely requests, best first */
+	uint32_t evidence;			  /* enum clew_evidence */
+	float confidence;			  /* 0 to 1 */
+	uint32_t n_candidates;			  /* orphans: likely requests, best first */
 	uint64_t candidates[CLEW_MAX_CANDIDATES]; /* exchange ids */
 };
 
 struct clew_causality_opts {
-	uint64_t decide_ns; /* 0: 2 s; longest wait between a request's answer and its calls' links */
-	uint64_t stream_ns; /* 0: 30 s; a call whose request is still not answered is decided after this */
-	uint32_t max_open;  /* 0: 262144 undecided calls; beyond it the oldest is decided at once */
+	uint64_t
+		decide_ns; /* 0: 2 s; longest wait between a request's answer and its calls' links */
+	uint64_t
+		stream_ns; /* 0: 30 s; a call whose request is still not answered is decided after this */
+	uint32_t max_open; /* 0: 262144 undecided calls; beyond it the oldest is decided at once */
 };
 
 struct clew_causality_stats {
@@ -54,8 +56,11 @@ int clew_causality_new(clew_decide_fn decide, void *user, const struct clew_caus
 /** clew_causality_free() - decides what is still open first. Takes NULL. */
 void clew_causality_free(struct clew_causality *c);
 
-/* The stream layer's events, passed on in their order; exchanges are read during the call only. */
-void clew_causality_begin(struct clew_causality *c, const struct clew_exchange *x);
+/*
+ * The stream layer's events, passed on in their order; exchanges are read during the call only. begin()
+ * sets x->cause, which the others need, until the end.
+ */
+void clew_causality_begin(struct clew_causality *c, struct clew_exchange *x);
 void clew_causality_io(struct clew_causality *c, const struct clew_exchange *x, enum clew_part part,
 		       bool first, const struct clew_rec_io *io);
 void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x);

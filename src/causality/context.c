@@ -124,6 +124,7 @@ void ctx_put(struct ctx *ctx)
 		return;
 	node_put(ctx->cur);
 	node_put(ctx->shared);
+	work_put(ctx->work);
 	proc_put(ctx->proc);
 	free(ctx);
 }
@@ -156,6 +157,8 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	ctx_set_cur(ctx, NULL);
 	node_put(ctx->shared);
 	ctx->shared = NULL;
+	work_put(ctx->work);
+	ctx->work = NULL;
 	HASH_DELETE(hh, c->ctxs, ctx);
 	DL_DELETE(c->lru, ctx);
 	c->n_ctxs--;
@@ -180,7 +183,8 @@ static struct ctx *ctx_new(struct clew_causality *c, const struct ctx_key *key)
 	if (!p)
 		return NULL;
 	if (c->n_ctxs >= MAX_CONTEXTS) {
-		c->stats.forced++;
+		/* A task that is over is never announced: it just gets old. */
+		c->stats.forced += c->lru->open || (c->lru->work && c->lru->work->calls);
 		ctx_unlist(c, c->lru);
 	}
 	ctx = calloc(1, sizeof(*ctx));

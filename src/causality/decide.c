@@ -41,6 +41,23 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 	return accept(l, CLEW_LINK_PROBABLE, 0.01);
 }
 
+/* Another context's evidence charged it after its birth. */
+static enum verdict by_claim(const struct node *n, bool final, struct clew_link *l)
+{
+	const struct group *g = n->birth.ctx->proc->group;
+
+	if (n->sink || n->born_ns < n->owner->born_ns)
+		return VERDICT_FAIL;
+	/* Ids that are used again, or were never a task's. */
+	if (g->task_misses > 1 && g->task_misses * 500 > g->task_hits)
+		return VERDICT_FAIL;
+	if (!final)
+		return VERDICT_WAIT;
+	l->evidence |=
+		CLEW_EV_TASK | (n->claim == CLAIM_TASK ? CLEW_EV_COMPLETION : CLEW_EV_HANDED);
+	return accept(l, CLEW_LINK_CERTAIN, 0.0005);
+}
+
 /* The only request that was open in the whole process; a timer's call is still possible. */
 static enum verdict by_alone(const struct node *n, bool final, struct clew_link *l)
 {
@@ -185,8 +202,11 @@ static void look_at_calls(struct node *req)
 	}
 }
 
-/* VERDICT_PASS: *l is the link. VERDICT_WAIT is not answered when final. */
-static enum verdict judge(const struct node *n, bool final, struct clew_link *l)
+/*
+ * VERDICT_PASS: *l is the link. VERDICT_WAIT is not answered when final. settled: the answer is SETTLE_NS
+ * old.
+ */
+static enum verdict judge(const struct node *n, bool final, bool settled, struct clew_link *l)
 {
 	enum verdict v;
 
@@ -199,9 +219,13 @@ static enum verdict judge(const struct node *n, bool final, struct clew_link *l)
 		v = VERDICT_FAIL;
 	else {
 		l->evidence = evidence_for(n);
-		v = n->shared ? VERDICT_FAIL : by_exclusive(n, final, l);
+		v = n->shared ? VERDICT_FAIL : by_exclusive(n, final && !n->claim, l);
+		if (v == VERDICT_WAIT && n->claim)
+			v = VERDICT_FAIL;
 		if (n->shared) {
 			l->evidence |= CLEW_EV_CONFLICT;
+		} else if (v == VERDICT_FAIL && n->claim) {
+			v = by_claim(n, final || settled, l);
 		} else if (v == VERDICT_FAIL && n->birth.fork) {
 			v = accept(l, CLEW_LINK_PROBABLE, 0.05);
 		} else if (v == VERDICT_FAIL && in_conflict(n)) {
@@ -236,25 +260,31 @@ static void count(struct clew_causality_stats *s, enum clew_link_class class)
 	}
 }
 
+static void enqueue(struct node *req, struct node **queue)
+{
+	if (req->queue)
+		DL_DELETE2(*req->queue, req, done_prev, done_next);
+	req->queue = queue;
+	if (queue)
+		DL_APPEND2(*queue, req, done_prev, done_next);
+}
+
 /* A request that is over and has nothing undecided left is forgotten. */
 static void request_idle(struct clew_causality *c, struct node *req)
 {
 	if (!req->ended || req->calls)
 		return;
-	if (req->queued) {
-		DL_DELETE2(c->done, req, done_prev, done_next);
-		req->queued = false;
-	}
+	enqueue(req, NULL);
 	node_unhash(c, req);
 }
 
 /* Returns false if the call has to wait. */
-static bool try_decide(struct clew_causality *c, struct node *n, bool final)
+static bool try_decide(struct clew_causality *c, struct node *n, bool final, bool settled)
 {
 	struct node *owner = n->owner;
 	struct clew_link link;
 
-	if (judge(n, final, &link) == VERDICT_WAIT)
+	if (judge(n, final, settled, &link) == VERDICT_WAIT)
 		return false;
 	node_get(n);
 	node_get(owner);
@@ -264,9 +294,10 @@ static bool try_decide(struct clew_causality *c, struct node *n, bool final)
 	if (owner) {
 		DL_DELETE2(owner->calls, n, sib_prev, sib_next);
 		owner->n_calls_open -= !n->ended;
-	} else if (n->born) {
+	} else if (n->loose) {
 		DL_DELETE2(c->loose, n, sib_prev, sib_next);
 	}
+	task_forget_call(n);
 	birth_clear(&n->birth);
 	count(&c->stats, link.class);
 	c->decide(c->user, n->id, &link);
@@ -279,13 +310,13 @@ static bool try_decide(struct clew_causality *c, struct node *n, bool final)
 	return true;
 }
 
-static void decide_calls_of(struct clew_causality *c, struct node *req, bool final)
+static void decide_calls_of(struct clew_causality *c, struct node *req, bool final, bool settled)
 {
 	struct node *n, *tmp;
 
 	node_get(req);
 	DL_FOREACH_SAFE2(req->calls, n, tmp, sib_next)
-	try_decide(c, n, final);
+	try_decide(c, n, final, settled);
 	node_put(req);
 }
 
@@ -297,7 +328,7 @@ void decide_begun(struct clew_causality *c, struct node *call)
 	c->n_undecided++;
 	while (c->n_undecided > c->opts.max_open) {
 		c->stats.forced++;
-		try_decide(c, c->by_age, true);
+		try_decide(c, c->by_age, true, true);
 	}
 }
 
@@ -307,8 +338,30 @@ void decide_born(struct clew_causality *c, struct node *call)
 		DL_APPEND2(call->owner->calls, call, sib_prev, sib_next);
 		call->owner->n_calls_open++;
 	} else {
+		call->due_ns = c->now_ns + c->opts.decide_ns;
+		call->loose = true;
 		DL_APPEND2(c->loose, call, sib_prev, sib_next);
 	}
+}
+
+void decide_charge(struct clew_causality *c, struct node *call, struct node *req, enum claim how)
+{
+	if (call->decided)
+		return;
+	if (call->owner) {
+		if (call->owner == req && !call->claim)
+			call->claim = how;
+		return;
+	}
+	if (call->loose)
+		DL_DELETE2(c->loose, call, sib_prev, sib_next);
+	call->loose = false;
+	call->owner = node_get(req);
+	call->claim = how;
+	DL_APPEND2(req->calls, call, sib_prev, sib_next);
+	req->n_calls_open += !call->ended;
+	if (req->ended && !req->queue) /* by_age keeps the call, the queue the request */
+		enqueue(req, &c->fresh);
 }
 
 void decide_call_ended(struct clew_causality *c, struct node *call)
@@ -320,13 +373,13 @@ void decide_call_ended(struct clew_causality *c, struct node *call)
 		return;
 	}
 	if (!call->born || is_root(call)) {
-		try_decide(c, call, true);
+		try_decide(c, call, true, true);
 		return;
 	}
 	if (!owner)
 		return;
 	if (!--owner->n_calls_open && owner->ended)
-		decide_calls_of(c, owner, false);
+		decide_calls_of(c, owner, false, false);
 }
 
 void decide_request_ended(struct clew_causality *c, struct node *req)
@@ -337,24 +390,49 @@ void decide_request_ended(struct clew_causality *c, struct node *req)
 		return;
 	}
 	look_at_calls(req);
-	DL_APPEND2(c->done, req, done_prev, done_next);
-	req->queued = true;
+	enqueue(req, &c->fresh);
 	if (!req->n_calls_open)
-		decide_calls_of(c, req, false);
+		decide_calls_of(c, req, false, false);
+}
+
+/* Whoever may still turn out to be its request was there before it and has not been answered. */
+static bool may_be_charged(const struct node *n)
+{
+	const struct node *oldest = n->birth.ctx->proc->open;
+
+	return n->work && oldest && oldest->born_ns <= n->born_ns;
+}
+
+static void decide_loose(struct clew_causality *c, struct node *n)
+{
+	if (!may_be_charged(n)) {
+		try_decide(c, n, true, true);
+		return;
+	}
+	DL_DELETE2(c->loose, n, sib_prev, sib_next);
+	n->due_ns = c->now_ns + c->opts.decide_ns;
+	DL_APPEND2(c->loose, n, sib_prev, sib_next);
 }
 
 void decide_due(struct clew_causality *c)
 {
+	while (c->fresh && c->fresh->ended_ns + SETTLE_NS <= c->now_ns) {
+		struct node *req = node_get(c->fresh);
+
+		enqueue(req, &c->done);
+		decide_calls_of(c, req, false, true);
+		node_put(req);
+	}
 	while (c->done && c->done->ended_ns + c->opts.decide_ns <= c->now_ns)
-		decide_calls_of(c, c->done, true);
-	while (c->loose && c->loose->born_ns + c->opts.decide_ns <= c->now_ns)
-		try_decide(c, c->loose, true);
+		decide_calls_of(c, c->done, true, true);
+	while (c->loose && c->loose->due_ns <= c->now_ns)
+		decide_loose(c, c->loose);
 	while (c->by_age && c->by_age->born_ns + c->opts.stream_ns <= c->now_ns)
-		try_decide(c, c->by_age, true);
+		try_decide(c, c->by_age, true, true);
 }
 
 void decide_all(struct clew_causality *c)
 {
 	while (c->by_age)
-		try_decide(c, c->by_age, true);
+		try_decide(c, c->by_age, true, true);
 }

@@ -22,7 +22,27 @@
 
 #include "causality/causality.h"
 
+#include <string.h>
+
+static inline uint64_t hash_words(const void *key, size_t len)
+{
+	uint64_t h = len, w;
+
+	for (size_t i = 0; i < len; i += sizeof(w)) {
+		w = 0;
+		memcpy(&w, (const char *)key + i, len - i < sizeof(w) ? len - i : sizeof(w));
+		h = (h ^ w) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
 #define HASH_NONFATAL_OOM 1
+/* Keys are a few words: multiply and fold. */
+#define HASH_FUNCTION(key, len, hashv)                        \
+	do {                                                  \
+		(hashv) = (unsigned)hash_words((key), (len)); \
+	} while (0)
 #include <uthash.h>
 #include <utlist.h>
 
@@ -36,11 +56,16 @@
 /* The longest share of wrong links that a rule may be expected to make. */
 #define MAX_WRONG 0.001
 
+#define SETTLE_NS \
+	100000000    /* after an answer: what follows may tell that it was not the only one */
+#define MAX_DEPTH 64 /* tasks that begin tasks that ... */
+
 #define GAP_NS 1000000 /* between a read and what follows, where nothing tells whether it slept */
 
 struct node;
 struct ctx;
 struct proc;
+struct work;
 
 /* One hypothesis for one kind of stretch: how often did it name the request that was then answered?
  */
@@ -75,6 +100,9 @@ struct group {
 				    connect() */
 	uint64_t off_slept[2];	 /* ... made after a sleep: what a timer's own calls look like */
 	struct bucket buckets[N_BUCKETS];
+	uint64_t task_answers; /* by a runtime's task that did not read the request itself */
+	uint64_t task_hits;    /* calls of a task that then answered a request that was there */
+	uint64_t task_misses;  /* ... a request that came after the call */
 };
 
 struct proc {
@@ -130,6 +158,20 @@ struct ctx {
 	bool read_shared;    /* what it read last answers several requests' work */
 	struct node *shared; /* the last call of it that several requests share */
 	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
+	struct work *work;		    /* a task's: see task.c */
+};
+
+/* What a task works on; its calls wait here until it is known for whom. */
+struct work {
+	uint32_t refs;
+	uint32_t depth;
+	uint64_t begun_ns;
+	struct node *req;  /* the request, once it is known */
+	bool answered;	   /* by this task: req is that request */
+	struct work *up;   /* the work of the task that began this one, or gave it its work */
+	struct work *kids; /* those that it began; weak */
+	struct work *kid_prev, *kid_next;
+	struct node *calls; /* undecided ones, oldest first */
 };
 
 /* What was true of a context when it called, or called connect(). */
@@ -158,8 +200,15 @@ struct sharers {
 	struct node *reqs[MAX_SHARERS];
 };
 
+/* Evidence of other contexts that charged a call to its request after its birth. */
+enum claim {
+	CLAIM_NONE,
+	CLAIM_TASK,   /* the task that called wrote the answer */
+	CLAIM_HANDED, /* a task of the request began the one that called, or gave it its work */
+};
+
 struct node {
-	UT_hash_handle hh; /* by id */
+	struct node *all_prev, *all_next;
 	UT_hash_handle hc; /* a call whose response is being read: by conn */
 	uint64_t id;
 	uint32_t refs;
@@ -183,6 +232,11 @@ struct node {
 	bool on_conn; /* is in the table by conn */
 	bool shared;  /* several requests' messages are in it */
 	struct sharers *sharers;
+	enum claim claim;
+	struct work *work; /* the task's, when it was born */
+	struct node *work_prev, *work_next;
+	bool loose;
+	uint64_t due_ns;		  /* loose: looked at then */
 	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
 	struct node *age_prev, *age_next; /* all undecided calls, oldest first */
 
@@ -193,7 +247,7 @@ struct node {
 	bool answered;
 	bool sink_elsewhere; /* its answer was written where another request's work was expected */
 	bool confirmed;	     /* some call of it is on the path */
-	bool queued;	     /* in the list of those that are over and have undecided calls */
+	struct node **queue; /* the list that it is in: over, with undecided calls */
 	uint64_t ended_ns;
 	struct node *open_prev, *open_next; /* of the process */
 	struct node *done_prev, *done_next;
@@ -220,7 +274,7 @@ struct clew_causality {
 	struct clew_causality_stats stats;
 	uint64_t now_ns;
 
-	struct node *nodes;
+	struct node *all;     /* nodes that are open or undecided */
 	struct node *by_conn; /* calls whose response is being read */
 	struct proc *procs, *proc_list;
 	uint32_t n_procs;
@@ -231,12 +285,12 @@ struct clew_causality {
 
 	struct node *by_age; /* undecided calls, oldest first */
 	uint32_t n_undecided;
-	struct node *loose; /* undecided calls without an owner, oldest first */
+	struct node *loose; /* undecided calls without an owner, first due first */
+	struct node *fresh; /* requests that are over since SETTLE_NS at most, the same */
 	struct node *done;  /* requests that are over and have undecided calls */
 };
 
 /* node.c */
-struct node *node_find(struct clew_causality *c, uint64_t id);
 struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call);
 void node_unhash(struct clew_causality *c, struct node *n);
 void node_put(struct node *n);
@@ -301,6 +355,24 @@ void shared_born(struct ctx *ctx, struct node *call, bool raw);
 void shared_written(struct ctx *ctx, struct node *call);
 void shared_free(struct node *call);
 
+/* task.c */
+struct ctx *task_ctx(struct clew_causality *c, const struct clew_rec_io *io, bool reads);
+void task_call(struct clew_causality *c, struct ctx *ctx, struct node *call);
+/* Another task's bytes are in the call too: it is nobody's alone. */
+void task_written(struct ctx *ctx, struct node *call);
+void task_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
+void task_record(struct clew_causality *c, const struct clew_rec_handoff *h);
+void task_forget_call(struct node *call);
+void work_put(struct work *w);
+
+/* Does this task's context have what it reads read for itself? A loop reads for its tasks. */
+static inline bool task_reads(uint64_t task)
+{
+	uint32_t kind = CLEW_TASK_KIND(task);
+
+	return kind != CLEW_TASK_PYTHON && kind != CLEW_TASK_AGENT;
+}
+
 /* model.c */
 enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
 void model_hit(struct group *g, uint8_t stretch, uint32_t n);
@@ -322,6 +394,8 @@ void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 /* decide.c */
 void decide_begun(struct clew_causality *c, struct node *call);
 void decide_born(struct clew_causality *c, struct node *call);
+/* A call without an owner is the request's. */
+void decide_charge(struct clew_causality *c, struct node *call, struct node *req, enum claim how);
 void decide_call_ended(struct clew_causality *c, struct node *call);
 void decide_request_ended(struct clew_causality *c, struct node *req);
 void decide_due(struct clew_causality *c);

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nodes: the exchanges that are known, by id, with reference counts.
+ * Nodes: the exchanges that are known, with reference counts.
  *
- * A node stays in the table while it is open or undecided; after that it lives as long as a context
+ * A node stays in the list while it is open or undecided; after that it lives as long as a context
  * or an undecided call points at it.
  */
 #include "causality/internal.h"
-
-struct node *node_find(struct clew_causality *c, uint64_t id)
-{
-	struct node *n;
-
-	HASH_FIND(hh, c->nodes, &id, sizeof(id), n);
-	return n;
-}
 
 struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
 {
@@ -25,11 +17,8 @@ struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
 	n->is_call = is_call;
 	if (!is_call)
 		n->owner = n;
-	HASH_ADD(hh, c->nodes, id, sizeof(n->id), n);
-	if (!n->hh.tbl) {
-		free(n);
-		return NULL;
-	}
+	n->born_ns = c->now_ns;
+	DL_APPEND2(c->all, n, all_prev, all_next);
 	n->hashed = true;
 	n->refs = 1;
 	return n;
@@ -68,7 +57,7 @@ void node_unhash(struct clew_causality *c, struct node *n)
 	node_clear_conn(c, n);
 	if (!n->hashed)
 		return;
-	HASH_DELETE(hh, c->nodes, n);
+	DL_DELETE2(c->all, n, all_prev, all_next);
 	n->hashed = false;
 	node_put(n);
 }
@@ -79,6 +68,7 @@ void node_put(struct node *n)
 		struct node *owner = n->is_call ? n->owner : NULL;
 
 		birth_clear(&n->birth);
+		task_forget_call(n);
 		shared_free(n);
 		for (uint32_t i = 0; i < n->n_readers; i++)
 			ctx_close(&n->readers[i]);
@@ -93,7 +83,8 @@ void node_done(struct clew_causality *c)
 {
 	struct node *n, *tmp;
 
-	HASH_ITER (hh, c->nodes, n, tmp) {
+	DL_FOREACH_SAFE2(c->all, n, tmp, all_next)
+	{
 		if (!n->is_call && !n->ended && n->proc) {
 			DL_DELETE2(n->proc->open, n, open_prev, open_next);
 			n->proc->n_open--;

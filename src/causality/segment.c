@@ -109,7 +109,9 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	if (n->answered)
 		return;
 	ctx->hard_seq = ++ctx->seq;
-	checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
+	task_answer(c, ctx, n);
+	if (!ctx->key.task || ctx->n_open)
+		checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
 }
 
@@ -130,7 +132,11 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 	if (x->began_by_connect && birth_take_pending(c, x->conn->cookie, &connect)) {
 		if (connect.ctx != ctx)
 			n->born_seq = 0;
-		birth_choose(&write, &connect);
+		/* A loop may have connected for the task: the task is the one to ask. */
+		if (ctx->key.task && connect.ctx != ctx)
+			birth_clear(&connect);
+		else
+			birth_choose(&write, &connect);
 	}
 	if (write.slept)
 		ctx->hard_seq = ctx->seq;
@@ -139,6 +145,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 	n->born = true;
 	shared_born(ctx, n, x->proto == CLEW_PROTO_RAW);
 	decide_born(c, n);
+	task_call(c, ctx, n);
 }
 
 static void response_read(struct clew_causality *c, struct ctx *ctx, struct node *n,
@@ -154,7 +161,7 @@ static void response_read(struct clew_causality *c, struct ctx *ctx, struct node
 void segment_io(struct clew_causality *c, struct node *n, const struct clew_exchange *x,
 		enum clew_part part, bool first, const struct clew_rec_io *io)
 {
-	struct ctx *ctx = ctx_of(c, io->tgid, io->proc_start_ns, io->task, io->tid);
+	struct ctx *ctx = task_ctx(c, io, n->is_call == (part == CLEW_PART_RESPONSE));
 
 	if (!ctx)
 		return;
@@ -165,6 +172,8 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 	if (n->is_call && part == CLEW_PART_REQUEST) {
 		if (!n->born && !n->decided)
 			call_written(c, ctx, n, x, io);
+		else if (x->proto == CLEW_PROTO_RAW && ctx->key.task)
+			task_written(ctx, n);
 		else if (x->proto == CLEW_PROTO_RAW)
 			shared_written(ctx, n);
 	} else if (n->is_call) {
@@ -179,7 +188,7 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 void segment_eof(struct clew_causality *c, const struct clew_rec_io *io)
 {
 	struct node *n = node_on_conn(c, io->conn);
-	struct ctx *ctx = n ? ctx_of(c, io->tgid, io->proc_start_ns, io->task, io->tid) : NULL;
+	struct ctx *ctx = n ? task_ctx(c, io, true) : NULL;
 
 	if (!ctx)
 		return;

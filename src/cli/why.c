@@ -12,6 +12,7 @@ struct phrase {
 
 static const struct phrase evidence[] = {
 	{"task", "the runtime's task is the same"},
+	{"handed", "a task of the request began the one that called, or gave it its work"},
 	{"thread", "the same thread read the request"},
 	{"exclusive", "no other request was open there"},
 	{"connect", "connect() was called while the request was served"},

@@ -85,7 +85,8 @@ struct clew_exchange {
 	struct clew_message req;
 	struct clew_message resp;
 	struct clew_http http;
-	void *user; /* the pipeline's */
+	void *user;  /* the pipeline's */
+	void *cause; /* the causality engine's */
 	/* Thread counters at the request's first operation and at the response's last. */
 	uint8_t n_cnt_begin, n_cnt_end;
 	uint64_t cnt_begin[CLEW_CNT_MAX], cnt_end[CLEW_CNT_MAX]; /* so many of them are set */

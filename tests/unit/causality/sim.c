@@ -16,9 +16,10 @@
 #include "fab.h"
 #include "sim.h"
 
-#define US	  1000ull
-#define MS	  1000000ull
-#define MAX_ROUND 64
+#define US	       1000ull
+#define MS	       1000000ull
+#define MAX_ROUND      64
+#define MAX_FREE_TASKS 4096
 
 enum ev_kind {
 	EV_REQUEST,
@@ -29,7 +30,8 @@ enum ev_kind {
 	EV_STEP,
 	EV_LOOKUP,
 	EV_REFUSED,
-	EV_PUSH
+	EV_PUSH,
+	EV_JOB
 };
 
 struct request {
@@ -37,6 +39,7 @@ struct request {
 	struct worker *home;
 	uint32_t client, stage, stages, waiting;
 	bool timed, slept, done;
+	uint64_t task;
 	uint32_t refs;
 };
 
@@ -45,7 +48,8 @@ struct call {
 	struct request *r; /* NULL: background */
 	struct worker *w;
 	bool closed; /* the connection will be found closed */
-	bool pooled, agent;
+	bool pooled, agent, child, job;
+	uint64_t task;
 	struct call *next; /* waits for a socket */
 };
 
@@ -80,6 +84,8 @@ struct sim {
 	uint64_t cap_ids;
 	struct event deferred[MAX_ROUND];
 	uint32_t n_deferred;
+	uint64_t next_task, free_tasks[MAX_FREE_TASKS];
+	uint32_t n_free_tasks;
 	struct fab_exchange *endless[64];
 	uint32_t n_endless;
 	struct sim_result *res;
@@ -182,6 +188,54 @@ static void io(struct sim *s, struct fab_exchange *f, enum clew_part part, struc
 	s->now += 2 * US;
 }
 
+static uint64_t task_new(struct sim *s)
+{
+	static const enum clew_task_kind kinds[] = {0, CLEW_TASK_PYTHON, CLEW_TASK_AGENT,
+						    CLEW_TASK_GO};
+
+	if (s->s->tasks == TASKS_NONE)
+		return 0;
+	if (s->s->tasks == TASKS_LOOP && s->n_free_tasks)
+		return s->free_tasks[--s->n_free_tasks];
+	return CLEW_TASK(kinds[s->s->tasks], ++s->next_task);
+}
+
+static void task_free(struct sim *s, uint64_t task)
+{
+	if (task && s->n_free_tasks < MAX_FREE_TASKS)
+		s->free_tasks[s->n_free_tasks++] = task;
+}
+
+static void task_begun(struct sim *s, const struct worker *w, uint64_t from, uint64_t to)
+{
+	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
+				     .ts_ns = s->now,
+				     .key = to,
+				     .from_task = from,
+				     .from_start_ns = w->th.start_ns,
+				     .to_start_ns = w->th.start_ns,
+				     .from_tgid = w->th.tgid,
+				     .from_tid = w->th.tid,
+				     .to_tgid = w->th.tgid,
+				     .to_tid = w->th.tid,
+				     .hdr_bytes = sizeof(h),
+				     .kind = CLEW_HANDOFF_TASK};
+
+	if (!s->s->child_silent)
+		clew_causality_record(s->c, &h.hdr);
+}
+
+/* An operation of a task: what a loop reads, it reads for itself. */
+static void task_io(struct sim *s, struct fab_exchange *f, enum clew_part part, struct worker *w,
+		    uint64_t task)
+{
+	bool reads = (f->x.role == CLEW_ROLE_CLIENT) == (part == CLEW_PART_RESPONSE);
+
+	w->th.task = reads && s->s->tasks != TASKS_OWN ? 0 : task;
+	io(s, f, part, w);
+	w->th.task = 0;
+}
+
 static void new_request(struct sim *s, uint32_t client, uint64_t at)
 {
 	struct request *r;
@@ -224,14 +278,16 @@ static void write_call(struct sim *s, struct call *k)
 {
 	struct worker *w = k->w;
 
-	io(s, &k->f, CLEW_PART_REQUEST, w);
+	task_io(s, &k->f, CLEW_PART_REQUEST, w, k->task);
 	push(s, w, s->now + (s->s->latency_us ? s->s->latency_us : between(s, 1000, 20000)) * US,
 	     EV_RESPONSE, k);
 }
 
 static void connect_call(struct sim *s, struct call *k)
 {
+	k->w->th.task = k->task;
 	fab_connect(s->c, &k->f, &k->w->th, s->now);
+	k->w->th.task = 0;
 	push(s, k->w, s->now + between(s, 50, 3000) * US,
 	     chance(s, s->s->refuse_pct) ? EV_REFUSED : EV_WRITABLE, k);
 }
@@ -246,6 +302,14 @@ static void make_call(struct sim *s, struct request *r, struct worker *w, uint8_
 	if (r)
 		r->refs++;
 	k->w = kind == 1 ? other(s, w) : w;
+	k->task = r && kind == 1 ? r->task : task_new(s);
+	k->child = kind != 1;
+	if (r && s->s->tasks && (kind == 3 || chance(s, s->s->child_pct))) {
+		k->task = task_new(s);
+		k->child = true;
+		if (!r->done)
+			task_begun(s, k->w, r->task, k->task);
+	}
 	fab_init(&k->f, new_id(s, r ? r->f.x.id : 0, kind), CLEW_ROLE_CLIENT, ++s->next_conn);
 	k->closed = kind == 1 && !s->s->connects && chance(s, s->s->retry_pct);
 	if (kind == 1 && s->s->max_sockets && !blocking(s)) {
@@ -283,13 +347,14 @@ static void answer(struct sim *s, struct request *r, struct worker *w)
 				      : between(s, 50, 500);
 	struct worker *by = s->s->kind == SIM_MOVING ? other(s, w) : r->home;
 
-	io(s, &r->f, CLEW_PART_RESPONSE, by);
+	task_io(s, &r->f, CLEW_PART_RESPONSE, by, r->task);
 	if (chance(s, 20)) {
 		cpu(s);
-		io(s, &r->f, CLEW_PART_RESPONSE, by);
+		task_io(s, &r->f, CLEW_PART_RESPONSE, by, r->task);
 	}
 	fab_end(s->c, &r->f, 0);
 	r->done = true;
+	task_free(s, r->task);
 	s->finished++;
 	new_request(s, r->client, s->now + idle * US);
 	if (chance(s, s->s->post_pct)) {
@@ -362,17 +427,22 @@ static void respond(struct sim *s, struct call *k)
 		again->pooled = k->pooled;
 		fab_init(&again->f, new_id(s, r->f.x.id, 1), CLEW_ROLE_CLIENT, ++s->next_conn);
 		again->agent = k->agent;
+		again->task = k->task;
+		again->child = k->child;
 		connect_call(s, again);
 		free(k);
 		return;
 	}
-	io(s, &k->f, CLEW_PART_RESPONSE, w);
+	task_io(s, &k->f, CLEW_PART_RESPONSE, w, k->task);
 	if (chance(s, 20))
-		io(s, &k->f, CLEW_PART_RESPONSE, w);
+		task_io(s, &k->f, CLEW_PART_RESPONSE, w, k->task);
 	fab_end(s->c, &k->f, 0);
+	if (k->child)
+		task_free(s, k->task);
 	free_socket(s, k);
 	s->free_sockets += k->agent;
-	if (r && !r->done) {
+	if (k->job) {
+	} else if (r && !r->done) {
 		if (!--r->waiting)
 			proceed(s, r, s->s->kind == SIM_HANDOFF ? w : r->home);
 	} else if (r && blocking(s)) {
@@ -396,6 +466,22 @@ static void refused(struct sim *s, struct call *k)
 	connect_call(s, k);
 }
 
+/* A task that the request begins and that calls later, perhaps when the request is over. */
+static void start_job(struct sim *s, struct request *r, struct worker *w)
+{
+	struct call *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		abort();
+	k->r = r;
+	r->refs++;
+	k->w = w;
+	k->job = k->child = true;
+	k->task = task_new(s);
+	task_begun(s, w, r->task, k->task);
+	push(s, w, s->now + between(s, 1, 60) * MS, EV_JOB, k);
+}
+
 static void handle(struct sim *s, struct worker *w, const struct event *e)
 {
 	struct request *r = e->what;
@@ -406,9 +492,14 @@ static void handle(struct sim *s, struct worker *w, const struct event *e)
 		fab_init(&r->f, new_id(s, 0, 0), CLEW_ROLE_SERVER, 1000000 + r->client);
 		r->f.rx = r->f.tx = s->next_id * 1000;
 		r->home = w;
-		io(s, &r->f, CLEW_PART_REQUEST, w);
+		r->task = task_new(s);
+		task_io(s, &r->f, CLEW_PART_REQUEST, w, r->task);
+		if (s->s->tasks == TASKS_LOOP && s->s->child_pct)
+			task_begun(s, w, 0, r->task); /* as any other */
+		if (chance(s, s->s->job_pct))
+			start_job(s, r, w);
 		if (chance(s, s->s->stream_pct))
-			io(s, &r->f, CLEW_PART_RESPONSE, w);
+			task_io(s, &r->f, CLEW_PART_RESPONSE, w, r->task);
 		proceed(s, r, w);
 		break;
 	case EV_RESPONSE:
@@ -440,6 +531,13 @@ static void handle(struct sim *s, struct worker *w, const struct event *e)
 		if (s->finished < s->wanted)
 			push(s, w, s->now + 10 * MS, EV_PUSH, e->what);
 		break;
+	case EV_JOB: {
+		struct call *k = e->what;
+
+		fab_init(&k->f, new_id(s, k->r->f.x.id, 3), CLEW_ROLE_CLIENT, ++s->next_conn);
+		write_call(s, k);
+		break;
+	}
 	case EV_STEP:
 		break;
 	}

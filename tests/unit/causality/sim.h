@@ -23,6 +23,14 @@ enum sim_kind {
 	SIM_HANDOFF, /* one thread reads, a pool calls, the reader answers */
 };
 
+/* What the records say of the runtime's tasks; each request has one. */
+enum sim_tasks {
+	TASKS_NONE,
+	TASKS_LOOP,   /* the loop reads for them; ids are used again (asyncio) */
+	TASKS_NUMBER, /* the loop reads for them; each has a number of its own (an agent) */
+	TASKS_OWN,    /* they read for themselves (goroutines, virtual threads) */
+};
+
 struct sim_service {
 	const char *name;
 	enum sim_kind kind;
@@ -46,7 +54,11 @@ struct sim_service {
 	uint32_t streams;	/* answers that never end, on each loop */
 	bool agent;		/* keeps connections; a new one looks its name up first (Node) */
 	bool no_counters;	/* records without thread counters */
-	uint32_t clients;	/* idle time between requests, us; 0: 50 to 500 */
+	enum sim_tasks tasks;
+	uint32_t child_pct; /* calls that a task of their own makes, begun by the request's */
+	bool child_silent;  /* ... and no record tells that */
+	uint32_t job_pct;   /* requests that begin a task that calls later, and answers nobody */
+	uint32_t clients;   /* idle time between requests, us; 0: 50 to 500 */
 };
 
 struct sim_result {

@@ -344,23 +344,23 @@ static void test_task(void **state)
 	struct fab_exchange a, b, x, y;
 
 	start(NULL);
-	t.task = 0xa;
+	t.task = CLEW_TASK(CLEW_TASK_GO, 1);
 	request(&a, 1, &t);
-	t.task = 0xb;
+	t.task = CLEW_TASK(CLEW_TASK_GO, 2);
 	request(&b, 2, &t);
-	t.task = 0xa;
+	t.task = CLEW_TASK(CLEW_TASK_GO, 1);
 	call(&x, 3, &t);
-	t.task = 0xb;
+	t.task = CLEW_TASK(CLEW_TASK_GO, 2);
 	call(&y, 4, &t);
 	t.tid = 99; /* a task may move to another thread */
 	response(&y, &t);
 	answer(&b, &t);
-	t.task = 0xa;
+	t.task = CLEW_TASK(CLEW_TASK_GO, 1);
 	response(&x, &t);
 	answer(&a, &t);
 	stop();
-	assert_link(3, 1, CLEW_LINK_PROBABLE);
-	assert_link(4, 2, CLEW_LINK_PROBABLE);
+	assert_link(3, 1, CLEW_LINK_CERTAIN);
+	assert_link(4, 2, CLEW_LINK_CERTAIN);
 	assert_true(got.link[3].evidence & CLEW_EV_TASK);
 }
 

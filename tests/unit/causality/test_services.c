@@ -88,6 +88,25 @@ static const struct row rows[] = {
 	{{"loops, calls on another", SIM_NETTY, 4}, 0},
 	{{"loops, calls on another, idle", SIM_NETTY, 4, .clients = 50000}, 0},
 	{{"hand-off to a pool", SIM_HANDOFF, 4}, 0},
+	{{"asyncio, tasks", SIM_BATCH, 1, .tasks = TASKS_LOOP}, 99},
+	{{"asyncio, tasks, timers", SIM_BATCH, 1, .timers = true, .tasks = TASKS_LOOP}, 99},
+	{{"asyncio, tasks, gather", SIM_BATCH, 2, .parallel = 3, .timers = true,
+	  .tasks = TASKS_LOOP, .child_pct = 100, .job_pct = 20},
+	 99},
+	{{"asyncio, gather unseen", SIM_BATCH, 1, .parallel = 3, .timers = true,
+	  .tasks = TASKS_LOOP, .child_pct = 50, .child_silent = true, .job_pct = 20},
+	 0},
+	{{"node, agent, timers", SIM_LOOP, 1, .timers = true, .background_us = 50000,
+	  .max_sockets = 20, .tasks = TASKS_NUMBER},
+	 99},
+	{{"node, agent, fan-out", SIM_LOOP, 1, 2, 2, .agent = true, .tasks = TASKS_NUMBER}, 99},
+	{{"goroutines", SIM_MOVING, 8, .timers = true, .tasks = TASKS_OWN}, 99},
+	{{"goroutines, others call", SIM_MOVING, 8, .parallel = 2, .timers = true,
+	  .tasks = TASKS_OWN, .child_pct = 50, .job_pct = 20},
+	 99},
+	{{"goroutines, pool unseen", SIM_MOVING, 8, .timers = true, .tasks = TASKS_OWN,
+	  .child_pct = 100, .child_silent = true},
+	 0},
 };
 
 static double pct(uint64_t part, uint64_t all)
@@ -207,6 +226,13 @@ static struct sim_service random_service(void)
 		s.agent = !dice(4) && !s.connects && !s.max_sockets;
 	}
 	s.clients = dice(2) ? 0 : 100 + dice(50000);
+	s.tasks = dice(2) || s.kind == SIM_PREFORK ? TASKS_NONE : (enum sim_tasks)dice(4);
+	if (!loop && s.tasks && s.tasks != TASKS_OWN)
+		s.tasks = TASKS_OWN;
+	s.child_pct = some(100);
+	s.child_silent = !dice(2);
+	if (loop || s.kind == SIM_MOVING)
+		s.job_pct = s.tasks ? some(50) : 0;
 	return s;
 }
 
