@@ -22,6 +22,7 @@
 #include "bpf/scope.bpf.h"
 #include "bpf/regs.bpf.h"
 #include "bpf/task.bpf.h"
+#include "bpf/runtime.bpf.h"
 #include "bpf/sock.bpf.h"
 #include "bpf/io.bpf.h"
 #include "bpf/handoff.bpf.h"

@@ -76,7 +76,7 @@ enum clew_lazy_hook {
  *	at = fsbase of the thread, or addr
  *	n_steps times: at = *(u64 *)(at + step[i]); a 0 or an address that cannot be read: no task
  *	guards: words of the 64 bytes at `at + window` that must be what they are; else no task
- *	id = at, or *(u64 *)(at + id_off); 0: no task
+ *	id = at, or *(u64 *)(at + id_off); 0, or more than max_id: no task
  *
  * Every read costs about 150 ns. "No task" means that the thread stands for itself.
  * Go alone: where the id is 0, `at` is the scheduler's g0, and the goroutine is found by
@@ -113,6 +113,7 @@ struct clew_task_chain {
 	__u8 base;	/* enum clew_chain_base */
 	__u8 id;	/* enum clew_chain_id */
 	__u64 addr;	/* of CLEW_CHAIN_ADDR */
+	__u64 max_id;	/* of a word as id: beyond it is no task; 0: no limit */
 	__u32 only_tid; /* the one thread that it holds for; 0: all */
 	__u32 n_steps;
 	__s32 step[CLEW_CHAIN_STEPS];
@@ -123,9 +124,15 @@ struct clew_task_chain {
 	__s32 go_parent;     /* g.parentGoid; 0: not known */
 	__s32 go_flags;
 	/* What the hooks read: for the self-test. Written by BPF without locks. */
-	__u32 n_samples; /* how many were ever written; stops at 1024 once trusted */
+	__u32 n_samples; /* how many were ever written; stops at 1024 */
 	__u32 n_faults;	 /* addresses that could not be read */
 	__u64 samples[CLEW_CHAIN_SAMPLES];
+};
+
+/* What walk_bases writes for each thread. */
+struct clew_thread_base {
+	__u64 fsbase;
+	__u32 tgid, tid;
 };
 
 /* A send of more than this may block; when it began is worth a hook. */

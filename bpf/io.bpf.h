@@ -194,7 +194,6 @@ static __always_inline void io_fill(struct io_rec *r, struct task_struct *cur, _
 
 	io->hdr.type = CLEW_REC_IO;
 	io->end_ns = now;
-	io->task = 0;
 	io->proc_start_ns = cur->group_leader->start_time;
 	io->tgid = cur->tgid;
 	io->tid = cur->pid;
@@ -241,6 +240,7 @@ static __always_inline void io_losses(struct clew_rec_io *io, struct clew_sock_s
 /* One operation, as the helpers below pass it on. */
 struct io_op {
 	__u64 offset;
+	__u64 task;
 	__u32 n, cap;
 	__u16 flags;
 	bool tx;
@@ -254,6 +254,7 @@ static __always_inline void io_finish(struct io_rec *r, struct clew_sock_state *
 	__u64 now = bpf_ktime_get_ns();
 
 	io_fill(r, cur, now);
+	r->io.task = op->task;
 	r->io.begin_ns = now;
 	if (op->tx && st->begin_ns) {
 		r->io.begin_ns = st->begin_ns;
@@ -306,6 +307,9 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 		s.want = io_want(st, op);
 		source_find(&s, cur, sk, op->tx);
 	}
+	/* First, as it may tell about the task. */
+	if (who == cur && !(s.flags & CLEW_IO_URING))
+		op->task = task_current(st, cur);
 	if (!s.want)
 		r = ring_reserve(IO_HEAD);
 	else if (s.want <= 256)
@@ -344,6 +348,7 @@ static __noinline int io_spliced(struct clew_sock_state *st, struct task_struct 
 		op.flags |= CLEW_IO_NOCAP;
 	st->rx_next += n;
 	st->reader = cur->pid;
+	op.task = task_current(st, cur);
 	r = ring_reserve(IO_HEAD);
 	if (!r) {
 		io_lost(st, cur);

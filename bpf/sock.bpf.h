@@ -124,6 +124,7 @@ static __always_inline void conn_addresses(struct clew_rec_conn *c, struct sock 
 struct conn_why {
 	__u64 peer; /* unix: cookie of the far end */
 	__u64 path; /* unix: its unix_address, or 0 */
+	__u64 task; /* connect: whose */
 	__u8 event;
 };
 
@@ -148,7 +149,7 @@ static __noinline bool conn_emit(struct sock *sk, struct clew_sock_state *st, st
 	c->peer_conn = why->peer;
 	c->tx_offset = st->tx_next;
 	c->rx_offset = st->rx_next;
-	c->task = 0;
+	c->task = why->task;
 	c->tgid = t ? t->tgid : 0;
 	c->tid = t ? t->pid : 0;
 	c->proc_start_ns = t ? t->group_leader->start_time : 0;
@@ -302,6 +303,7 @@ static __always_inline int sock_listens(struct sock *sk)
 static __always_inline int sock_connects(struct sock *sk)
 {
 	struct task_struct *cur = bpf_get_current_task_btf();
+	struct conn_why why = {.event = CLEW_CONN_CONNECT};
 	struct clew_sock_state *st;
 
 	if (!task_in_scope(cur))
@@ -313,7 +315,8 @@ static __always_inline int sock_connects(struct sock *sk)
 	st->kind = CLEW_KIND_TCP;
 	st->role = CLEW_ROLE_CLIENT;
 	st->cookie = bpf_get_socket_cookie(sk);
-	conn_tell(sk, st, cur, CLEW_CONN_CONNECT);
+	why.task = task_current(st, cur);
+	conn_emit(sk, st, cur, &why);
 	return 0;
 }
 

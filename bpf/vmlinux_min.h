@@ -33,10 +33,13 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
+
+enum { BPF_ANY = 0 };
 
 enum {
 	BPF_F_NO_PREALLOC = 1,
@@ -135,6 +138,7 @@ struct css_set {
 
 struct mm_struct {
 	struct {
+		unsigned long start_stack;
 		unsigned long arg_start, arg_end;
 	};
 };
@@ -205,6 +209,10 @@ struct signal_struct {
 	int nr_threads;
 };
 
+struct thread_struct {
+	unsigned long fsbase;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -231,6 +239,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct bpf_local_storage *bpf_storage;
+	struct thread_struct thread;
 };
 
 struct in6_addr {
@@ -320,7 +329,13 @@ struct unix_sock {
 	struct sock *peer;
 };
 
-struct bpf_iter_meta;
+struct seq_file;
+struct bpf_iter_meta {
+	union {
+		struct seq_file *seq;
+	};
+};
+
 struct bpf_iter__task {
 	union {
 		struct bpf_iter_meta *meta;

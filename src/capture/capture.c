@@ -16,6 +16,7 @@
 #include <bpf/btf.h>
 
 #include "capture/internal.h"
+#include "capture/runtime/runtime.h"
 #include "clew.skel.h"
 
 #define CLOCK_EVERY_NS 1000000000ull
@@ -136,6 +137,8 @@ static int on_thread(struct clew_capture *c, const struct clew_rec_thread *t)
 
 	if (t->event != CLEW_THREAD_EXEC) {
 		err = hand(c, &t->hdr);
+		if (c->runtimes && !seen && t->tid == t->tgid)
+			runtimes_process(c->runtimes, t);
 		/* Between our fork and its exec the command is still this program: no name for it
 		 * yet. */
 		if (err < 0 || !seen || t->tgid == c->spawned)
@@ -149,7 +152,9 @@ static int on_thread(struct clew_capture *c, const struct clew_rec_thread *t)
 		if (t->tgid == c->spawned)
 			c->spawned = 0;
 	}
-	err = procinfo_record(t, &c->scratch);
+	if (c->runtimes)
+		runtimes_process(c->runtimes, t);
+	err = procinfo_record(t, NULL, &c->scratch);
 	return err ? err : hand_scratch(c);
 }
 
@@ -301,6 +306,11 @@ static int make_meta(struct clew_capture *c, char *const *options)
 	return 0;
 }
 
+static int take_record(void *user, const struct clew_rec *rec)
+{
+	return hand(user, rec);
+}
+
 int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -327,6 +337,8 @@ int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user)
 		if (c->err)
 			err = c->err;
 	}
+	if (err >= 0 && c->runtimes)
+		err = runtimes_take(c->runtimes, take_record, c);
 	if (err >= 0)
 		err = tell_losses(c);
 	return err < 0 ? err : c->handed;
@@ -411,6 +423,8 @@ int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture 
 		err = targets_fill(c, &opts->targets, ret_error);
 	if (!err)
 		err = make_meta(c, opts->meta_options);
+	if (!err && !opts->runtime.off)
+		err = runtimes_new(c, &opts->runtime, &c->runtimes);
 	if (!err)
 		err = attach(c, ret_error);
 	if (!err) {
@@ -437,6 +451,8 @@ void clew_capture_stop(struct clew_capture *c)
 		bpf_link__destroy(*h[i].link);
 		*h[i].link = NULL;
 	}
+	if (c->runtimes)
+		runtimes_stop(c->runtimes);
 	c->stopped = true;
 }
 
@@ -463,6 +479,8 @@ void clew_capture_stats(const struct clew_capture *c, struct clew_capture_stats 
 		ret->lost_sock_state = lost[CLEW_LOSS_SOCK_STATE];
 		ret->lost_payload = lost[CLEW_LOSS_PAYLOAD];
 	}
+	if (c->runtimes)
+		runtimes_stats(c->runtimes, ret);
 	bpf_object__for_each_program(prog, c->skel->obj)
 	{
 		if (bpf_program__fd(prog) >= 0)
@@ -474,6 +492,7 @@ void clew_capture_free(struct clew_capture *c)
 {
 	if (!c)
 		return;
+	runtimes_free(c->runtimes);
 	ring_buffer__free(c->ring);
 	clew_bpf__destroy(c->skel);
 	clew_buf_done(&c->meta);

@@ -10,10 +10,12 @@
 
 struct clew_bpf; /* the skeleton, clew.skel.h */
 struct ring_buffer;
+struct runtimes;
 
 struct clew_capture {
 	struct clew_bpf *skel;
 	struct ring_buffer *ring;
+	struct runtimes *runtimes;     /* NULL: not wanted */
 	struct clew_capture_opts opts; /* scalars only: pointers were the caller's */
 	struct clew_buf meta;	       /* the meta record, until it was handed out */
 	struct clew_capture_stats stats;
@@ -51,9 +53,10 @@ int targets_walk_tasks(struct clew_capture *c);
 
 /**
  * procinfo_record() - make the process record that belongs to a thread record (exec, or first seen)
- * in out. What /proc does not tell any more is taken from the thread record. 0 or -ENOMEM.
+ * in out. What /proc does not tell any more is taken from the thread record. runtime: the text of
+ * CLEW_TAG_RUNTIME, or NULL. 0 or -ENOMEM.
  */
-int procinfo_record(const struct clew_rec_thread *t, struct clew_buf *out);
+int procinfo_record(const struct clew_rec_thread *t, const char *runtime, struct clew_buf *out);
 /** procinfo_redact_exec() - a copy of an exec record, its arguments redacted. 0 or -ENOMEM. */
 int procinfo_redact_exec(const struct clew_rec_thread *t, struct clew_buf *out);
 

@@ -181,7 +181,7 @@ static int finish(struct clew_buf *out)
 	return clew_buf_add(out, zeros, -out->len & 7);
 }
 
-int procinfo_record(const struct clew_rec_thread *t, struct clew_buf *out)
+int procinfo_record(const struct clew_rec_thread *t, const char *runtime, struct clew_buf *out)
 {
 	struct clew_rec_process p = {
 		.hdr.type = CLEW_REC_PROCESS,
@@ -200,6 +200,8 @@ int procinfo_record(const struct clew_rec_thread *t, struct clew_buf *out)
 	err = put_strings(t, out);
 	if (err)
 		return err;
+	if (runtime)
+		put_tag(out, CLEW_TAG_RUNTIME, runtime, strlen(runtime));
 	p.tail_len = out->len - sizeof(p);
 	err = finish(out);
 	if (err)

@@ -23,9 +23,13 @@ static const struct word roles[] = {
 static const struct word families[] = {
 	{CLEW_AF_UNIX, "unix"}, {CLEW_AF_INET, "inet"}, {CLEW_AF_INET6, "inet6"}, {0, NULL}};
 static const struct word handoffs[] = {
-	{CLEW_HANDOFF_FUTEX, "futex"}, {CLEW_HANDOFF_EVENTFD, "eventfd"},
-	{CLEW_HANDOFF_PIPE, "pipe"},   {CLEW_HANDOFF_WAKE, "wake"},
-	{CLEW_HANDOFF_SLEEP, "sleep"}, {0, NULL},
+	{CLEW_HANDOFF_FUTEX, "futex"},
+	{CLEW_HANDOFF_EVENTFD, "eventfd"},
+	{CLEW_HANDOFF_PIPE, "pipe"},
+	{CLEW_HANDOFF_WAKE, "wake"},
+	{CLEW_HANDOFF_SLEEP, "sleep"},
+	{CLEW_HANDOFF_TASK, "task"},
+	{0, NULL},
 };
 static const struct word thread_events[] = {
 	{CLEW_THREAD_FORK, "fork"},
@@ -58,6 +62,7 @@ static const struct word tags[] = {
 	{CLEW_TAG_CONTAINER, "container"},
 	{CLEW_TAG_CWD, "cwd"},
 	{CLEW_TAG_COMM, "comm"},
+	{CLEW_TAG_RUNTIME, "runtime"},
 	{CLEW_TAG_HOST, "host"},
 	{CLEW_TAG_BOOT_ID, "boot_id"},
 	{CLEW_TAG_KERNEL, "kernel"},

@@ -31,6 +31,7 @@ struct proc_key {
 struct program {
 	int refs;
 	char *exe, *cgroup, *container;
+	char *runtime; /* NAME/VERSION/TASK */
 	char *args[MAX_ARGS];
 	size_t n_args;
 };
@@ -68,6 +69,7 @@ static void program_unref(struct program *p)
 	free(p->exe);
 	free(p->cgroup);
 	free(p->container);
+	free(p->runtime);
 	for (size_t i = 0; i < p->n_args; i++)
 		free(p->args[i]);
 	free(p);
@@ -305,6 +307,8 @@ static struct program *program_of(struct slice tlv)
 			set_str(&g->cgroup, value);
 		else if (tag == CLEW_TAG_CONTAINER)
 			set_str(&g->container, value);
+		else if (tag == CLEW_TAG_RUNTIME)
+			set_str(&g->runtime, value);
 		else if (tag == CLEW_TAG_ARG && g->n_args < MAX_ARGS) {
 			set_str(&g->args[g->n_args], value);
 			if (g->args[g->n_args])
@@ -409,6 +413,20 @@ static struct slice name_of(const struct clew_identity *id, const struct proc *p
 	return clew_service_name(&c);
 }
 
+/* "go/1.26.8/goroutine" */
+static void add_runtime(struct attr_list *l, const char *text)
+{
+	static const char *const keys[] = {"process.runtime.name", "process.runtime.version",
+					   "clew.runtime.task"};
+
+	for (size_t i = 0; text && i < 3; i++) {
+		size_t n = i < 2 ? strcspn(text, "/") : strlen(text);
+
+		add_str(l, keys[i], slice_of(text, n));
+		text += n + (text[n] == '/');
+	}
+}
+
 static struct clew_resource *make_resource(struct clew_identity *id, const struct proc *p)
 {
 	struct program *g = p->program;
@@ -435,6 +453,7 @@ static struct clew_resource *make_resource(struct clew_identity *id, const struc
 	if (g) {
 		add_str(&l, "container.id", slice_str(g->container));
 		add_str(&l, "clew.cgroup", slice_str(g->cgroup));
+		add_runtime(&l, g->runtime);
 	}
 	r = clew_resource_new(l.a, l.n, &id->boot_id);
 	clew_buf_done(&instance);

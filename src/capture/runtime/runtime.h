@@ -18,8 +18,8 @@
  * thread's fsbase; the runtimes' thread structures hold the kernel's thread id), by guards that BPF
  * compares at each read, and by samples of what the hooks read (learn, plausible).
  *
- * Limits: CLEW_MAX_CHAINS processes with a chain, RUNTIME_MAX_PENDING processes that wait to be looked
- * at; what did not fit is counted (struct clew_capture_stats).
+ * Limits: CLEW_MAX_CHAINS processes with a chain, RUNTIME_MAX_PROCS processes that are known; what
+ * did not fit is counted (struct clew_capture_stats).
  */
 #pragma once
 
@@ -31,9 +31,10 @@
 #include "bpf/clew.h"
 #include "capture/capture.h"
 
-#define RUNTIME_MAX_PENDING 8192
-#define RUNTIME_MAX_PROBES  8
-#define RUNTIME_MAX_MAPS    4096 /* mappings of a process that are looked at */
+#define RUNTIME_MAX_PROCS  32768
+#define RUNTIME_PATH	   256
+#define RUNTIME_MAX_PROBES 8
+#define RUNTIME_MAX_MAPS   4096 /* mappings of a process that are looked at */
 
 /* One mapping of a file. */
 struct runtime_map {
@@ -120,10 +121,10 @@ const char *runtime_elf_path(const struct runtime_elf *e);
 
 /* A probe that a finder wants: program of the BPF object by its name, attached to this process only. */
 struct runtime_probe {
-	const char *program; /* function name in bpf/: "on_go_round_trip"; static */
-	char path[64];	     /* file: runtime_elf_path() */
-	uint64_t offset;     /* in the file: runtime_elf_offset() */
-	bool at_return;	     /* a return probe (never in Go: its stacks move) */
+	const char *program;	 /* function name in bpf/: "on_go_round_trip"; static */
+	char path[RUNTIME_PATH]; /* file: runtime_elf_path() */
+	uint64_t offset;	 /* in the file: runtime_elf_offset() */
+	bool at_return;		 /* a return probe (never in Go: its stacks move) */
 };
 
 /* What a finder found. All zero before it is called. */

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The runtime's current task, read from the process's own memory.
+ *
+ * User space works out a chain for each process whose runtime it knows (struct clew_task_chain in
+ * clew.h). A socket remembers which chain its user has, so that processes without one pay a compare
+ * of two words. What cannot be read, or is not what the guards say, is no task: then the thread
+ * stands for itself.
+ *
+ * Only in a system call of the thread itself: io_uring works under anybody's registers.
+ */
+#pragma once
+
+/* Index 0 stays empty. A slot that became free is not used again for a while (runtime.c). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CLEW_MAX_CHAINS);
+	__type(key, __u32);
+	__type(value, struct clew_task_chain);
+} task_chains SEC(".maps");
+
+/* Process id to index in task_chains. Dropped: the update's error, counted by runtime.c. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CLEW_MAX_CHAINS);
+	__type(key, __u32);
+	__type(value, __u32);
+} task_chain_of SEC(".maps");
+
+/* Goes up when task_chain_of changes; 0: it was never filled. */
+__u32 chain_gen;
+
+/* The tasks whose parent was told. A task that is forgotten is told again, no more. */
+struct task_key {
+	__u64 task;
+	__u64 start_ns; /* of its process */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct task_key);
+	__type(value, __u8);
+} tasks_told SEC(".maps");
+
+static __always_inline bool chain_is_of(const struct clew_task_chain *c, struct task_struct *t)
+{
+	struct mm_struct *mm = t->mm;
+
+	return c->tgid == (__u32)t->tgid && c->start_ns == t->group_leader->start_time && mm &&
+	       c->image == mm->start_stack;
+}
+
+/* The chain of a process, by its id; NULL: none, or one of another image or a former process. */
+static __always_inline struct clew_task_chain *chain_by_tgid(struct task_struct *t, __u32 *ret_slot)
+{
+	struct clew_task_chain *c;
+	__u32 tgid = t->tgid;
+	__u32 *slot = bpf_map_lookup_elem(&task_chain_of, &tgid);
+
+	if (!slot)
+		return NULL;
+	*ret_slot = *slot;
+	c = bpf_map_lookup_elem(&task_chains, slot);
+	return c && chain_is_of(c, t) ? c : NULL;
+}
+
+static __always_inline struct clew_task_chain *chain_of(struct clew_sock_state *st,
+							struct task_struct *t)
+{
+	struct clew_task_chain *c;
+	__u32 gen = chain_gen;
+
+	if (st->chain_gen != gen || st->chain_tgid != (__u32)t->tgid) {
+		st->chain = 0;
+		st->chain_gen = gen;
+		st->chain_tgid = t->tgid;
+		if (gen)
+			chain_by_tgid(t, &st->chain);
+	}
+	if (!st->chain)
+		return NULL;
+	c = bpf_map_lookup_elem(&task_chains, &st->chain);
+	return c && c->state && chain_is_of(c, t) ? c : NULL;
+}
+
+/* One task began another, or gave work to it. */
+static __always_inline void tell_task(struct task_struct *t, __u64 from, __u64 to)
+{
+	struct clew_rec_handoff *r = ring_reserve(sizeof(*r));
+
+	if (!r) {
+		thread_lost(t);
+		return;
+	}
+	r->hdr.len = sizeof(*r);
+	r->hdr.type = CLEW_REC_HANDOFF;
+	r->hdr.flags = 0;
+	r->ts_ns = bpf_ktime_get_ns();
+	r->key = to;
+	r->from_task = from;
+	r->from_start_ns = t->group_leader->start_time;
+	r->to_start_ns = t->group_leader->start_time;
+	r->from_tgid = t->tgid;
+	r->from_tid = t->pid;
+	r->to_tgid = t->tgid;
+	r->to_tid = t->pid;
+	r->hdr_bytes = sizeof(*r);
+	r->kind = CLEW_HANDOFF_TASK;
+	r->pad = 0;
+	ring_commit(r);
+}
+
+/* Who began this goroutine, once for each. */
+static __noinline int go_tell_parent(struct clew_task_chain *c, struct task_struct *t, __u64 g,
+				     __u64 task)
+{
+	struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
+	__u64 parent = 0;
+	__u8 one = 1;
+
+	if (bpf_map_lookup_elem(&tasks_told, &key))
+		return 0;
+	bpf_map_update_elem(&tasks_told, &key, &one, BPF_ANY);
+	if (!bpf_probe_read_user(&parent, sizeof(parent), (void *)(g + c->go_parent)) && parent)
+		tell_task(t, CLEW_TASK(CLEW_TASK_GO, parent), task);
+	return 0;
+}
+
+static __always_inline bool guard_holds(const struct clew_chain_guard *g, const __u64 *window)
+{
+	bool same = (window[g->word & 7] & g->mask) == g->value;
+
+	return !g->mask || same != (bool)g->differs;
+}
+
+static __always_inline bool read_word(struct clew_task_chain *c, __u64 *ret, __u64 addr)
+{
+	if (!bpf_probe_read_user(ret, sizeof(*ret), (void *)addr))
+		return true;
+	c->n_faults++;
+	return false;
+}
+
+/* Walks the chain; 0: the thread stands for itself. *ret_at: where the last step led. */
+static __noinline __u64 chain_walk(struct clew_task_chain *c, struct task_struct *t, __u64 *ret_at)
+{
+	__u64 window[8], id, at = t->thread.fsbase;
+
+	barrier_var(at); /* one load of either pointer would be refused */
+	if (c->base == CLEW_CHAIN_ADDR)
+		at = c->addr;
+	if (c->only_tid && c->only_tid != (__u32)t->pid)
+		return 0;
+	for (__u32 i = 0; i < CLEW_CHAIN_STEPS; i++) {
+		if (i >= c->n_steps)
+			break;
+		if (!read_word(c, &at, at + c->step[i]) || !at)
+			return 0;
+	}
+	if (c->guard[0].mask) {
+		if (bpf_probe_read_user(window, sizeof(window), (void *)(at + c->window))) {
+			c->n_faults++;
+			return 0;
+		}
+		if (!guard_holds(&c->guard[0], window) || !guard_holds(&c->guard[1], window))
+			return 0;
+	}
+	*ret_at = at;
+	if (c->id == CLEW_CHAIN_ID_ADDRESS)
+		return at;
+	if (!read_word(c, &id, at + c->id_off))
+		return 0;
+	if (!id && c->kind == CLEW_TASK_GO) {
+		if (!read_word(c, &at, at + c->go_m) || !at ||
+		    !read_word(c, &at, at + c->go_curg) || !at ||
+		    !read_word(c, &id, at + c->id_off))
+			return 0;
+		*ret_at = at;
+	}
+	if (c->max_id && id > c->max_id) {
+		c->n_faults++;
+		return 0;
+	}
+	return id;
+}
+
+/* The current task of a process with this chain. */
+static __always_inline __u64 chain_task(struct clew_task_chain *c, struct task_struct *t)
+{
+	__u64 at = 0;
+	__u64 id = chain_walk(c, t, &at);
+	__u64 task;
+	__u32 n;
+
+	if (!id)
+		return 0;
+	n = c->n_samples;
+	if (n < 1024) {
+		c->samples[n & (CLEW_CHAIN_SAMPLES - 1)] = id;
+		c->n_samples = n + 1;
+	}
+	if (c->state != CLEW_CHAIN_TRUSTED)
+		return 0;
+	task = CLEW_TASK(c->kind, id);
+	if (c->kind == CLEW_TASK_GO && c->go_parent)
+		go_tell_parent(c, t, at, task);
+	return task;
+}
+
+/* The task in which the thread t does something to this socket. */
+static __always_inline __u64 task_current(struct clew_sock_state *st, struct task_struct *t)
+{
+	struct clew_task_chain *c = chain_of(st, t);
+
+	if (!c || (t->flags & PF_IO_WORKER) || !regs_in_call(task_regs(t)))
+		return 0;
+	return chain_task(c, t);
+}
+
+/* fsbase of each thread of one process, for the finders: read it as struct clew_thread_base. */
+SEC("iter/task")
+int walk_bases(struct bpf_iter__task *ctx)
+{
+	struct task_struct *t = ctx->task;
+	struct clew_thread_base base = {};
+
+	if (!t || (t->flags & (PF_KTHREAD | PF_EXITING | PF_IO_WORKER)))
+		return 0;
+	base.fsbase = t->thread.fsbase;
+	base.tgid = t->tgid;
+	base.tid = t->pid;
+	bpf_seq_write(ctx->meta->seq, &base, sizeof(base));
+	return 0;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Go: the goroutine that runs on a thread, its parent, and the HTTP client's hand-over.
+ *
+ *	fs:-8 ─► g ─► .goid, .parentGoid        on the scheduler's own stack (g0): g.m ─► m.curg ─► .goid
+ *
+ * Offsets were read from the DWARF of programs that each toolchain built (tests/capture/runtime does
+ * it again for those that are there); within a minor version they did not change:
+ *
+ *	       g.m  g.goid  g.parentGoid  m.procid  m.curg
+ *	1.21    48     152           272        72     192
+ *	1.22    48     152           272        72     192
+ *	1.23    48     160           280        72     192
+ *	1.24    48     160           280        72     192
+ *	1.25    48     152           272        64     184
+ *	1.26    48     152           280        64     184
+ *
+ * They are checked against the process's own threads: m.procid is the kernel's thread id.
+ */
+#include <stdio.h>
+
+#include "capture/internal.h"
+#include "capture/runtime/go.h"
+#include "capture/runtime/runtime.h"
+
+struct go_offsets {
+	unsigned minor;
+	int g_goid, g_parent, m_procid, m_curg;
+};
+
+static const struct go_offsets versions[] = {
+	{21, 152, 272, 72, 192}, {22, 152, 272, 72, 192}, {23, 160, 280, 72, 192},
+	{24, 160, 280, 72, 192}, {25, 152, 272, 64, 184}, {26, 152, 280, 64, 184},
+};
+#define G_TLS	       (-8) /* from fsbase */
+#define G_M	       48
+#define MAX_THREADS    256
+#define MAX_NAMED      512	    /* bytes of a function's name */
+#define GOID_LIMIT     (1ull << 36) /* beyond it are heap addresses (0xc000000000) */
+#define PROLOGUE_BYTES 32
+
+static uint32_t get32(const char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static uint64_t get64(const char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static int parse_version(struct slice text, struct go_version *ret)
+{
+	struct go_version v = {0};
+
+	if (!slice_starts(text, SLICE("go")) || text.n - 2 >= sizeof(v.text))
+		return -EBADMSG;
+	memcpy(v.text, text.p + 2, text.n - 2);
+	if (sscanf(v.text, "%u.%u", &v.major, &v.minor) != 2)
+		return -EBADMSG;
+	/* "1.24.1 X:nocoverageredesign": experiments do not belong to the version. */
+	v.text[strcspn(v.text, " ")] = 0;
+	*ret = v;
+	return 0;
+}
+
+int go_buildinfo_version(struct slice s, struct go_version *ret)
+{
+	static const char magic[] = "\xff Go buildinf:";
+	uint64_t n = 0;
+	size_t at = 32;
+
+	if (s.n < at || memcmp(s.p, magic, sizeof(magic) - 1))
+		return -EBADMSG;
+	if (!(s.p[15] & 2))
+		return -ENOTSUP;
+	for (unsigned shift = 0;; shift += 7, at++) {
+		if (at >= s.n || shift > 28)
+			return -EBADMSG;
+		n |= (uint64_t)(s.p[at] & 127) << shift;
+		if (!(s.p[at] & 128))
+			break;
+	}
+	at++;
+	if (n > s.n - at)
+		return -EBADMSG;
+	return parse_version(slice_of(s.p + at, n), ret);
+}
+
+int go_pclntab_find(struct slice t, const char *name, uint64_t *ret_offset)
+{
+	size_t len = strlen(name) + 1;
+	uint64_t n, names, funcs;
+
+	/* magic, two zeros, quantum of instructions, bytes of a pointer */
+	if (t.n < 72 || get32(t.p) != 0xfffffff1 || t.p[4] || t.p[5] || t.p[7] != 8)
+		return -EBADMSG;
+	n = get64(t.p + 8);
+	names = get64(t.p + 32);
+	funcs = get64(t.p + 64);
+	if (names >= t.n || funcs >= t.n || n > (t.n - funcs) / 8)
+		return -EBADMSG;
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t func = funcs + get32(t.p + funcs + i * 8 + 4);
+		uint64_t at;
+
+		if (func > t.n - 8)
+			return -EBADMSG;
+		at = names + get32(t.p + func + 4);
+		if (at < t.n && len <= t.n - at && !memcmp(t.p + at, name, len)) {
+			*ret_offset = get32(t.p + funcs + i * 8);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+/*
+ * What the compiler puts before it (cmd/internal/obj/x86/obj6.go, stacksplit): nothing; CMPQ SP,
+ * 16(R14) and a jump; or LEAQ -n(SP), R12, CMPQ R12, 16(R14) and a jump.
+ */
+int go_find_push(struct slice c, uint32_t *ret_at)
+{
+	static const struct slice steps[] = {
+		{"\x4c\x8d\x64\x24", 5}, /* LEAQ, 8-bit displacement: one byte more */
+		{"\x4c\x8d\xa4\x24", 8}, /* the same, 32-bit */
+		{"\x49\x3b\x66\x10", 4}, /* CMPQ SP, 16(R14) */
+		{"\x4d\x3b\x66\x10", 4}, /* CMPQ R12, 16(R14) */
+		{"\x0f\x86", 6},	 /* JLS, 32-bit */
+		{"\x76", 2},		 /* JLS, 8-bit */
+	};
+	static const uint8_t fixed[] = {4, 4, 4, 4, 2, 1};
+	size_t at = 0, i;
+
+	while (at < c.n) {
+		if (c.n - at >= 4 && !memcmp(c.p + at, "\x55\x48\x89\xe5", 4)) {
+			*ret_at = at;
+			return 0;
+		}
+		for (i = 0; i < 6; i++)
+			if (c.n - at >= steps[i].n && !memcmp(c.p + at, steps[i].p, fixed[i]))
+				break;
+		if (i == 6)
+			return -ENOENT;
+		at += steps[i].n;
+	}
+	return -ENOENT;
+}
+
+static const struct go_offsets *offsets_of(const struct go_version *v)
+{
+	for (size_t i = 0; i < sizeof(versions) / sizeof(*versions); i++)
+		if (v->major == 1 && versions[i].minor == v->minor)
+			return &versions[i];
+	return NULL;
+}
+
+/* Is there a g behind this thread, does its m say the thread's id, and is its goroutine's id one? */
+static bool thread_fits(const struct runtime_proc *p, const struct go_offsets *o,
+			const struct runtime_thread *t)
+{
+	uint64_t g, m, procid, curg, goid;
+
+	if (runtime_read_u64(p, t->fsbase + G_TLS, &g) || !g || runtime_read_u64(p, g + G_M, &m) ||
+	    !m || runtime_read_u64(p, m + o->m_procid, &procid) || procid != t->tid ||
+	    runtime_read_u64(p, m + o->m_curg, &curg))
+		return false;
+	/* None: the thread waits for work. */
+	return !curg ||
+	       (!runtime_read_u64(p, curg + o->g_goid, &goid) && goid && goid < GOID_LIMIT);
+}
+
+static int check_threads(const struct runtime_proc *p, const struct go_offsets *o)
+{
+	struct runtime_thread threads[MAX_THREADS];
+	int n = runtime_threads(p, threads, MAX_THREADS);
+
+	if (n < 0)
+		return n;
+	/* A thread may be between two steps of its life; none at all means that this is no such Go. */
+	for (int i = 0; i < n; i++)
+		if (thread_fits(p, o, &threads[i]))
+			return 0;
+	return -EAGAIN;
+}
+
+static int plausible(const struct runtime_proc *p, const struct clew_task_chain *c,
+		     const uint64_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!ids[i] || ids[i] >= GOID_LIMIT)
+			return -EBADMSG;
+	return 0;
+}
+
+static int find_version(const struct runtime_elf *e, struct go_version *ret)
+{
+	struct slice section;
+	uint64_t addr;
+	int err = runtime_elf_section(e, ".go.buildinfo", &section, &addr);
+
+	return err ? -ENOENT : go_buildinfo_version(section, ret);
+}
+
+int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
+{
+	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
+	const struct runtime_map *exe = runtime_map_exe(p);
+	const struct go_offsets *o;
+	struct go_version v;
+	int err;
+
+	if (!exe || runtime_elf_open(p, exe, &e))
+		return -ENOENT;
+	err = find_version(e, &v);
+	if (err == -ENOENT)
+		return -ENOENT;
+	snprintf(ret->name, sizeof(ret->name), "go");
+	if (err) {
+		snprintf(ret->why_not, sizeof(ret->why_not),
+			 err == -ENOTSUP ? "Go before 1.18 is not known"
+					 : "its build information is broken");
+		return err;
+	}
+	snprintf(ret->version, sizeof(ret->version), "%s", v.text);
+	o = offsets_of(&v);
+	if (!o) {
+		snprintf(ret->why_not, sizeof(ret->why_not),
+			 "the layout of Go %u.%u is not known (1.21 to 1.26 are)", v.major,
+			 v.minor);
+		return 0;
+	}
+	snprintf(ret->task, sizeof(ret->task), "goroutine");
+	ret->chain = (struct clew_task_chain){
+		.kind = CLEW_TASK_GO,
+		.base = CLEW_CHAIN_FSBASE,
+		.id = CLEW_CHAIN_ID_WORD,
+		.n_steps = 1,
+		.step = {G_TLS},
+		.id_off = o->g_goid,
+		.max_id = GOID_LIMIT,
+		.go_m = G_M,
+		.go_curg = o->m_curg,
+		.go_parent = o->g_parent,
+	};
+	ret->plausible = plausible;
+	err = check_threads(p, o);
+	if (err == -EAGAIN)
+		snprintf(ret->why_not, sizeof(ret->why_not),
+			 "no thread of it has a goroutine where Go %s keeps it", v.text);
+	return err;
+}
