@@ -40,6 +40,7 @@ void clew_causality_free(struct clew_causality *c)
 	birth_done(c);
 	context_done(c);
 	node_done(c);
+	lock_done(c);
 	free(c);
 }
 
@@ -154,6 +155,8 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 		reached(c, h->ts_ns);
 		if (h->kind == CLEW_HANDOFF_TASK)
 			task_record(c, h);
+		else if (h->kind != CLEW_HANDOFF_SLEEP)
+			completion_wake(c, h);
 	} else if (rec->type == CLEW_REC_IO && rec->len >= sizeof(*io)) {
 		io_record(c, io);
 	}

@@ -125,6 +125,7 @@ void ctx_put(struct ctx *ctx)
 	node_put(ctx->cur);
 	node_put(ctx->shared);
 	work_put(ctx->work);
+	completion_forget_ctx(ctx);
 	proc_put(ctx->proc);
 	free(ctx);
 }
@@ -159,6 +160,7 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	ctx->shared = NULL;
 	work_put(ctx->work);
 	ctx->work = NULL;
+	completion_forget_ctx(ctx);
 	HASH_DELETE(hh, c->ctxs, ctx);
 	DL_DELETE(c->lru, ctx);
 	c->n_ctxs--;

@@ -42,12 +42,26 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 }
 
 /* Another context's evidence charged it after its birth. */
-static enum verdict by_claim(const struct node *n, bool final, struct clew_link *l)
+static enum verdict by_claim(const struct node *n, bool final, bool settled, struct clew_link *l)
 {
 	const struct group *g = n->birth.ctx->proc->group;
 
+	double wrong;
+	enum verdict v;
+
 	if (n->sink || n->born_ns < n->owner->born_ns)
 		return VERDICT_FAIL;
+	if (n->claim >= CLAIM_DONE) {
+		l->evidence |= CLEW_EV_WAKE | CLEW_EV_COMPLETION;
+		v = completion_verdict(n, &wrong);
+		if (v != VERDICT_PASS || !settled)
+			return wait_or_fail(final);
+		l->evidence |= CLEW_EV_MODEL;
+		return accept(l,
+			      n->claim == CLAIM_DONE && wrong <= MAX_WRONG ? CLEW_LINK_CERTAIN
+									   : CLEW_LINK_PROBABLE,
+			      wrong);
+	}
 	/* Ids that are used again, or were never a task's. */
 	if (g->task_misses > 1 && g->task_misses * 500 > g->task_hits)
 		return VERDICT_FAIL;
@@ -225,7 +239,7 @@ static enum verdict judge(const struct node *n, bool final, bool settled, struct
 		if (n->shared) {
 			l->evidence |= CLEW_EV_CONFLICT;
 		} else if (v == VERDICT_FAIL && n->claim) {
-			v = by_claim(n, final || settled, l);
+			v = by_claim(n, final, settled, l);
 		} else if (v == VERDICT_FAIL && n->birth.fork) {
 			v = accept(l, CLEW_LINK_PROBABLE, 0.05);
 		} else if (v == VERDICT_FAIL && in_conflict(n)) {
@@ -298,6 +312,7 @@ static bool try_decide(struct clew_causality *c, struct node *n, bool final, boo
 		DL_DELETE2(c->loose, n, sib_prev, sib_next);
 	}
 	task_forget_call(n);
+	completion_forget_call(n);
 	birth_clear(&n->birth);
 	count(&c->stats, link.class);
 	c->decide(c->user, n->id, &link);
@@ -400,7 +415,7 @@ static bool may_be_charged(const struct node *n)
 {
 	const struct node *oldest = n->birth.ctx->proc->open;
 
-	return n->work && oldest && oldest->born_ns <= n->born_ns;
+	return (n->work || n->todo_of) && oldest && oldest->born_ns <= n->born_ns;
 }
 
 static void decide_loose(struct clew_causality *c, struct node *n)

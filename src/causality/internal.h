@@ -50,6 +50,7 @@ static inline uint64_t hash_words(const void *key, size_t len)
 #define MAX_CONTEXTS  65536 /* LRU beyond it */
 #define MAX_PROCESSES 32768 /* oldest first beyond it */
 #define MAX_PENDING   65536 /* connects without an exchange, oldest first beyond it */
+#define MAX_FUTEXES   65536 /* oldest first beyond it */
 #define MAX_PATH      4096  /* calls in one chain that are marked */
 #define MAX_SHARERS   16    /* requests that are remembered to share an exchange */
 
@@ -84,6 +85,9 @@ enum stretch {
 	STRETCH_CONNECT = 1 << 1, /* a call in it was born with connect() */
 };
 #define N_BUCKETS 4
+#define N_STRETCH 16 /* calls in a stretch, the last one: so many or more */
+#define MAX_MARKS 16 /* of a worker, the latest */
+#define MAX_DONE  8  /* wake-ups of a request's owner, the latest */
 
 struct group {
 	uint32_t refs;
@@ -100,6 +104,10 @@ struct group {
 				    connect() */
 	uint64_t off_slept[2];	 /* ... made after a sleep: what a timer's own calls look like */
 	struct bucket buckets[N_BUCKETS];
+	struct bucket done[2]; /* completions: was the request there? [1]: of several workers */
+	uint64_t done_one, done_many, done_none; /* requests, by who woke their owners */
+	uint64_t idle_clean, idle_dirty;	 /* stretches of workers that then went idle */
+	uint64_t stretches[N_STRETCH];		 /* by their calls */
 	uint64_t task_answers; /* by a runtime's task that did not read the request itself */
 	uint64_t task_hits;    /* calls of a task that then answered a request that was there */
 	uint64_t task_misses;  /* ... a request that came after the call */
@@ -159,6 +167,37 @@ struct ctx {
 	struct node *shared; /* the last call of it that several requests share */
 	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
 	struct work *work;		    /* a task's: see task.c */
+	struct node *out;		    /* its last call */
+	/* A worker's: see completion.c */
+	struct node *todo; /* calls without a request, oldest first */
+	uint64_t todo_seq; /* of the last one */
+	uint64_t n_marks;
+	struct mark {
+		uint64_t seq; /* the last call before it */
+		uint64_t key;
+		struct node *req; /* whose owner it woke; NULL: it was woken itself */
+	} marks[MAX_MARKS];
+};
+
+/* A worker woke the owner of a request. */
+struct done {
+	struct ctx *by;
+	uint64_t mark; /* the worker's */
+	uint64_t key;
+	bool counts;
+};
+
+struct futex_key {
+	uint64_t proc_start_ns;
+	uint64_t key;
+	uint64_t tgid;
+};
+
+struct futex {
+	UT_hash_handle hh;
+	struct futex *prev, *next; /* oldest first */
+	struct futex_key key;
+	uint32_t wakes, in_call;
 };
 
 /* What a task works on; its calls wait here until it is known for whom. */
@@ -203,8 +242,10 @@ struct sharers {
 /* Evidence of other contexts that charged a call to its request after its birth. */
 enum claim {
 	CLAIM_NONE,
-	CLAIM_TASK,   /* the task that called wrote the answer */
-	CLAIM_HANDED, /* a task of the request began the one that called, or gave it its work */
+	CLAIM_TASK,	 /* the task that called wrote the answer */
+	CLAIM_HANDED,	 /* a task of the request began the one that called, or gave it its work */
+	CLAIM_DONE,	 /* the worker that called then woke the one who answers */
+	CLAIM_DONE_BACK, /* ... but called again before that */
 };
 
 struct node {
@@ -235,6 +276,11 @@ struct node {
 	enum claim claim;
 	struct work *work; /* the task's, when it was born */
 	struct node *work_prev, *work_next;
+	struct ctx *todo_of; /* the worker in whose list it is */
+	uint64_t todo_seq;
+	struct node *todo_prev, *todo_next;
+	uint8_t stretch_calls;
+	bool many; /* several workers woke the one who answered */
 	bool loose;
 	uint64_t due_ns;		  /* loose: looked at then */
 	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
@@ -253,6 +299,9 @@ struct node {
 	struct node *done_prev, *done_next;
 	struct reader readers[MAX_READERS];
 	uint32_t n_readers;
+	struct done done[MAX_DONE];
+	uint32_t n_done;
+	bool done_lost; /* there were more */
 };
 
 /* connect() was called; the first exchange of the connection was born then. */
@@ -282,6 +331,9 @@ struct clew_causality {
 	uint32_t n_ctxs;
 	struct pending *pendings, *pending_list;
 	uint32_t n_pending;
+
+	struct futex *futexes, *futex_list;
+	uint32_t n_futexes;
 
 	struct node *by_age; /* undecided calls, oldest first */
 	uint32_t n_undecided;
@@ -373,8 +425,24 @@ static inline bool task_reads(uint64_t task)
 	return kind != CLEW_TASK_PYTHON && kind != CLEW_TASK_AGENT;
 }
 
-/* model.c */
+/* lock.c */
+/* A context of p was woken on the futex at key; in_call: while a call of it, or of its waker, was out. */
+void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool in_call);
+bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key);
+void lock_done(struct clew_causality *c);
+
 enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
+
+/* completion.c */
+void completion_call(struct ctx *ctx, struct node *call);
+void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h);
+void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
+void completion_forget_call(struct node *call);
+void completion_forget_ctx(struct ctx *ctx);
+void completion_forget_request(struct node *req);
+enum verdict completion_verdict(const struct node *call, double *ret_wrong);
+
+/* model.c */
 void model_hit(struct group *g, uint8_t stretch, uint32_t n);
 void model_miss(struct group *g, uint8_t stretch, uint32_t n);
 /* Both: expected share of wrong links in *ret_wrong. */

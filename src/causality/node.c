@@ -69,6 +69,8 @@ void node_put(struct node *n)
 
 		birth_clear(&n->birth);
 		task_forget_call(n);
+		completion_forget_call(n);
+		completion_forget_request(n);
 		shared_free(n);
 		for (uint32_t i = 0; i < n->n_readers; i++)
 			ctx_close(&n->readers[i]);

@@ -110,6 +110,7 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 		return;
 	ctx->hard_seq = ++ctx->seq;
 	task_answer(c, ctx, n);
+	completion_answer(c, ctx, n);
 	if (!ctx->key.task || ctx->n_open)
 		checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
@@ -146,6 +147,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 	shared_born(ctx, n, x->proto == CLEW_PROTO_RAW);
 	decide_born(c, n);
 	task_call(c, ctx, n);
+	completion_call(ctx, n);
 }
 
 static void response_read(struct clew_causality *c, struct ctx *ctx, struct node *n,

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Evidence: completion. Who wakes the one who answers R worked for R.
+ *
+ *	owner A:   reads R ── hands over, waits ········· woken ── answers R
+ *	                                                    ▲
+ *	worker W:  ── wakes B │ calls X ── calls Y ── wakes A │ calls Z ── wakes D │
+ *	                  mark                           mark                  mark
+ *
+ * The stretch of W between two marks is one task: X and Y are for R. Y is *direct*: no other call of W
+ * stands between it and the wake. X is reached *back* over a later call: if a task's end can go unseen
+ * (the result was there before anyone waited for it) or W also does work that nobody waits for, X may be
+ * another task's. That is a property of the service, and measured on it.
+ *
+ * A mark is made when W, which has no request of its own and no call out, wakes a context that has one
+ * request open, read it itself, and has no call out; and when W itself is woken (it was idle: its task is
+ * over). Wake-ups at locks make none (lock.c).
+ *
+ * What is measured, for each group, before any link is made of it:
+ * - one, many, none: requests whose owner was woken by one such worker, by several, by none. A wake that
+ *   is no completion shows as a second one; it can only be taken for the true one where that was not
+ *   seen. So P(wrong) is about P(many) * P(none).
+ * - the request must have been there before the call. A name at random among n open ones, of which m came
+ *   before the call, passes by accident m times for each n - m times that it fails.
+ * - how many calls a stretch has, and whether workers that go idle leave a stretch without a completion.
+ */
+#include "causality/internal.h"
+
+#define SAFETY	     2.0
+#define UNSEEN	     0.05
+#define UNSEEN_IDLE  0.2
+#define MIN_REQUESTS 32
+#define MAX_LOOK     64 /* open requests that are looked at to weigh one test */
+
+static bool in_call(const struct ctx *ctx)
+{
+	return ctx->out && !ctx->out->resp_seen && !ctx->out->ended;
+}
+
+static bool is_worker(const struct ctx *ctx)
+{
+	return !ctx->n_open && !ctx->key.task && !ctx->mux;
+}
+
+/* The request whose answer this context waits to write. */
+static struct node *owned(const struct ctx *ctx)
+{
+	struct node *req = ctx->n_open == 1 && !ctx->mux ? ctx->open->req : NULL;
+
+	return req && !req->answered && !ctx->key.task ? req : NULL;
+}
+
+void completion_call(struct ctx *ctx, struct node *call)
+{
+	struct node *old = ctx->out;
+
+	ctx->out = node_get(call);
+	node_put(old);
+	if (call->owner || !is_worker(ctx) || call->todo_of)
+		return;
+	call->todo_of = ctx;
+	ctx->refs++;
+	call->todo_seq = ++ctx->todo_seq;
+	DL_APPEND2(ctx->todo, call, todo_prev, todo_next);
+}
+
+void completion_forget_call(struct node *call)
+{
+	struct ctx *ctx = call->todo_of;
+
+	if (!ctx)
+		return;
+	DL_DELETE2(ctx->todo, call, todo_prev, todo_next);
+	call->todo_of = NULL;
+	ctx_put(ctx);
+}
+
+void completion_forget_ctx(struct ctx *ctx)
+{
+	for (uint32_t i = 0; i < MAX_MARKS; i++) {
+		node_put(ctx->marks[i].req);
+		ctx->marks[i].req = NULL;
+	}
+	node_put(ctx->out);
+	ctx->out = NULL;
+}
+
+void completion_forget_request(struct node *req)
+{
+	for (uint32_t i = 0; i < req->n_done; i++)
+		ctx_put(req->done[i].by);
+	req->n_done = 0;
+}
+
+static const struct mark *last_mark(const struct ctx *w)
+{
+	return w->n_marks ? &w->marks[(w->n_marks - 1) % MAX_MARKS] : NULL;
+}
+
+static void add_mark(struct ctx *w, struct node *req, uint64_t key)
+{
+	struct mark *m = &w->marks[w->n_marks++ % MAX_MARKS];
+
+	node_put(m->req);
+	*m = (struct mark){w->todo_seq, key, node_get(req)};
+}
+
+static bool counts(struct clew_causality *c, const struct ctx *w, const struct mark *m)
+{
+	return m->key == 0 || !lock_is(c, w->proc, m->key);
+}
+
+/* W's last call was claimed, and right after that it wakes the owner of another request: a batch? */
+static void several(struct ctx *w, const struct node *req)
+{
+	struct node *last = w->out;
+
+	if (last && !last->decided && last->claim >= CLAIM_DONE && last->owner != req &&
+	    last->todo_seq == w->todo_seq && req->born_ns <= last->born_ns)
+		last->sink = req->id;
+}
+
+static void handed_back(struct clew_causality *c, struct ctx *w, struct node *req, uint64_t key)
+{
+	struct done *d;
+
+	if (!w->todo_seq) /* it has never called: nothing to claim, nothing to mix up */
+		return;
+	several(w, req);
+	add_mark(w, req, key);
+	if (req->n_done == MAX_DONE) {
+		ctx_put(req->done[0].by);
+		memmove(req->done, req->done + 1, sizeof(req->done) - sizeof(req->done[0]));
+		req->n_done--;
+		req->done_lost = true;
+	}
+	d = &req->done[req->n_done++];
+	*d = (struct done){w, w->n_marks - 1, key};
+	w->refs++;
+}
+
+/* It was idle: what it did is over. Did that end in a completion? */
+static void woken(struct clew_causality *c, struct ctx *w, uint64_t key)
+{
+	const struct mark *m = last_mark(w);
+	struct group *g = w->proc->group;
+
+	if (!w->todo_seq)
+		return;
+	if (m && m->seq == w->todo_seq) {
+		g->idle_clean += m->req != NULL;
+		if (!m->req)
+			return; /* woken again, nothing done */
+	} else {
+		g->idle_dirty++;
+	}
+	add_mark(w, NULL, key);
+}
+
+void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h)
+{
+	struct ctx *from, *to;
+	struct node *req;
+
+	if (h->from_tgid != h->to_tgid || h->from_start_ns != h->to_start_ns)
+		return;
+	from = ctx_of(c, h->from_tgid, h->from_start_ns, 0, h->from_tid);
+	if (!from)
+		return;
+	from->refs++;
+	to = ctx_of(c, h->to_tgid, h->to_start_ns, 0, h->to_tid);
+	if (to && from != to) {
+		bool out = in_call(to) || in_call(from);
+
+		if (h->kind == CLEW_HANDOFF_FUTEX)
+			lock_learn(c, to->proc, h->key, out);
+		req = owned(to);
+		if (out || lock_is(c, to->proc, h->key))
+			;
+		else if (req && is_worker(from))
+			handed_back(c, from, req, h->key);
+		else if (!req && is_worker(to))
+			woken(c, to, h->key);
+	}
+	ctx_put(from);
+}
+
+/* Was the request there before the call? Weighed by how likely that is for a random one. */
+static void test_order(struct bucket *b, const struct node *req, const struct node *call)
+{
+	const struct proc *p = req->proc;
+	const struct node *n = p->open ? p->open->open_prev : NULL;
+	uint32_t after = 0;
+	double weight;
+
+	while (n && after < MAX_LOOK && n->born_ns > call->born_ns) {
+		after++;
+		n = n == p->open ? NULL : n->open_prev;
+	}
+	if (!after)
+		return;
+	weight = (double)(p->n_open - after) / (double)after;
+	b->chance += weight;
+	if (req->born_ns <= call->born_ns) {
+		b->hits++;
+		return;
+	}
+	b->misses++;
+	b->false_hits += weight;
+}
+
+/* The stretch of d's worker before d's mark, back to the mark before: *ret_n calls. */
+static struct node *stretch(struct clew_causality *c, const struct done *d, const struct node *req,
+			    uint32_t *ret_n)
+{
+	const struct ctx *w = d->by;
+	uint64_t at, from = 0, oldest = w->n_marks > MAX_MARKS ? w->n_marks - MAX_MARKS : 0;
+	struct node *n, *first = NULL;
+	bool found = oldest == 0;
+
+	*ret_n = 0;
+	if (d->mark < oldest)
+		return NULL;
+	at = w->marks[d->mark % MAX_MARKS].seq;
+	for (uint64_t i = d->mark; i-- > oldest && !found;) {
+		const struct mark *m = &w->marks[i % MAX_MARKS];
+
+		if (m->req == req || !counts(c, w, m))
+			continue;
+		from = m->seq;
+		found = true;
+	}
+	for (uint64_t i = d->mark; oldest == 0 && i-- > 0;) {
+		const struct mark *m = &w->marks[i];
+
+		if (m->req == req || !counts(c, w, m))
+			continue;
+		from = m->seq;
+		break;
+	}
+	if (!found)
+		from = at ? at - 1 : 0; /* forgotten: the direct one only */
+	DL_FOREACH2(w->todo, n, todo_next)
+	{
+		if (n->todo_seq <= from || n->todo_seq > at)
+			continue;
+		if (!first)
+			first = n;
+		++*ret_n;
+	}
+	return first;
+}
+
+/* Another owner was woken at the same place: the last call may be for both. */
+static uint64_t shares_mark(struct clew_causality *c, const struct done *d, const struct node *req,
+			    const struct node *call)
+{
+	const struct ctx *w = d->by;
+	uint64_t oldest = w->n_marks > MAX_MARKS ? w->n_marks - MAX_MARKS : 0;
+
+	for (uint64_t i = d->mark > oldest ? d->mark : oldest; i < w->n_marks; i++) {
+		const struct mark *m = &w->marks[i % MAX_MARKS];
+
+		if (m->seq != call->todo_seq)
+			break;
+		if (m->req && m->req != req && m->req->born_ns <= call->born_ns && counts(c, w, m))
+			return m->req->id;
+	}
+	return 0;
+}
+
+static void claim(struct clew_causality *c, const struct done *d, struct node *req, bool many)
+{
+	struct group *g = req->proc->group;
+	uint64_t at = d->by->marks[d->mark % MAX_MARKS].seq;
+	uint32_t calls, left;
+	struct node *n = stretch(c, d, req, &calls), *next;
+
+	if (n)
+		g->stretches[calls < N_STRETCH ? calls : N_STRETCH - 1]++;
+	for (left = calls; n && left; n = next, left--) {
+		bool direct = n->todo_seq == at;
+
+		next = n->todo_next;
+		if (direct)
+			test_order(&g->done[many], req, n);
+		n->stretch_calls = calls < N_STRETCH ? (uint8_t)calls : N_STRETCH - 1;
+		n->many = many;
+		n->sink = shares_mark(c, d, req, n);
+		decide_charge(c, n, req, direct ? CLAIM_DONE : CLAIM_DONE_BACK);
+		completion_forget_call(n);
+	}
+}
+
+void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *req)
+{
+	struct group *g = ctx->proc->group;
+	uint32_t k = 0;
+
+	if (owned(ctx) != req)
+		return;
+	/* Of each worker the last wake; locks may have been learned since. */
+	for (uint32_t i = 0; i < req->n_done; i++) {
+		struct done *d = &req->done[i];
+		bool last = !lock_is(c, ctx->proc, d->key);
+
+		for (uint32_t j = i + 1; last && j < req->n_done; j++)
+			last = req->done[j].by != d->by || lock_is(c, ctx->proc, req->done[j].key);
+		d->counts = last;
+		k += last;
+	}
+	if (k == 1 && req->done_lost)
+		k = 2;
+	if (!k)
+		g->done_none += !req->calls;
+	else if (k == 1)
+		g->done_one++;
+	else
+		g->done_many++;
+	for (uint32_t i = 0; i < req->n_done; i++)
+		if (req->done[i].counts)
+			claim(c, &req->done[i], req, k > 1);
+	completion_forget_request(req);
+}
+
+static double order_wrong(const struct bucket *b)
+{
+	uint64_t all = b->hits + b->misses;
+	double mean = all ? b->chance / (double)all : 1;
+
+	return b->hits ? (SAFETY * b->false_hits + UNSEEN * mean) / (double)b->hits : 1;
+}
+
+/*
+ * Two tasks that are taken for one have more calls together. Where tasks of k calls are common and hardly
+ * any stretch has more than k, tasks are hardly ever taken together: over / P(k) times at most.
+ */
+static bool reaches_back(const struct group *g, const struct node *call)
+{
+	uint64_t over = g->stretches[N_STRETCH - 1];
+
+	for (uint32_t k = N_STRETCH - 2; k && k >= call->stretch_calls; k--) {
+		double wrong = SAFETY * (double)over + UNSEEN;
+
+		if (g->stretches[k] && wrong <= MAX_WRONG * (double)g->stretches[k])
+			return true;
+		over += g->stretches[k];
+	}
+	return SAFETY * (double)g->idle_dirty + UNSEEN_IDLE <= MAX_WRONG * (double)g->idle_clean;
+}
+
+enum verdict completion_verdict(const struct node *call, double *ret_wrong)
+{
+	const struct group *g = call->birth.ctx->proc->group;
+	double all = (double)(g->done_one + g->done_many + g->done_none);
+	double mixed = 2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;
+	double wrong = order_wrong(&g->done[call->many]) + (call->many ? 0 : mixed);
+	bool alone = call->birth.n_proc <= 1 && !g->done[call->many].misses && mixed <= MAX_WRONG;
+
+	*ret_wrong = alone && wrong > MAX_WRONG ? 0.01 : wrong;
+	if (all < MIN_REQUESTS || (wrong > MAX_WRONG && !alone))
+		return VERDICT_WAIT;
+	if (call->claim == CLAIM_DONE_BACK && !reaches_back(g, call))
+		return VERDICT_WAIT;
+	return VERDICT_PASS;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which futexes are locks.
+ *
+ * Who is woken while a call of its own is out does not wait for work or for a result: it waits for a
+ * lock (an interpreter's, an allocator's). A futex on which that happens often enough is a lock, and
+ * its wake-ups say nothing of who works for whom. So is one that is woken by a thread whose own call is
+ * out: a blocking worker in the middle of a call has nothing to hand over.
+ *
+ * Limits: MAX_FUTEXES addresses, the oldest goes (many are made for one wait only).
+ */
+#include "causality/internal.h"
+
+#define MIN_PROOFS   2
+#define LOCK_PERCENT 3
+#define CLASS_BYTES  16 /* the futexes of one condition variable stand beside each other */
+
+static struct futex *find(struct clew_causality *c, const struct proc *p, uint64_t key)
+{
+	struct futex_key k = {p->start_ns, key / CLASS_BYTES, p->tgid};
+	struct futex *f;
+
+	HASH_FIND(hh, c->futexes, &k, sizeof(k), f);
+	return f;
+}
+
+static void drop(struct clew_causality *c, struct futex *f)
+{
+	HASH_DELETE(hh, c->futexes, f);
+	DL_DELETE(c->futex_list, f);
+	c->n_futexes--;
+	free(f);
+}
+
+static struct futex *add(struct clew_causality *c, const struct proc *p, uint64_t key)
+{
+	struct futex *f;
+
+	if (c->n_futexes >= MAX_FUTEXES)
+		drop(c, c->futex_list);
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return NULL;
+	f->key = (struct futex_key){p->start_ns, key / CLASS_BYTES, p->tgid};
+	HASH_ADD(hh, c->futexes, key, sizeof(f->key), f);
+	if (!f->hh.tbl) {
+		free(f);
+		return NULL;
+	}
+	DL_APPEND(c->futex_list, f);
+	c->n_futexes++;
+	return f;
+}
+
+void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool in_call)
+{
+	struct futex *f = find(c, p, key);
+
+	if (!f)
+		f = add(c, p, key);
+	if (!f)
+		return;
+	f->wakes++;
+	f->in_call += in_call;
+}
+
+bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key)
+{
+	const struct futex *f = find(c, p, key);
+
+	return f && f->in_call >= MIN_PROOFS &&
+	       (uint64_t)f->in_call * 100 >= (uint64_t)f->wakes * LOCK_PERCENT;
+}
+
+void lock_done(struct clew_causality *c)
+{
+	while (c->futex_list)
+		drop(c, c->futex_list);
+}
