@@ -158,7 +158,8 @@ def chain(lab, params, args, env=None, name="svc", cwd=None):
     args: the service's command line, or a function(env) that returns it; env: more environment. The keys of a plan:
     services (name, args, env, cwd; in the order of their start), url (with %t for the token), root (name of the
     service that the load calls), wait (("port", N) or ("unix", PATH)), truth (files), seen (files of the back ends),
-    and, where it is true, between: spans of no known hop may lie between a request and its call.
+    back_names (theirs, if not only "leaf") and, where it is true, between: spans of no known hop may lie between a
+    request and its call.
     """
     port, back_port = lab.port(), lab.port()
     full = {**work(lab, params, name, port, back_port), **strings(env or {})}

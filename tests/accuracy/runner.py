@@ -120,9 +120,10 @@ def run_load(lab, plan, requests, load, args, log):
 
 # ---- truth ----
 
-def outgoing(plan):
-    return {row[2] for rows in score.read_truth([t for t in plan["truth"] if os.path.exists(t)]).values()
-            for row in rows}
+def calls_to_back_ends(plan):
+    """The tokens that were sent to those who note what they see."""
+    rows = score.read_truth([t for t in plan["truth"] if os.path.exists(t)])
+    return {row[2] for r in rows.values() for row in r if row[1] in plan.get("back_names", ("leaf",))}
 
 
 def seen_by_back_ends(plan):
@@ -136,7 +137,7 @@ def seen_by_back_ends(plan):
 def wait_for_jobs(plan):
     """Background jobs may go on after the last answer: until every call of which there is truth has arrived."""
     if plan.get("seen"):
-        said = outgoing(plan)
+        said = calls_to_back_ends(plan)
         wait_for(lambda: said <= seen_by_back_ends(plan), 20, "calls of which there is truth to arrive", every=0.1)
 
 
