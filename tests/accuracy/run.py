@@ -179,6 +179,8 @@ def main():
             print("%-36s %-8s %s" % (name, v.get("runtime", ""), "SKIPPED: " + reason if reason else ""))
         return 0
     begin = time.monotonic()
+    if not args.no_clew:
+        runner.must_start(args)
     if args.replay:
         results, skipped = replay_all(args)
     else:

@@ -306,5 +306,15 @@ def finished(directory, variant, args):
     return result if same else None
 
 
+def must_start(args):
+    """A clew that cannot run at all is found before any service is started."""
+    try:
+        r = subprocess.run([clew_path(args), "version"], capture_output=True, text=True, timeout=30)
+    except OSError as e:
+        raise SystemExit("run.py: %s: %s; build it, or name it with --clew" % (clew_path(args), e.strerror)) from None
+    if r.returncode:
+        raise SystemExit("run.py: %s does not run: %s" % (clew_path(args), r.stderr.strip()))
+
+
 def clew_path(args):
     return os.path.abspath(args.clew or find_clew())

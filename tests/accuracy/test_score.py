@@ -11,6 +11,9 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import report  # noqa: E402
+import run  # noqa: E402
+import runner  # noqa: E402
 import score  # noqa: E402
 
 
@@ -243,6 +246,248 @@ def test_command_line(tmp_path):
                        capture_output=True, text=True, check=True)
     assert "wrong inside app→node" in r.stdout
     assert json.loads((tmp_path / "out").read_text())["all_edges"]["wrong"] == 1
+
+
+class Varied(World):
+    """Requests load → svc whose calls to leaf vary: some have a retry, a job after the answer; a timer beside them."""
+
+    def __init__(self, n=20):
+        self.calls, self.load, self.spans = {"-": []}, [], []
+        self.client_traced = False
+        for r in range(n):
+            top = tok(r, 1)
+            self.load.append((top, 200, True))
+            server = self.add("t%d" % r, top, "server", None)
+            kinds = ["call"] * (r % 3) + (["retry"] if r % 4 == 0 else []) + (["background"] if r % 5 == 0 else [])
+            rows = []
+            for i, kind in enumerate(kinds):
+                out = tok(r, 2 + i)
+                rows.append(("svc", "leaf", out, kind))
+                if kind == "background":  # as it should be where nothing is known of it: an orphan, in its own trace
+                    self.add("own%d" % r, out, "server", self.add("own%d" % r, out, "client", None))
+                else:
+                    self.add("t%d" % r, out, "server", self.add("t%d" % r, out, "client", server))
+            if rows:
+                self.calls[top] = rows
+        for i in range(3):
+            out = tok(1000 + i, 1)
+            self.calls["-"].append(("svc", "leaf", out, "timer"))
+            self.add("timer%d" % i, out, "server", self.add("timer%d" % i, out, "client", None))
+
+    def score(self, between=False):
+        hops, scored = score.build_hops(self.calls, self.load, "svc")
+        return score.Score(hops, scored, self.spans, False, between).result()
+
+    def confident(self, stated):
+        for s in self.spans:
+            if s["kind"] == "client":
+                s["attributes"]["clew.link.confidence"] = stated
+
+
+def test_trees_may_vary():
+    r = Varied().score()
+    assert r["requests"] == r["exactly_right"] == 20 and r["crossed"] == 0
+    assert r["links"]["n"] == r["links"]["right"] == sum(i % 3 for i in range(20)) + 5
+    assert r["edges"]["inside svc→leaf retry"]["right"] == 5
+    assert r["cut"] == 0
+
+
+def test_jobs_may_be_orphans_and_are_not_among_the_links():
+    r = Varied().score()
+    assert (r["background"]["n"], r["background"]["orphan"]) == (4, 4)
+    assert r["links"]["orphan"] == 0
+    w = Varied()
+    job = next(s for s in w.spans if s["trace_id"] == "own5" and s["kind"] == "client")
+    home = next(s for s in w.spans if s["trace_id"] == "t5" and s["kind"] == "server")
+    job["parent_span_id"] = home["span_id"]
+    for s in w.spans:
+        s["trace_id"] = "t5" if s["trace_id"] == "own5" else s["trace_id"]
+    r = w.score()
+    assert (r["background"]["right"], r["background"]["orphan"], r["exactly_right"]) == (1, 3, 20)
+
+
+def test_a_job_under_another_request_is_wrong():
+    w = Varied()
+    job = next(s for s in w.spans if s["trace_id"] == "own5" and s["kind"] == "client")
+    job["parent_span_id"] = w.span(6, 1, "server")["span_id"]
+    for s in w.spans:
+        s["trace_id"] = "t6" if s["trace_id"] == "own5" else s["trace_id"]
+    r = w.score()
+    assert r["background"]["wrong"] == r["all_links"]["wrong"] == 1 and r["links"]["wrong"] == 0
+    assert r["crossed"] == 2
+
+
+def test_a_timer_has_no_parent():
+    r = Varied().score()
+    assert (r["timers"]["n"], r["timers"]["right"]) == (3, 3)
+    w = Varied()
+    call = next(s for s in w.spans if s["trace_id"] == "timer1" and s["kind"] == "client")
+    call["parent_span_id"] = w.span(7, 1, "server")["span_id"]
+    for s in w.spans:
+        s["trace_id"] = "t7" if s["trace_id"] == "timer1" else s["trace_id"]
+    r = w.score()
+    assert r["timers"]["wrong"] == r["all_links"]["wrong"] == 1
+    assert r["edges"]["timer svc→leaf"]["foreign"] == 1
+    assert r["crossed"] == 1 and r["exactly_right"] == 19
+
+
+def test_what_was_made_while_nobody_traced_is_not_missing():
+    w = Varied()
+    w.spans = [s for s in w.spans if s["trace_id"] not in ("timer0", "own10")]
+    r = w.score()
+    assert r["unseen"] == 2 and r["timers"]["n"] == 2 and r["background"]["n"] == 3
+    assert r["timers"]["missing"] == r["background"]["missing"] == 0
+    # but half of a call is
+    w.spans = [s for s in w.spans if not (s["trace_id"] == "timer1" and s["kind"] == "client")]
+    assert w.score()["timers"]["missing"] == 1
+
+
+def test_spans_of_no_hop_between_only_where_the_case_says_so():
+    w = Varied()
+    call, server = w.span(1, 2, "client"), w.span(1, 1, "server")
+    for i, (parent, kind) in enumerate(((server["span_id"], "client"), ("x0", "server"))):
+        w.spans.append({"trace_id": "t1", "span_id": "x%d" % i, "parent_span_id": parent, "kind": kind,
+                        "attributes": {}})
+    call["parent_span_id"] = "x1"
+    assert w.score()["links"]["wrong"] == 1
+    r = w.score(between=True)
+    assert r["links"]["wrong"] == 0 and r["exactly_right"] == 20 and r["alien"] == 0
+    # through another request's it is as wrong as before
+    w.spans[-2]["parent_span_id"] = w.span(2, 1, "server")["span_id"]
+    assert w.score(between=True)["links"]["wrong"] == 1
+
+
+def test_a_loop_of_parents_ends():
+    w = Varied()
+    for a, b in (("x0", "x1"), ("x1", "x0")):
+        w.spans.append({"trace_id": "t1", "span_id": a, "parent_span_id": b, "kind": "client", "attributes": {}})
+    w.span(1, 2, "client")["parent_span_id"] = "x0"
+    assert w.score(between=True)["links"]["wrong"] == 1
+
+
+def test_calibration():
+    w = Varied()
+    w.confident(0.95)
+    w.span(1, 2, "client")["attributes"]["clew.link.confidence"] = 0.5
+    w.span(2, 2, "client")["parent_span_id"] = w.span(4, 1, "server")["span_id"]
+    c = w.score()["calibration"]
+    assert c["0.5"] == {"n": 1, "right": 1, "stated": 0.5}
+    assert c["0.9"]["n"] == w.score()["links"]["n"] - 1 and c["0.9"]["right"] == c["0.9"]["n"] - 1
+    assert math.isclose(c["0.9"]["stated"], 0.95)
+
+
+@pytest.mark.parametrize("stated, low", [(0, 0), (0.0999, 0), (0.1, 1), (0.89, 8), (0.9, 9), (0.99, 10), (1, 12)])
+def test_bins(stated, low):
+    assert score.bin_of(stated) == low
+
+
+def test_candidates_of_orphans():
+    w = Varied()
+    for r, named in ((1, w.span(1, 1, "server")["span_id"]), (2, w.span(4, 1, "server")["span_id"])):
+        call = w.span(r, 2, "client")
+        call["parent_span_id"] = None
+        call["links"] = [{"span_id": named}]
+    r = w.score()
+    assert (r["orphans_with_candidates"], r["orphans_that_name_the_truth"]) == (2, 1)
+
+
+def test_worst():
+    assert Varied().score()["worst"] is None
+    w = Varied()
+    w.span(1, 2, "client")["parent_span_id"] = None
+    w.span(2, 2, "client")["parent_span_id"] = w.span(4, 1, "server")["span_id"]
+    worst = w.score()["worst"]
+    assert worst["request"] == tok(2, 1) and worst["traces"] == ["t2"]
+
+
+def test_truth_with_and_without_kinds(tmp_path):
+    (tmp_path / "t").write_text("a\t1\tb\t2\na\t1\tb\t3\tretry\n")
+    assert score.read_truth([tmp_path / "t"])["1"] == [("a", "b", "2"), ("a", "b", "3", "retry")]
+    (tmp_path / "t").write_text("a\t1\tb\n")
+    with pytest.raises(ValueError):
+        score.read_truth([tmp_path / "t"])
+
+
+# ---- the report ----
+
+class Asked:
+    quick, strict, max_wrong = False, False, None
+
+    def __init__(self, **kw):
+        self.min_right = {}
+        self.__dict__.update(kw)
+
+
+def run_of(world, **kw):
+    return {"case": "some", "load": 50, "ask": {"right": {50: 0.995}}, **world.score(), **kw}
+
+
+def test_verdict():
+    assert report.verdict({"some@50": run_of(Varied())}, {}, Asked()) == []
+    w = Varied()
+    w.span(1, 2, "client")["parent_span_id"] = None
+    bad = report.verdict({"some@50": run_of(w)}, {}, Asked())
+    assert len(bad) == 1 and bad[0].startswith("some@50: 95.83 %") and "asked are 99.5" in bad[0]
+    w.span(1, 2, "client")["parent_span_id"] = w.span(2, 1, "server")["span_id"]
+    bad = report.verdict({"some@50": run_of(w)}, {}, Asked())
+    assert any("1 of 31 links are wrong" in b for b in bad)
+    assert any("1 wrong links" in b for b in report.verdict({"some@50": run_of(w)}, {}, Asked(quick=True)))
+
+
+def test_verdict_of_the_bound_needs_links_enough():
+    """With 10,000 links 4 wrong ones are too many for the bound, though their share is not."""
+    r = run_of(Varied())
+    r["all_links"] = score.outcome_counts({"right": 9996, "wrong": 4, "orphan": 0, "missing": 0, "foreign": 0})
+    assert not report.verdict({"a@50": r}, {}, Asked())
+    r["all_links"] = score.outcome_counts({"right": 9995, "wrong": 5, "orphan": 0, "missing": 0, "foreign": 0})
+    assert any("5 of 10000" in b for b in report.verdict({"a@50": r}, {}, Asked()))
+
+
+def test_floors_and_skips_and_proofs():
+    r = run_of(Varied(), quick={"right": 0.9, "edges": {"retry": 1.1}},
+               proofs={"same_twice": True, "same_with_other_tokens": False})
+    bad = report.verdict({"a@50": r}, {"b": "not installed: x"}, Asked(quick=True, strict=True))
+    assert [b.split(":")[0] for b in bad] == ["a@50", "a@50", "b"]
+    assert report.verdict({}, {"b": "not installed: x"}, Asked()) == []
+
+
+def test_calibration_with_each_case_left_out():
+    """One case is as sure as the other and half as often right: the others do not foretell it."""
+    def fake(name, right):
+        return {"case": name, "load": 1, "classes": {"certain": {"right": right, "wrong": 100 - right}},
+                "calibration": {"0.9": {"n": 100, "right": right, "stated": 0.95}}}
+    c = report.calibration({"a@1": fake("a", 100), "b@1": fake("b", 100), "c@1": fake("c", 50)})
+    assert c["left_out"]["c"]["foretold"] == 1.0 and c["left_out"]["c"]["right"] == 0.5
+    assert c["left_out"]["a"]["foretold"] == 0.75 and c["left_out"]["a"]["right"] == 1.0
+    assert math.isclose(c["bins"]["0.9"]["right"], 250 / 300)
+    assert math.isclose(c["classes"]["certain"]["right_of_linked"], 250 / 300)
+    alone = report.calibration({"a@1": fake("a", 100)})
+    assert alone["left_out"]["a"]["foretold"] is None and alone["left_out"]["a"]["bins_of_its_own"] == 100
+
+
+def test_tables_hold_every_run_and_say_what_was_skipped():
+    r = run_of(Varied(), runtime="c", lost=3)
+    r["without"] = {"wake": r}
+    text = report.table({"some@50+agent": r}, {"other": "not installed: ruby"})
+    assert "some+agent" in text and "other" in text and "SKIPPED: not installed: ruby" in text
+    assert "wake" in report.ablation_text({"some@50": r})
+    assert report.proofs_text({"some@50": r}) == "" and report.ablation_text({}) == ""
+
+
+def test_cases_are_found_by_name_beginning_and_glob():
+    names = ["c-loop", "c-loop-timers", "puma"]
+    assert run.chosen(names, []) == names
+    assert run.chosen(names, ["c-loop"]) == names[:2]
+    assert run.chosen(names, ["*timers", "puma"]) == names[1:]
+
+
+def test_every_case_can_be_described():
+    """All scenario files load, names are unique, what a case asks is a share at a load."""
+    for name, (module, v) in runner.all_variants().items():
+        assert v["name"] == name and callable(module.build) and v.get("runtime"), name
+        for load, share in v.get("ask", {}).get("right", {}).items():
+            assert load in run.LOADS and 0 < share <= 1, name
+        assert runner.why_skipped(module, {**v, "needs": ["/nowhere/at/all"]}) == "not installed: /nowhere/at/all"
 
 
 def test_fabrication_is_not_shared():
