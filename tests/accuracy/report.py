@@ -8,8 +8,8 @@ import score
 MAX_WRONG = 0.001  # the upper 95 % bound that wrong links and crossed traces are to stay under
 ENOUGH = 10000     # links that a full run of a case has
 
-HEAD = ("%-34s %4s %6s %7s %6s %8s %6s %6s %7s %7s %7s %8s %-18s %-13s %5s"
-        % ("case", "load", "links", "right %", "ask", "orphan %", "missing", "wrong", "<=95 %", "crossed", "<=95 %",
+HEAD = ("%-34s %4s %6s %6s %7s %6s %8s %6s %6s %7s %7s %7s %8s %-18s %-13s %5s"
+        % ("case", "load", "flying", "links", "right %", "ask", "orphan %", "missing", "wrong", "<=95 %", "crossed", "<=95 %",
            "exact %", "jobs right/orph/wr", "timers ok/wr", "lost"))
 
 
@@ -26,8 +26,8 @@ def ask_of(result):
 def row(name, r):
     links, jobs, timers = r["links"], r["background"], r["timers"]
     ask = ask_of(r)
-    return ("%-34s %4d %6d %7s %6s %8s %6d %6d %7s %7d %7s %8s %-18s %-13s %5d"
-            % (name, r["load"], links["n"], short(links["right_share"]), "-" if ask is None else "%g" % (100 * ask),
+    return ("%-34s %4d %6s %6d %7s %6s %8s %6d %6d %7s %7d %7s %8s %-18s %-13s %5d"
+            % (name, r["load"], "%.1f" % r["client"]["in_flight_mean"] if "client" in r else "-", links["n"], short(links["right_share"]), "-" if ask is None else "%g" % (100 * ask),
                short(links["orphan_share"]), links["missing"], r["all_links"]["wrong"],
                short(r["all_links"]["wrong_upper95"], 3), r["crossed"], short(r["crossed_upper95"], 3),
                short(r["exactly_right_share"]),
@@ -37,7 +37,8 @@ def row(name, r):
 
 def table(results, skipped):
     """A row a case and load, under a heading a runtime; what was skipped, loudly."""
-    lines = ["wrong counts all links, jobs' and timers' too; its bound and that of crossed traces are to be under %g %%"
+    lines = ["flying: requests in flight in the mean, counted at the client, its start and end included;",
+             "wrong counts all links, jobs' and timers' too; its bound and that of crossed traces are to be under %g %%"
              % (100 * MAX_WRONG), "", HEAD]
     by_runtime = collections.defaultdict(list)
     for key, r in results.items():

@@ -14,6 +14,7 @@ VARIANTS = [
     {"name": "c-pool-answer", "mode": "answer", "ask": ASK_POOL},
     {"name": "c-pool-background", "mode": "pool", "ask": ASK_POOL, "work": {"BACKGROUND": 0.3, "TIMER_MS": 20}},
     {"name": "c-prefork", "mode": "prefork", "ask": ASK, "quick": {"load": 10, "right": 0.97}},
+    {"name": "c-fork", "mode": "fork", "ask": ASK},
     {"name": "c-loop", "program": "loop", "work": {"THINK_MS": 0, "CONNS": 4096}},
     {"name": "c-loop-pool", "program": "loop", "work": {"THINK_MS": 0}},
     {"name": "c-loop-parallel", "program": "loop", "work": {"THINK_MS": 0, "PARALLEL": 1, "CONNS": 4096}},

@@ -37,6 +37,8 @@ VARIANTS = [
     {"name": "aiohttp-gather", "program": "aio.py", "ask": OPTION, "work": {"PARALLEL": 1}, "modules": ["aiohttp"]},
     {"name": "gunicorn-sync", "program": "gunicorn", "mode": "sync", "ask": OWN, "needs": [GUNICORN]},
     {"name": "gunicorn-gthread", "program": "gunicorn", "mode": "gthread", "ask": OWN, "needs": [GUNICORN]},
+    {"name": "gunicorn-gevent", "program": "gunicorn", "mode": "gevent", "ask": OPTION, "needs": [GUNICORN],
+     "modules": ["gevent"]},
 ]
 for v in VARIANTS:
     v.update(runtime="python", needs=[case.PYTHON] + v.get("needs", []))
@@ -55,7 +57,8 @@ def command(params):
     if program == "gunicorn":
         # gthread: two processes, and threads for fewer requests than there are
         sizes = {"sync": ["-w", str(min(params["workers"], 16))],
-                 "gthread": ["-w", "2", "--threads", str(max(1, params["workers"] // 2)), "--keep-alive", "120"]}
+                 "gthread": ["-w", "2", "--threads", str(max(1, params["workers"] // 2)), "--keep-alive", "120"],
+                 "gevent": ["-w", "2", "--keep-alive", "120"]}
         return lambda env: [case.PYTHON, GUNICORN, "wsgi:app", "-k", params["mode"], "-b", "127.0.0.1:" + env["PORT"],
                             "--timeout", "300", "--worker-connections", "2000", *sizes[params["mode"]]]
     return [case.PYTHON, os.path.join(PY, program)]

@@ -9,6 +9,7 @@
  *	answer   one thread polls all connections and reads; WORKERS threads take requests from the
  *		 queue, work and answer
  *	prefork  WORKERS processes accept; one connection at a time, closed after its answer
+ *	fork     a process for each connection, which has one request
  */
 #include "flow.h"
 
@@ -141,10 +142,15 @@ static int work(const char *token)
 	return status;
 }
 
+static bool closes(void)
+{
+	return !strcmp(flow.mode, "prefork") || !strcmp(flow.mode, "fork");
+}
+
 static void answer(int fd, int status)
 {
 	char out[256];
-	int n = flow_answer(status, !strcmp(flow.mode, "prefork"), out, sizeof(out));
+	int n = flow_answer(status, closes(), out, sizeof(out));
 
 	send(fd, out, (size_t)n, 0);
 }
@@ -383,6 +389,37 @@ static void poll_connections(int listener)
 	}
 }
 
+/* One request of a connection that is closed after its answer. */
+static void serve_one(int listener)
+{
+	struct conn *c = accept_one(listener);
+
+	if (!c)
+		return;
+	serve(c);
+	close(c->fd);
+	free(c);
+}
+
+static void fork_each(int listener)
+{
+	signal(SIGCHLD, SIG_IGN);
+	for (;;) {
+		struct conn *c = accept_one(listener);
+
+		if (!c)
+			continue;
+		if (!fork()) {
+			prctl(PR_SET_PDEATHSIG, SIGTERM);
+			close(listener);
+			serve(c);
+			exit(0);
+		}
+		close(c->fd);
+		free(c);
+	}
+}
+
 static void prefork(int listener)
 {
 	for (int i = 0; i < flow.workers; i++) {
@@ -391,15 +428,8 @@ static void prefork(int listener)
 		if (pid)
 			continue;
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		for (;;) {
-			struct conn *c = accept_one(listener);
-
-			if (!c)
-				continue;
-			serve(c);
-			close(c->fd);
-			free(c);
-		}
+		for (;;)
+			serve_one(listener);
 	}
 	while (wait(NULL) > 0)
 		;
@@ -413,9 +443,12 @@ int main(void)
 	listener = flow_listen(0);
 	if (flow.timer_ns > 0)
 		start(timer_thread, NULL);
-	if (!strcmp(flow.mode, "prefork")) {
+	if (closes()) {
 		flow.conns = 1;
-		prefork(listener);
+		if (!strcmp(flow.mode, "prefork"))
+			prefork(listener);
+		else
+			fork_each(listener);
 		return 0;
 	}
 	for (int i = 0;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A WSGI application, for gunicorn: blocking calls by the thread that serves the request."""
+"""A WSGI application, for gunicorn: blocking calls by the thread (or greenlet) that serves the request."""
 
 import threading
 
