@@ -27,5 +27,6 @@
 #include "bpf/io.bpf.h"
 #include "bpf/handoff.bpf.h"
 #include "bpf/iter.bpf.h"
+#include "bpf/python.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -55,13 +55,15 @@ LIBRARIES = {
     "uthash.h": (set(TABLE) - {"abi", "bpf"}, []),
     "utlist.h": (set(TABLE) - {"abi", "bpf"}, []),
     "utarray.h": (set(TABLE) - {"abi", "bpf"}, []),
-    "jansson.h": ({"base", "model", "export", "store", "query", "server", "cli"}, ["-ljansson"]),
+    "jansson.h": ({"base", "capture", "model", "export", "store", "query", "server", "cli"}, ["-ljansson"]),
     "bpf/": ({"bpf", "capture"}, ["-lbpf", "-lelf"]),
     "libelf.h": ({"capture", "identity"}, ["-lelf"]),
     "gelf.h": ({"capture", "identity"}, ["-lelf"]),
     "duckdb.h": ({"store"}, ["-lduckdb"]),
     "microhttpd.h": ({"server"}, ["-lmicrohttpd"]),
-    "curl/": ({"export", "store", "query", "server", "cli"}, ["-lcurl"]),
+    # capture: an agent's way into Node
+    "libwebsockets.h": ({"capture"}, ["-lwebsockets"]),
+    "curl/": ({"capture", "export", "store", "query", "server", "cli"}, ["-lcurl"]),
     "zlib.h": ({"base", "export", "store", "server", "capture"}, ["-lz"]),
     "zstd.h": ({"base", "store", "capture"}, ["-lzstd"]),
 }
@@ -161,7 +163,7 @@ def check_include(tree, where, name, folder, bracket, target):
         if folder != "bpf" and os.path.exists(tree.path(beside)):
             tree.problem(where, f'write the folder too: "{folder}/{target}"')
         elif folder not in ("bpf", "capture") or not (
-                target.startswith("vmlinux") or target.endswith((".bpf.h", ".skel.h"))
+                target.startswith("vmlinux") or target.endswith((".bpf.h", ".skel.h", "_agent_js.h"))
                 or os.path.exists(tree.path(beside))):
             tree.problem(where, f'"{target}" names no folder (folder/file.h), and is not made by the build')
         return

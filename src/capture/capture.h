@@ -23,11 +23,19 @@ struct clew_target_opts {
 	bool all;	    /* the whole host */
 };
 
+/* Agents that clew puts into running processes. */
+enum clew_agent {
+	CLEW_AGENT_NODE = 1 << 0,
+	CLEW_AGENT_JAVA = 1 << 1,
+};
+
 /* Which of the runtimes' own tasks are read (docs/causality.md). All zero: the defaults. */
 struct clew_runtime_opts {
 	bool off;	  /* none: threads stand for themselves */
 	bool no_probes;	  /* memory is read at socket operations, nothing is probed */
 	bool go_channels; /* follow work through Go's channels: a probe on every send */
+	uint32_t
+		agents; /* CLEW_AGENT_*: put into every process of that runtime, taken out at the end */
 	bool python_copies; /* follow asyncio's tasks and to_thread: a probe on PyContext_CopyCurrent */
 };
 

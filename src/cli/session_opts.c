@@ -5,9 +5,9 @@
 
 /* What a recording's meta record says of the options: those that were given, and payload and ring.
  */
-static const char *const meta_names[] = {"pid", "cgroup", "exe",     "port",	  "netns",
-					 "all", "user",	  "payload", "ring-size", "capture-header",
-					 "name"};
+static const char *const meta_names[] = {
+	"pid",	     "cgroup",	       "exe",  "port",	"netns",	"all", "user", "payload",
+	"ring-size", "capture-header", "name", "agent", "python-copies"};
 #define N_META (sizeof(meta_names) / sizeof(meta_names[0]))
 
 static int read_numbers(struct session_opts *s, const struct clew_options *o)
@@ -27,6 +27,16 @@ static int read_numbers(struct session_opts *s, const struct clew_options *o)
 	t->pids = s->pids;
 	t->ports = s->ports;
 	return 0;
+}
+
+static uint32_t read_agents(const struct clew_options *o)
+{
+	char *const *names = clew_options_list(o, "agent", NULL);
+	uint32_t agents = 0;
+
+	for (; names && *names; names++)
+		agents |= !strcmp(*names, "node") ? CLEW_AGENT_NODE : CLEW_AGENT_JAVA;
+	return agents;
 }
 
 static int make_meta(struct session_opts *s, const struct clew_options *o)
@@ -95,6 +105,8 @@ int session_opts_init(struct session_opts *s, const struct cli *cli)
 	c->targets.all = clew_options_flag(o, "all");
 	c->payload_bytes = (uint32_t)clew_options_u64(o, "payload");
 	c->ring_bytes = clew_options_u64(o, "ring-size");
+	c->runtime.agents = read_agents(o);
+	c->runtime.python_copies = clew_options_flag(o, "python-copies");
 	s->session.user = clew_options_str(o, "user");
 	s->session.db = cli_db(cli);
 	s->session.raw = clew_options_str(o, "raw");

@@ -77,7 +77,7 @@ def test_usage_errors(clew, args, message):
     assert message in clew.usage(*args)
 
 
-@pytest.mark.parametrize("name", ["server", "event", "export", "sample", "agent", "port-protocol",
+@pytest.mark.parametrize("name", ["server", "event", "export", "sample", "port-protocol",
                                   "retention-age", "retention-size"])
 def test_names_kept_for_later(clew, name):
     for command in (["run", f"--{name}=x", "true"], ["traces", f"--{name}"]):

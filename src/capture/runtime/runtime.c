@@ -41,6 +41,8 @@ static const struct {
 	runtime_detect_fn detect;
 } finders[] = {
 	{"go", runtime_detect_go},
+	{"cpython", runtime_detect_cpython},
+	{"nodejs", runtime_detect_node},
 };
 
 struct proc {
@@ -56,6 +58,7 @@ struct proc {
 	bool trusted;
 	uint32_t checked; /* samples that were looked at */
 	uint64_t check_ns;
+	uint64_t renew_ns; /* when its agent is to hear of us; 0: it has none */
 	struct bpf_link *links[RUNTIME_MAX_PROBES];
 };
 
@@ -217,11 +220,21 @@ static void proc_wait(struct runtimes *r, struct proc *p, uint64_t until_ns)
 	p->next_ns = until_ns;
 }
 
+static void agent_done(struct proc *p)
+{
+	if (p->info && p->info->agent)
+		p->info->agent_done(p->info->agent);
+	if (p->info)
+		p->info->agent = NULL;
+	p->renew_ns = 0;
+}
+
 static void proc_reset(struct runtimes *r, struct proc *p)
 {
 	proc_idle(r, p);
 	chain_remove(r, p);
 	probes_detach(p);
+	agent_done(p);
 	free(p->info);
 	p->info = NULL;
 	p->tries = 0;
@@ -292,6 +305,8 @@ static void proc_found(struct runtimes *r, struct proc *p)
 			proc_wait(r, p, now_ns() + p->check_ns);
 		}
 	}
+	if (info->agent)
+		p->renew_ns = now_ns() + info->agent_renew_ns;
 	emit(r, p);
 }
 
@@ -312,8 +327,9 @@ static bool proc_inherit(struct runtimes *r, struct proc *p)
 	if (!p->info)
 		return false;
 	*p->info = *parent->info;
-	if (parent->info->chain.kind && !parent->slot)
-		p->info->chain.kind = 0; /* distrusted */
+	if (parent->info->agent || (parent->info->chain.kind && !parent->slot))
+		p->info->chain.kind = 0; /* the agent is the parent's, or it was distrusted */
+	p->info->agent = NULL;
 	proc_found(r, p);
 	return true;
 }
@@ -422,6 +438,31 @@ static void proc_check(struct runtimes *r, struct proc *p)
 	proc_wait(r, p, now_ns() + p->check_ns);
 }
 
+/* Tell the agents that we live. Returns when the next one is due. */
+static uint64_t renew_agents(struct runtimes *r, uint64_t now)
+{
+	uint64_t due = UINT64_MAX;
+	struct proc *p, *next;
+
+	HASH_ITER (hh, r->procs, p, next) {
+		if (!p->renew_ns)
+			continue;
+		if (p->renew_ns <= now) {
+			p->renew_ns = now + p->info->agent_renew_ns;
+			if (p->info->agent_renew(p->info->agent) < 0) {
+				snprintf(p->info->why_not, sizeof(p->info->why_not),
+					 "its agent is gone");
+				agent_done(p);
+				chain_remove(r, p);
+				emit(r, p);
+				continue;
+			}
+		}
+		due = p->renew_ns < due ? p->renew_ns : due;
+	}
+	return due;
+}
+
 static void take_event(struct runtimes *r, const struct clew_rec_thread *t)
 {
 	struct proc *p = proc_find(r, t->tgid);
@@ -482,8 +523,12 @@ static uint64_t round_of(struct runtimes *r, struct event *events)
 			proc_check(r, p);
 		else
 			proc_try(r, p);
+		/* That may have attached an agent, which takes long. */
+		if (r->opts.agents)
+			renew_agents(r, now_ns());
 	}
-	due = r->next_sweep_ns;
+	due = r->opts.agents ? renew_agents(r, now) : UINT64_MAX;
+	due = r->next_sweep_ns < due ? r->next_sweep_ns : due;
 	DL_FOREACH (r->active, p) {
 		due = p->next_ns < due ? p->next_ns : due;
 	}
@@ -625,6 +670,7 @@ void runtimes_stop(struct runtimes *r)
 	}
 	HASH_ITER (hh, r->procs, p, next) {
 		probes_detach(p);
+		agent_done(p);
 	}
 }
 

@@ -149,6 +149,15 @@ struct runtime_info {
 	 */
 	int (*plausible)(const struct runtime_proc *p, const struct clew_task_chain *chain,
 			 const uint64_t *ids, size_t n);
+	/*
+	 * An agent inside the process that the finder attached; NULL: none. It is told every
+	 * agent_renew_ns that we live (below 0: it is gone, and the chain with it), and given up
+	 * with agent_done when the process is forgotten or the capture stops.
+	 */
+	void *agent;
+	uint64_t agent_renew_ns;
+	int (*agent_renew)(void *agent);
+	void (*agent_done)(void *agent);
 };
 
 /*
@@ -159,7 +168,9 @@ struct runtime_info {
  */
 typedef int (*runtime_detect_fn)(const struct runtime_proc *p, struct runtime_info *ret);
 
+int runtime_detect_cpython(const struct runtime_proc *p, struct runtime_info *ret);
 int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret);
+int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret);
 
 /* What capture.c uses. */
 struct runtimes;
