@@ -158,7 +158,6 @@ def show(results, skipped, args):
     calibration = report.calibration(results)
     text = "\n\n".join(t for t in (report.table(results, skipped), report.ablation_text(results),
                                    report.proofs_text(results), report.calibration_text(calibration)) if t)
-    print("\n" + text + "\n")
     bad = report.verdict(results, skipped, args)
     name = "replayed" if args.replay else "results"
     where = args.replay or args.out
@@ -166,6 +165,7 @@ def show(results, skipped, args):
         json.dump({"results": results, "skipped": skipped, "calibration": calibration, "not_met": bad}, f, indent=1)
     with open(os.path.join(where, "replayed.txt" if args.replay else "table.txt"), "w") as f:
         f.write(text + "\n" + "".join("NOT MET: %s\n" % b for b in bad))
+    print("\n" + text + "\n")
     return bad
 
 

@@ -232,7 +232,7 @@ def read_spans(clew, store, out):
 def explain_worst(clew, store, worst):
     if not worst:
         return "no request has a link that is wrong, missing or an orphan\n"
-    out = ["request %s\n" % worst["request"]]
+    out = ["request %s\n%s\n" % (worst["request"], "".join("  %s\n" % f for f in worst["faults"]))]
     for trace in worst["traces"][:4]:
         r = subprocess.run([clew, "trace", trace, "--why", "-d", store], capture_output=True, text=True, timeout=60)
         out.append(r.stdout or r.stderr)

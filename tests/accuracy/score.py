@@ -404,14 +404,22 @@ class Score:
         }
 
     def worst_trace(self):
-        """The traces in which the worst request's spans are, its own first."""
+        """What is not right about the worst request, and the traces in which its spans are, its own first."""
         if not self.worst[1]:
             return None
-        ids = []
+        ids, faults = [], []
         for hop in self.of_request[self.worst[1]]:
             for kind in ("server", "client"):
                 ids += [s["trace_id"] for s in self.at.get((hop.token, kind), ()) if s["trace_id"] not in ids]
-        return {"request": self.worst[1], "traces": ids}
+            for edge, kind, parent_at in self.expected(hop):
+                span = self.one(hop.token, kind)
+                outcome, _ = self.judge(span, parent_at)
+                if outcome != "right" and not self.unseen(hop):
+                    parent = parent_at and self.one(*parent_at)
+                    faults.append("%s: %s: span %s, parent %s, should be %s" % (
+                        edge, outcome, span and span["span_id"], span and span.get("parent_span_id"),
+                        parent and parent["span_id"]))
+        return {"request": self.worst[1], "traces": ids, "faults": faults}
 
 
 def outcome_counts(c):

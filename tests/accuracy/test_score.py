@@ -398,6 +398,8 @@ def test_worst():
     w.span(2, 2, "client")["parent_span_id"] = w.span(4, 1, "server")["span_id"]
     worst = w.score()["worst"]
     assert worst["request"] == tok(2, 1) and worst["traces"] == ["t2"]
+    assert worst["faults"] == ["inside svc→leaf: wrong: span c-%s, parent s-%s, should be s-%s" % (
+        tok(2, 2), tok(4, 1), tok(2, 1))]
 
 
 def test_truth_with_and_without_kinds(tmp_path):
