@@ -55,6 +55,8 @@ void *clew_pool_take(struct clew_pool *p, size_t n)
 	obj = p->free[class];
 	if (obj) {
 		memcpy(&p->free[class], obj, sizeof(void *));
+		/* The next one may have been given back long ago. */
+		__builtin_prefetch(p->free[class], 1);
 		return obj;
 	}
 	n = (class + 1) * CLEW_POOL_ALIGN;

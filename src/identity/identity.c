@@ -20,6 +20,7 @@
 /* The table's limit; the process that ended longest ago goes first, then the oldest. */
 #define MAX_PROCESSES 131072u
 #define MAX_ARGS      64u
+#define RECENT	      64u
 
 struct proc_key {
 	uint64_t start_ns;
@@ -56,6 +57,7 @@ struct rule {
 struct clew_identity {
 	struct proc *procs;
 	struct proc *live;
+	struct proc *recent[RECENT]; /* by tgid: who was asked for last */
 	struct rule *rules;
 	size_t n_rules;
 	char *host, *machine_id, *own_cgroup;
@@ -94,6 +96,8 @@ static void proc_gone(struct clew_identity *id, struct proc *p)
 static void proc_free(struct clew_identity *id, struct proc *p)
 {
 	proc_gone(id, p);
+	if (id->recent[p->key.tgid % RECENT] == p)
+		id->recent[p->key.tgid % RECENT] = NULL;
 	HASH_DEL(id->procs, p);
 	proc_forget_program(p);
 	free(p);
@@ -170,9 +174,13 @@ static bool rule_matches(const struct rule *r, const struct proc *p)
 static struct proc *find(struct clew_identity *id, uint32_t tgid, uint64_t start_ns)
 {
 	struct proc_key key = {.start_ns = start_ns, .tgid = tgid};
-	struct proc *p;
+	struct proc *p = id->recent[tgid % RECENT];
 
+	if (p && p->key.tgid == tgid && p->key.start_ns == start_ns)
+		return p;
 	HASH_FIND(hh, id->procs, &key, sizeof(key), p);
+	if (p)
+		id->recent[tgid % RECENT] = p;
 	return p;
 }
 

@@ -38,17 +38,21 @@ struct kept {
  * a call's is given up as soon as nobody can ask for it any more.
  */
 struct node {
-	uint64_t id;		 /* the exchange's */
-	struct clew_id128 key;	 /* wire key, or one made up where there is none */
-	struct clew_exchange *x; /* the stream's, until it has ended */
-	struct kept *kept;	 /* from then on, until the span is out */
-	struct node *parent;	 /* holds a reference; once the span is out: the root, or NULL */
+	uint64_t id;	       /* the exchange's */
+	struct clew_id128 key; /* wire key, or one made up where there is none */
+	union {
+		struct clew_exchange *x; /* the stream's, until it has ended */
+		struct kept *kept;	 /* from then on, until the span is out */
+	};
+	struct node *parent; /* holds a reference; once the span is out: the root, or NULL */
 	struct node *children,
-		*next_sibling;	/* that wait for this node to be resolved; hold references */
-	struct clew_link *link; /* orphans: with candidates, until the span is out */
+		*next_sibling; /* that wait for this node to be resolved; hold references */
+	union {
+		struct clew_link *link; /* orphans: with candidates, until the span is out */
+		struct root_info *info; /* roots: from then on, where traces are told */
+	};
 	struct clew_id128 trace_id;
 	struct clew_id64 remote_parent; /* from a header */
-	struct root_info *info;
 	struct node *root; /* of its trace, once resolved; not counted: parents hold it */
 	float confidence;
 	uint32_t evidence;
@@ -61,6 +65,7 @@ struct node {
 	bool known : 1;	  /* to be found by id; the table holds a reference */
 	bool by_header : 1, waits_for_candidates : 1;
 };
+_Static_assert(sizeof(struct node) <= 128, "two cache lines");
 
 /* A queue of nodes that all wait equally long, so that the first is due first. */
 struct timer {
@@ -79,6 +84,7 @@ struct clew_assembly {
 	struct key_table by_key; /* those whose other side has not come */
 	struct timer_queue waits[N_WAITS];
 	struct clew_pool pool; /* of nodes and of what is kept of exchanges */
+	uint64_t newest;       /* the highest id so far */
 	uint64_t now_ns;
 	int64_t real_offset_ns;
 };
@@ -88,7 +94,7 @@ static void root_info_free(struct root_info *i);
 
 static void drop_kept(struct clew_assembly *a, struct node *n)
 {
-	struct kept *k = n->kept;
+	struct kept *k = n->ended ? n->kept : NULL;
 
 	if (!k)
 		return;
@@ -104,8 +110,10 @@ static void unref(struct clew_assembly *a, struct node *n)
 		struct node *parent = n->parent;
 
 		drop_kept(a, n);
-		root_info_free(n->info);
-		free(n->link);
+		if (n->out)
+			root_info_free(n->info);
+		else
+			free(n->link);
 		clew_pool_give(&a->pool, n, sizeof(*n));
 		n = parent;
 	}
@@ -167,6 +175,27 @@ static void trim_open(struct clew_assembly *a)
 	}
 }
 
+/* The node of which this is the lower half of the id: it is not far behind the newest. */
+static struct node *of_low_id(const struct clew_assembly *a, uint32_t low)
+{
+	return id_table_get(&a->by_id, a->newest - (uint32_t)((uint32_t)a->newest - low));
+}
+
+static bool is_of_key(void *user, uint32_t id, const struct clew_id128 *key, uint8_t role)
+{
+	const struct node *n = of_low_id(user, id);
+
+	return n && n->role == role && clew_id128_eq(&n->key, key);
+}
+
+static struct node *find_key(struct clew_assembly *a, enum clew_role role,
+			     const struct clew_id128 *key)
+{
+	uint32_t id;
+
+	return key_table_get(&a->by_key, key, (uint8_t)role, &id) ? of_low_id(a, id) : NULL;
+}
+
 int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembly **ret)
 {
 	struct clew_assembly *a = calloc(1, sizeof(*a));
@@ -174,6 +203,8 @@ int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembl
 	if (!a)
 		return -ENOMEM;
 	a->opts = *opts;
+	a->by_key.is = is_of_key;
+	a->by_key.user = a;
 	if (clew_span_pool_new(&a->opts.build.pool) < 0) {
 		free(a);
 		return -ENOMEM;
@@ -182,16 +213,10 @@ int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembl
 	return 0;
 }
 
-static struct node *find_key(struct clew_assembly *a, enum clew_role role,
-			     const struct clew_id128 *key)
-{
-	return key_table_get(&a->by_key, key, (uint8_t)role);
-}
-
 static void drop_key(struct clew_assembly *a, struct node *n)
 {
 	if (n->has_key)
-		key_table_remove(&a->by_key, &n->key, n->role, n);
+		key_table_remove(&a->by_key, &n->key, n->role, (uint32_t)n->id);
 	n->has_key = false;
 }
 
@@ -200,8 +225,8 @@ static void forget(struct clew_assembly *a, struct node *n)
 {
 	if (!n->known)
 		return;
-	id_table_remove(&a->by_id, n->id);
 	drop_key(a, n);
+	id_table_remove(&a->by_id, n->id);
 	n->known = false;
 	unref(a, n);
 }
@@ -299,6 +324,8 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 	}
 	n->id = x->id;
 	n->known = true;
+	if (n->id > a->newest)
+		a->newest = n->id;
 	n->x = x;
 	n->role = x->role == CLEW_ROLE_SERVER ? CLEW_ROLE_SERVER : CLEW_ROLE_CLIENT;
 	n->key = x->has_wire_key ? x->wire_key : made_up_key(a, x);
@@ -314,7 +341,7 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 		join_wire(a, n->role == CLEW_ROLE_SERVER ? n : peer,
 			  n->role == CLEW_ROLE_SERVER ? peer : n);
 	} else if (!find_key(a, n->role, &n->key)) {
-		n->has_key = key_table_add(&a->by_key, &n->key, n->role, n) == 0;
+		n->has_key = key_table_add(&a->by_key, &n->key, n->role, (uint32_t)n->id) == 0;
 	}
 }
 
@@ -333,7 +360,7 @@ static void take_header(struct node *n, const struct clew_exchange *x)
 /* Every trace header names a parent that we did not see; take it where we know no better. */
 static bool parent_from_header(struct node *n)
 {
-	if (n->x)
+	if (!n->ended)
 		take_header(n, n->x);
 	if (!n->by_header)
 		return false;
@@ -422,7 +449,7 @@ static void root_info_free(struct root_info *i)
 /* The root's node is given up: its trace is over. */
 static void tell_trace(struct clew_assembly *a, struct node *n)
 {
-	if (!n->info)
+	if (!n->out || !n->info)
 		return;
 	n->info->done.n_spans = n->n_spans;
 	a->opts.on_trace(a->opts.user, &n->info->done);
@@ -441,9 +468,9 @@ static void let_go(struct clew_assembly *a, struct node *n)
 {
 	struct node *parent = n->parent;
 
-	n->out = true;
 	free(n->link);
-	n->link = NULL;
+	n->out = true;
+	n->info = NULL;
 	if (parent && n->resolved) {
 		n->parent = ref(n->root);
 		unref(a, parent);
@@ -456,6 +483,7 @@ static void let_go(struct clew_assembly *a, struct node *n)
 static void hand_out(struct clew_assembly *a, struct node *n, const struct clew_span_facts *f)
 {
 	struct clew_span *s = make_span(a, n, f);
+	bool is_root;
 
 	if (!s) {
 		a->stats.dropped++;
@@ -464,13 +492,12 @@ static void hand_out(struct clew_assembly *a, struct node *n, const struct clew_
 	}
 	a->stats.spans++;
 	a->stats.incomplete += s->incomplete != 0;
+	a->stats.traces += n->root == n;
 	n->root->n_spans++;
-	if (n->root == n) {
-		a->stats.traces++;
-		if (a->opts.on_trace)
-			n->info = root_info_new(s);
-	}
+	is_root = n->root == n;
 	let_go(a, n);
+	if (is_root && a->opts.on_trace)
+		n->info = root_info_new(s);
 	a->opts.on_span(a->opts.user, s);
 }
 
@@ -481,7 +508,7 @@ static bool is_ready(const struct node *n)
 
 static void hand_out_if_ready(struct clew_assembly *a, struct node *n)
 {
-	if (!n->kept || !is_ready(n))
+	if (!is_ready(n) || !n->kept)
 		return;
 	ref(n);
 	hand_out(a, n, &n->kept->facts);
@@ -532,6 +559,9 @@ static void resolve(struct clew_assembly *a, struct node *n)
 		c = done;
 		done = c->next_sibling;
 		c->next_sibling = NULL;
+		/* It has waited for long. */
+		if (done && done->ended)
+			__builtin_prefetch(done->kept);
 		hand_out_if_ready(a, c);
 		unref(a, c);
 	}
@@ -573,11 +603,11 @@ void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
 		clew_exchange_free(x);
 		return;
 	}
-	n->ended = true;
-	n->x = NULL;
-	wait_for(a, WAIT_KEEP, n);
 	if (!n->resolved)
 		take_header(n, x);
+	n->ended = true;
+	n->kept = NULL;
+	wait_for(a, WAIT_KEEP, n);
 	if (!n->resolved && n->role == CLEW_ROLE_SERVER && !n->parent && !wait_for(a, WAIT_PEER, n))
 		resolve(a, n);
 	if (is_ready(n)) {
@@ -611,7 +641,7 @@ void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct cle
 		n->link_class = CLEW_LINK_ORPHAN;
 		n->confidence = 0;
 	}
-	if (link->n_candidates) {
+	if (link->n_candidates && !n->out) {
 		n->link = malloc(sizeof(*link));
 		if (n->link) {
 			*n->link = *link;

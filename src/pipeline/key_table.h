@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wire key and role to node: open addressing, linear probing, no tombstones. A key is a hash itself,
- * so its first bytes are the place. The table grows by doubling; who fills it has a limit.
+ * Wire key and role to the id of a node: open addressing, linear probing, no tombstones. A key is a
+ * hash itself, so part of it is the place. A slot is eight bytes, because the table is looked into for
+ * every exchange and holds those of some seconds: it should stay in the cache. Ids are told apart by
+ * their lower half; fewer than 2^32 lie between the oldest and the newest (id_table.h).
  */
 #pragma once
 
@@ -11,20 +13,23 @@
 #include "base/id.h"
 
 struct key_slot {
-	uint64_t hash;
-	void *p; /* NULL: free */
-	const struct clew_id128 *key;
+	uint32_t hash; /* 0: free */
+	uint32_t id;   /* the lower half */
 };
 
 struct key_table {
+	/* Is this the node of that key and role? Asked where 31 bits of the hash are equal. */
+	bool (*is)(void *user, uint32_t id, const struct clew_id128 *key, uint8_t role);
+	void *user;
 	struct key_slot *slots;
 	uint32_t cap, count; /* cap: a power of two, or 0 */
 };
 
-/** key_table_add() - p under (key, role); the key is p's own and stays. 0, -ENOMEM. */
-int key_table_add(struct key_table *t, const struct clew_id128 *key, uint8_t role, void *p);
-/** key_table_get() - what is there, or NULL. */
-void *key_table_get(const struct key_table *t, const struct clew_id128 *key, uint8_t role);
-/** key_table_remove() - p, which is there. */
-void key_table_remove(struct key_table *t, const struct clew_id128 *key, uint8_t role, const void *p);
+/** key_table_add() - id under (key, role). 0, -ENOMEM. */
+int key_table_add(struct key_table *t, const struct clew_id128 *key, uint8_t role, uint32_t id);
+/** key_table_get() - the id that is there. Returns whether there is one. */
+bool key_table_get(const struct key_table *t, const struct clew_id128 *key, uint8_t role,
+		   uint32_t *ret);
+/** key_table_remove() - id, which is there. */
+void key_table_remove(struct key_table *t, const struct clew_id128 *key, uint8_t role, uint32_t id);
 void key_table_done(struct key_table *t);

@@ -42,17 +42,13 @@ static const char *line_end(const char *p, const char *end, int *err)
 static const char *version(const char *p, const char *end, uint8_t *minor, int *err)
 {
 	static const char name[] = "HTTP/1.";
+	size_t len = sizeof(name) - 1, have = (size_t)(end - p) < len ? (size_t)(end - p) : len;
 
-	for (size_t i = 0; i < sizeof(name) - 1; i++, p++) {
-		if (p == end) {
-			*err = -EAGAIN;
-			return NULL;
-		}
-		if (*p != name[i]) {
-			*err = -EBADMSG;
-			return NULL;
-		}
+	if (memcmp(p, name, have)) {
+		*err = -EBADMSG;
+		return NULL;
 	}
+	p += have;
 	if (p == end) {
 		*err = -EAGAIN;
 		return NULL;

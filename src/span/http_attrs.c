@@ -143,6 +143,26 @@ static struct slice shown(struct clew_span *s, struct slice text, enum clew_reda
 	return copy;
 }
 
+/* Path and query, which mostly lie behind each other and need nothing done to them. */
+static void shown_target(struct clew_span *s, const struct target *t, struct slice *path,
+			 struct slice *query)
+{
+	*query = SLICE("");
+	if (!t->query.n || t->query.p != t->path.p + t->path.n + 1 ||
+	    clew_redact_needed(CLEW_REDACT_PATH, t->path) ||
+	    clew_redact_needed(CLEW_REDACT_QUERY, t->query)) {
+		*path = shown(s, t->path, CLEW_REDACT_PATH);
+		if (t->query.n)
+			*query = shown(s, t->query, CLEW_REDACT_QUERY);
+		return;
+	}
+	*path = clew_span_copy(s, slice_of(t->path.p, t->path.n + 1 + t->query.n));
+	if (!path->p)
+		return;
+	*query = slice_of(path->p + t->path.n + 1, t->query.n);
+	path->n = t->path.n;
+}
+
 /*
  * Where a client's request went, for its URL: as the request says, else the connection's other end.
  */
@@ -195,10 +215,9 @@ static struct slice add_url(struct attr_writer *w, const struct clew_span_facts 
 
 	add_host(w, f, authority);
 	attr_str(w, SLICE("url.scheme"), SLICE("http"));
-	path = shown(w->s, t.path, CLEW_REDACT_PATH);
+	shown_target(w->s, &t, &path, &query);
 	if (path.n)
 		attr_str(w, SLICE("url.path"), path);
-	query = t.query.n ? shown(w->s, t.query, CLEW_REDACT_QUERY) : SLICE("");
 	if (query.n)
 		attr_str(w, SLICE("url.query"), query);
 	if (f->role != CLEW_ROLE_CLIENT || connect || !f->target.n)

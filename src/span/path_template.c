@@ -111,18 +111,24 @@ size_t clew_path_template(struct slice path, char *out, bool *ret_folded)
 
 	while (i < path.n && len < CLEW_TEMPLATE_MAX) {
 		struct slice seg = slice_of(path.p + i, 0);
-		unsigned int kinds = 0;
+		unsigned int kinds = 0, kind;
+		bool others = false;
 
 		if (path.p[i] == '/') {
 			put(out, &len, "/", 1);
 			i++;
 			continue;
 		}
-		while (i + seg.n < path.n && seg.p[seg.n] != '/')
-			kinds |= kind_of[(uint8_t)seg.p[seg.n++]];
+		for (; i + seg.n < path.n && seg.p[seg.n] != '/'; seg.n++) {
+			kind = kind_of[(uint8_t)seg.p[seg.n]];
+			kinds |= kind;
+			others |= !kind;
+		}
 		i += seg.n;
-		/* Most are words, which is seen at once. A UUID may lack digits. */
-		if ((kinds & (DIGIT | AT) || seg.n > MAX_WORD || seg.n == UUID_LEN) && is_id(seg)) {
+		/* Most are words or numbers, which is seen at once. A UUID may lack digits. */
+		if ((kinds == (DIGIT | HEX) && !others) ||
+		    ((kinds & (DIGIT | AT) || seg.n > MAX_WORD || seg.n == UUID_LEN) &&
+		     is_id(seg))) {
 			put(out, &len, "{id}", 4);
 			folded = true;
 		} else {

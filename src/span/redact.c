@@ -24,6 +24,18 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* Mostly the second letter differs already: not worth a call. */
+static bool begins_with(const char *p, size_t n, struct slice word)
+{
+	size_t i = 0;
+
+	if (n < word.n)
+		return false;
+	while (i < word.n && p[i] == word.p[i])
+		i++;
+	return i == word.n;
+}
+
 /* The part of a name, anywhere in it, that makes it a secret's. By its first letter. */
 static bool begins_secret(const char *p, size_t n)
 {
@@ -44,7 +56,7 @@ static bool begins_secret(const char *p, size_t n)
 	if (letter >= 26)
 		return false;
 	for (size_t i = by_letter[letter].at; i < by_letter[letter].at + by_letter[letter].n; i++)
-		if (slice_starts(slice_of(p, n), inside[i]))
+		if (begins_with(p, n, inside[i]))
 			return true;
 	return false;
 }
@@ -61,7 +73,7 @@ static bool secret_word(struct slice word)
 	if (word.n < 2 || word.n > 4)
 		return false;
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (slice_eq(word, words[i]))
+		if (words[i].n == word.n && begins_with(word.p, word.n, words[i]))
 			return true;
 	return false;
 }
@@ -80,9 +92,11 @@ bool clew_name_secret(struct slice name)
 	if (n >= 3 && !memcmp(low + n - 3, "key", 3))
 		return true;
 	for (size_t i = 0; i <= n; i++) {
-		if (i < n && begins_secret(low + i, n - i))
+		bool letter = i < n && low[i] >= 'a' && low[i] <= 'z';
+
+		if (letter && begins_secret(low + i, n - i))
 			return true;
-		if (i < n && isalnum((unsigned char)low[i]))
+		if (letter || (i < n && low[i] >= '0' && low[i] <= '9'))
 			continue;
 		if (secret_word(slice_of(low + from, i - from)))
 			return true;
