@@ -181,19 +181,18 @@ static struct node *of_low_id(const struct clew_assembly *a, uint32_t low)
 	return id_table_get(&a->by_id, a->newest - (uint32_t)((uint32_t)a->newest - low));
 }
 
-static bool is_of_key(void *user, uint32_t id, const struct clew_id128 *key, uint8_t role)
+static bool is_of_key(void *user, uint32_t id, const struct clew_id128 *key)
 {
 	const struct node *n = of_low_id(user, id);
 
-	return n && n->role == role && clew_id128_eq(&n->key, key);
+	return n && clew_id128_eq(&n->key, key);
 }
 
-static struct node *find_key(struct clew_assembly *a, enum clew_role role,
-			     const struct clew_id128 *key)
+static struct node *find_key(struct clew_assembly *a, const struct clew_id128 *key)
 {
 	uint32_t id;
 
-	return key_table_get(&a->by_key, key, (uint8_t)role, &id) ? of_low_id(a, id) : NULL;
+	return key_table_get(&a->by_key, key, &id) ? of_low_id(a, id) : NULL;
 }
 
 int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembly **ret)
@@ -216,7 +215,7 @@ int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembl
 static void drop_key(struct clew_assembly *a, struct node *n)
 {
 	if (n->has_key)
-		key_table_remove(&a->by_key, &n->key, n->role, (uint32_t)n->id);
+		key_table_remove(&a->by_key, &n->key, (uint32_t)n->id);
 	n->has_key = false;
 }
 
@@ -335,13 +334,13 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 		wait_for(a, WAIT_OPEN, n);
 	if (!x->has_wire_key)
 		return;
-	peer = find_key(a, other, &n->key);
-	if (peer) {
+	peer = find_key(a, &n->key);
+	if (peer && peer->role == other) {
 		drop_key(a, peer);
 		join_wire(a, n->role == CLEW_ROLE_SERVER ? n : peer,
 			  n->role == CLEW_ROLE_SERVER ? peer : n);
-	} else if (!find_key(a, n->role, &n->key)) {
-		n->has_key = key_table_add(&a->by_key, &n->key, n->role, (uint32_t)n->id) == 0;
+	} else if (!peer) {
+		n->has_key = key_table_add(&a->by_key, &n->key, (uint32_t)n->id) == 0;
 	}
 }
 

@@ -7,12 +7,12 @@
 #define MIN_CAP 256u
 #define USED	0x80000000u
 
-static uint32_t hash_of(const struct clew_id128 *key, uint8_t role)
+static uint32_t hash_of(const struct clew_id128 *key)
 {
 	uint32_t h;
 
 	memcpy(&h, key->b, sizeof(h));
-	return (h ^ role * 0x9e3779b9u) | USED;
+	return h | USED;
 }
 
 static void put(struct key_table *t, struct key_slot slot)
@@ -42,24 +42,23 @@ static int grow(struct key_table *t)
 	return 0;
 }
 
-int key_table_add(struct key_table *t, const struct clew_id128 *key, uint8_t role, uint32_t id)
+int key_table_add(struct key_table *t, const struct clew_id128 *key, uint32_t id)
 {
 	if ((t->count + 1) * 2 > t->cap && grow(t) < 0)
 		return -ENOMEM;
-	put(t, (struct key_slot){.hash = hash_of(key, role), .id = id});
+	put(t, (struct key_slot){.hash = hash_of(key), .id = id});
 	t->count++;
 	return 0;
 }
 
-bool key_table_get(const struct key_table *t, const struct clew_id128 *key, uint8_t role,
-		   uint32_t *ret)
+bool key_table_get(const struct key_table *t, const struct clew_id128 *key, uint32_t *ret)
 {
-	uint32_t hash = hash_of(key, role), mask = t->cap - 1;
+	uint32_t hash = hash_of(key), mask = t->cap - 1;
 
 	if (!t->cap)
 		return false;
 	for (uint32_t i = hash & mask; t->slots[i].hash; i = (i + 1) & mask) {
-		if (t->slots[i].hash != hash || !t->is(t->user, t->slots[i].id, key, role))
+		if (t->slots[i].hash != hash || !t->is(t->user, t->slots[i].id, key))
 			continue;
 		*ret = t->slots[i].id;
 		return true;
@@ -67,9 +66,9 @@ bool key_table_get(const struct key_table *t, const struct clew_id128 *key, uint
 	return false;
 }
 
-void key_table_remove(struct key_table *t, const struct clew_id128 *key, uint8_t role, uint32_t id)
+void key_table_remove(struct key_table *t, const struct clew_id128 *key, uint32_t id)
 {
-	uint32_t hash = hash_of(key, role), mask = t->cap - 1, i = hash & mask, k;
+	uint32_t hash = hash_of(key), mask = t->cap - 1, i = hash & mask, k;
 
 	while (t->slots[i].hash != hash || t->slots[i].id != id)
 		i = (i + 1) & mask;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wire key and role to the id of a node: open addressing, linear probing, no tombstones. A key is a
+ * Wire key to the id of the node that waits for its other side: open addressing, linear probing, no tombstones. A key is a
  * hash itself, so part of it is the place. A slot is eight bytes, because the table is looked into for
  * every exchange and holds those of some seconds: it should stay in the cache. Ids are told apart by
  * their lower half; fewer than 2^32 lie between the oldest and the newest (id_table.h).
@@ -18,18 +18,17 @@ struct key_slot {
 };
 
 struct key_table {
-	/* Is this the node of that key and role? Asked where 31 bits of the hash are equal. */
-	bool (*is)(void *user, uint32_t id, const struct clew_id128 *key, uint8_t role);
+	/* Is this the node of that key? Asked where 31 bits of the hash are equal. */
+	bool (*is)(void *user, uint32_t id, const struct clew_id128 *key);
 	void *user;
 	struct key_slot *slots;
 	uint32_t cap, count; /* cap: a power of two, or 0 */
 };
 
-/** key_table_add() - id under (key, role). 0, -ENOMEM. */
-int key_table_add(struct key_table *t, const struct clew_id128 *key, uint8_t role, uint32_t id);
+/** key_table_add() - id under this key, of which there is none. 0, -ENOMEM. */
+int key_table_add(struct key_table *t, const struct clew_id128 *key, uint32_t id);
 /** key_table_get() - the id that is there. Returns whether there is one. */
-bool key_table_get(const struct key_table *t, const struct clew_id128 *key, uint8_t role,
-		   uint32_t *ret);
+bool key_table_get(const struct key_table *t, const struct clew_id128 *key, uint32_t *ret);
 /** key_table_remove() - id, which is there. */
-void key_table_remove(struct key_table *t, const struct clew_id128 *key, uint8_t role, uint32_t id);
+void key_table_remove(struct key_table *t, const struct clew_id128 *key, uint32_t id);
 void key_table_done(struct key_table *t);
