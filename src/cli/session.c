@@ -15,8 +15,8 @@
 #include "cli/session_internal.h"
 #include "server/server.h"
 
-/* The ring is read this often; it is sized for many missed polls. */
-#define POLL_MS 5
+/* What the reader took from the ring is worked on this often; its queue has room for seconds. */
+#define POLL_MS 10
 
 #define NS_PER_S 1000000000ull
 
