@@ -23,6 +23,8 @@
 #include "bpf/regs.bpf.h"
 #include "bpf/task.bpf.h"
 #include "bpf/runtime.bpf.h"
+#include "bpf/go.bpf.h"
+#include "bpf/current.bpf.h"
 #include "bpf/sock.bpf.h"
 #include "bpf/io.bpf.h"
 #include "bpf/handoff.bpf.h"

@@ -61,6 +61,7 @@ struct clew_sock_state {
 	__u8 run_dir; /* 1 + direction of the current run; 0: none yet */
 	__u32 chain;  /* of the process that used it last: index in task_chains; 0: none */
 	__u32 chain_tgid, chain_gen; /* what that is true for */
+	__u64 task;		     /* that used it last */
 };
 
 /* Hooks that cost something each time and are attached when a target first needs them. */
@@ -103,6 +104,9 @@ struct clew_chain_guard {
 	__u8 pad[6];
 };
 
+/* What is probed in a Go process. */
+enum clew_go_flags { CLEW_GO_ROUND_TRIP = 1 };
+
 struct clew_task_chain {
 	/* Whose: filled in by runtime.c. A process after exec() has another image. */
 	__u64 start_ns;
@@ -122,7 +126,7 @@ struct clew_task_chain {
 	struct clew_chain_guard guard[CLEW_CHAIN_GUARDS];
 	__s32 go_m, go_curg; /* g.m, m.curg */
 	__s32 go_parent;     /* g.parentGoid; 0: not known */
-	__s32 go_flags;
+	__u32 go_flags;	     /* enum clew_go_flags */
 	/* What the hooks read: for the self-test. Written by BPF without locks. */
 	__u32 n_samples; /* how many were ever written; stops at 1024 */
 	__u32 n_faults;	 /* addresses that could not be read */

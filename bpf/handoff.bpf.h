@@ -25,7 +25,6 @@
 #define NR_futex_wake  454
 #define NR_futex_wait  455
 
-#define S_IFMT	0170000
 #define S_IFIFO 0010000
 
 struct handoff {

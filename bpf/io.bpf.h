@@ -309,7 +309,7 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 	}
 	/* First, as it may tell about the task. */
 	if (who == cur && !(s.flags & CLEW_IO_URING))
-		op->task = task_current(st, cur);
+		op->task = task_current(st, cur, op->n, op->tx);
 	if (!s.want)
 		r = ring_reserve(IO_HEAD);
 	else if (s.want <= 256)
@@ -348,7 +348,7 @@ static __noinline int io_spliced(struct clew_sock_state *st, struct task_struct 
 		op.flags |= CLEW_IO_NOCAP;
 	st->rx_next += n;
 	st->reader = cur->pid;
-	op.task = task_current(st, cur);
+	op.task = task_current(st, cur, n, false);
 	r = ring_reserve(IO_HEAD);
 	if (!r) {
 		io_lost(st, cur);

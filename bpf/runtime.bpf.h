@@ -186,11 +186,11 @@ static __noinline __u64 chain_walk(struct clew_task_chain *c, struct task_struct
 	return id;
 }
 
-/* The current task of a process with this chain. */
-static __always_inline __u64 chain_task(struct clew_task_chain *c, struct task_struct *t)
+/* The current task of a process with this chain; 0: none. */
+static __always_inline __u64 chain_task(struct clew_task_chain *c, struct task_struct *t,
+					__u64 *ret_at)
 {
-	__u64 at = 0;
-	__u64 id = chain_walk(c, t, &at);
+	__u64 id = chain_walk(c, t, ret_at);
 	__u64 task;
 	__u32 n;
 
@@ -205,18 +205,8 @@ static __always_inline __u64 chain_task(struct clew_task_chain *c, struct task_s
 		return 0;
 	task = CLEW_TASK(c->kind, id);
 	if (c->kind == CLEW_TASK_GO && c->go_parent)
-		go_tell_parent(c, t, at, task);
+		go_tell_parent(c, t, *ret_at, task);
 	return task;
-}
-
-/* The task in which the thread t does something to this socket. */
-static __always_inline __u64 task_current(struct clew_sock_state *st, struct task_struct *t)
-{
-	struct clew_task_chain *c = chain_of(st, t);
-
-	if (!c || (t->flags & PF_IO_WORKER) || !regs_in_call(task_regs(t)))
-		return 0;
-	return chain_task(c, t);
 }
 
 /* fsbase of each thread of one process, for the finders: read it as struct clew_thread_base. */

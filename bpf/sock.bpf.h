@@ -315,7 +315,7 @@ static __always_inline int sock_connects(struct sock *sk)
 	st->kind = CLEW_KIND_TCP;
 	st->role = CLEW_ROLE_CLIENT;
 	st->cookie = bpf_get_socket_cookie(sk);
-	why.task = task_current(st, cur);
+	why.task = task_current(st, cur, 0, true);
 	conn_emit(sk, st, cur, &why);
 	return 0;
 }
@@ -337,6 +337,8 @@ static __always_inline void conn_closed(struct sock *sk, struct clew_sock_state 
 		st->rx_next = end;
 	}
 	conn_tell(sk, st, NULL, CLEW_CONN_CLOSED);
+	if (st->chain)
+		bpf_map_delete_elem(&go_conns, &st->cookie);
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -38,6 +38,7 @@ static const struct go_offsets versions[] = {
 #define MAX_NAMED      512	    /* bytes of a function's name */
 #define GOID_LIMIT     (1ull << 36) /* beyond it are heap addresses (0xc000000000) */
 #define PROLOGUE_BYTES 32
+#define MODULE_TEXT    176
 
 static uint32_t get32(const char *p)
 {
@@ -208,6 +209,76 @@ static int find_version(const struct runtime_elf *e, struct go_version *ret)
 	return err ? -ENOENT : go_buildinfo_version(section, ret);
 }
 
+/*
+ * Where Go's text begins in the process. The header of the table says it up to 1.25; from 1.26 on the
+ * module's description does (runtime.moduledata: its first word is the table's address, .text is at 176).
+ */
+static int find_text(const struct runtime_proc *p, const struct runtime_elf *e, uint64_t table,
+		     uint64_t *ret)
+{
+	struct slice section;
+	uint64_t addr, first, size, text = 0;
+
+	if (!runtime_read_u64(p, table + 24, &text) && text) {
+		*ret = text;
+		return 0;
+	}
+	if (!runtime_elf_section(e, ".go.module", &section, &addr) &&
+	    !runtime_read_u64(p, addr, &first) && first == table &&
+	    !runtime_read_u64(p, addr + MODULE_TEXT, &text) && text) {
+		*ret = text;
+		return 0;
+	}
+	return runtime_elf_symbol(e, "runtime.text", ret, &size);
+}
+
+/* A probe at a function's PUSHQ BP. */
+static int want_probe(const struct runtime_proc *p, const struct runtime_elf *e,
+		      const char *function, const char *program, struct runtime_info *ret)
+{
+	struct runtime_probe *probe = &ret->probes[ret->n_probes];
+	struct slice table, code;
+	uint64_t addr, text, func;
+	uint32_t push;
+	int err;
+
+	if (runtime_elf_section(e, ".gopclntab", &table, &addr) &&
+	    runtime_elf_section(e, ".data.rel.ro.gopclntab", &table, &addr))
+		return -ENOENT;
+	err = go_pclntab_find(table, function, &func);
+	if (!err)
+		err = find_text(p, e, addr, &text);
+	if (!err)
+		err = runtime_elf_bytes(e, text + func, PROLOGUE_BYTES, &code);
+	if (!err)
+		err = go_find_push(code, &push);
+	if (!err)
+		err = runtime_elf_offset(e, text + func + push, &probe->offset);
+	if (err)
+		return err;
+	probe->program = program;
+	snprintf(probe->path, sizeof(probe->path), "%s", runtime_elf_path(e));
+	ret->n_probes++;
+	return 0;
+}
+
+static void want_probes(const struct runtime_proc *p, const struct runtime_elf *e,
+			struct runtime_info *ret)
+{
+	static const char round_trip[] = "net/http.(*persistConn).roundTrip";
+	int err;
+
+	if (p->opts->no_probes)
+		return;
+	err = want_probe(p, e, round_trip, "on_go_round_trip", ret);
+	if (!err)
+		ret->chain.go_flags |= CLEW_GO_ROUND_TRIP;
+	else if (err != -ENOENT)
+		snprintf(ret->why_not, sizeof(ret->why_not),
+			 "calls by net/http are not followed: %s was not found (%s)", round_trip,
+			 strerror(-err));
+}
+
 int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
 {
 	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
@@ -254,5 +325,7 @@ int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
 	if (err == -EAGAIN)
 		snprintf(ret->why_not, sizeof(ret->why_not),
 			 "no thread of it has a goroutine where Go %s keeps it", v.text);
+	if (!err)
+		want_probes(p, e, ret);
 	return err;
 }

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The task that an operation is done in: the runtime's current one, or the one that it works for.
+ */
+#pragma once
+
+/*
+ * t connects (n is 0), or moves n bytes on this socket. 0: the thread stands for itself.
+ */
+static __always_inline __u64 task_current(struct clew_sock_state *st, struct task_struct *t,
+					  __u32 n, bool tx)
+{
+	struct clew_task_chain *c = chain_of(st, t);
+	__u64 task, at = 0;
+
+	if (!c || (t->flags & PF_IO_WORKER) || !regs_in_call(task_regs(t)))
+		return 0;
+	task = chain_task(c, t, &at);
+	if (task && c->kind == CLEW_TASK_GO) {
+		if (st->role == CLEW_ROLE_SERVER && !tx && n == 1)
+			task = go_background_read(c, st->task, task, at);
+		else if (st->role != CLEW_ROLE_SERVER && (c->go_flags & CLEW_GO_ROUND_TRIP))
+			task = go_conn_task(st->cookie, task, tx);
+	}
+	st->task = task;
+	return task;
+}
