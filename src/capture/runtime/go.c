@@ -32,7 +32,7 @@ static const struct go_offsets versions[] = {
 	{21, 152, 272, 72, 192}, {22, 152, 272, 72, 192}, {23, 160, 280, 72, 192},
 	{24, 160, 280, 72, 192}, {25, 152, 272, 64, 184}, {26, 152, 280, 64, 184},
 };
-#define G_TLS	       (-8) /* from fsbase */
+#define MAX_TLS	       4096
 #define G_M	       48
 #define MAX_THREADS    256
 #define MAX_NAMED      512	    /* bytes of a function's name */
@@ -164,11 +164,11 @@ static const struct go_offsets *offsets_of(const struct go_version *v)
 
 /* Is there a g behind this thread, does its m say the thread's id, and is its goroutine's id one? */
 static bool thread_fits(const struct runtime_proc *p, const struct go_offsets *o,
-			const struct runtime_thread *t)
+			const struct runtime_thread *t, int slot)
 {
 	uint64_t g, m, procid, curg, goid;
 
-	if (runtime_read_u64(p, t->fsbase + G_TLS, &g) || !g || runtime_read_u64(p, g + G_M, &m) ||
+	if (runtime_read_u64(p, t->fsbase + slot, &g) || !g || runtime_read_u64(p, g + G_M, &m) ||
 	    !m || runtime_read_u64(p, m + o->m_procid, &procid) || procid != t->tid ||
 	    runtime_read_u64(p, m + o->m_curg, &curg))
 		return false;
@@ -177,18 +177,34 @@ static bool thread_fits(const struct runtime_proc *p, const struct go_offsets *o
 	       (!runtime_read_u64(p, curg + o->g_goid, &goid) && goid && goid < GOID_LIMIT);
 }
 
-static int check_threads(const struct runtime_proc *p, const struct go_offsets *o)
+/*
+ * Where g is, from fsbase: right below it where Go's own linker made the program; a C linker puts
+ * the thread-locals of C code beside it. Threads may be between two steps of their lives; if none fits
+ * anywhere, this is no such Go. 0, -EAGAIN or -errno.
+ */
+static int find_slot(const struct runtime_proc *p, const struct runtime_elf *e,
+		     const struct go_offsets *o, int *ret)
 {
 	struct runtime_thread threads[MAX_THREADS];
 	int n = runtime_threads(p, threads, MAX_THREADS);
+	uint64_t size = 8, align;
+	int best = 0;
 
 	if (n < 0)
 		return n;
-	/* A thread may be between two steps of its life; none at all means that this is no such Go. */
-	for (int i = 0; i < n; i++)
-		if (thread_fits(p, o, &threads[i]))
-			return 0;
-	return -EAGAIN;
+	if (runtime_elf_tls(e, &size, &align) || size < 8 || size > MAX_TLS)
+		size = 8;
+	for (int slot = -8; slot >= -(int)size - 64; slot -= 8) {
+		int fits = 0;
+
+		for (int i = 0; i < n; i++)
+			fits += thread_fits(p, o, &threads[i], slot);
+		if (fits > best) {
+			best = fits;
+			*ret = slot;
+		}
+	}
+	return best ? 0 : -EAGAIN;
 }
 
 static int plausible(const struct runtime_proc *p, const struct clew_task_chain *c,
@@ -313,7 +329,7 @@ int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
 		.base = CLEW_CHAIN_FSBASE,
 		.id = CLEW_CHAIN_ID_WORD,
 		.n_steps = 1,
-		.step = {G_TLS},
+		.step = {-8},
 		.id_off = o->g_goid,
 		.max_id = GOID_LIMIT,
 		.go_m = G_M,
@@ -321,7 +337,7 @@ int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
 		.go_parent = o->g_parent,
 	};
 	ret->plausible = plausible;
-	err = check_threads(p, o);
+	err = find_slot(p, e, o, &ret->chain.step[0]);
 	if (err == -EAGAIN)
 		snprintf(ret->why_not, sizeof(ret->why_not),
 			 "no thread of it has a goroutine where Go %s keeps it", v.text);
