@@ -15,7 +15,7 @@ static __always_inline __u64 task_current(struct clew_sock_state *st, struct tas
 
 	if (!c || (t->flags & PF_IO_WORKER) || !regs_in_call(task_regs(t)))
 		return 0;
-	task = chain_task(c, t, &at);
+	task = chain_task_at(c, t, &at);
 	if (task && c->kind == CLEW_TASK_GO) {
 		if (st->role == CLEW_ROLE_SERVER && !tx && n == 1)
 			task = go_background_read(c, st->task, task, at);

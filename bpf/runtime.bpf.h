@@ -186,9 +186,9 @@ static __noinline __u64 chain_walk(struct clew_task_chain *c, struct task_struct
 	return id;
 }
 
-/* The current task of a process with this chain; 0: none. */
-static __always_inline __u64 chain_task(struct clew_task_chain *c, struct task_struct *t,
-					__u64 *ret_at)
+/* The current task of a process with this chain; 0: none. *ret_at: where the last step led. */
+static __always_inline __u64 chain_task_at(struct clew_task_chain *c, struct task_struct *t,
+					   __u64 *ret_at)
 {
 	__u64 id = chain_walk(c, t, ret_at);
 	__u64 task;
@@ -207,6 +207,13 @@ static __always_inline __u64 chain_task(struct clew_task_chain *c, struct task_s
 	if (c->kind == CLEW_TASK_GO && c->go_parent)
 		go_tell_parent(c, t, *ret_at, task);
 	return task;
+}
+
+static __always_inline __u64 chain_task(struct clew_task_chain *c, struct task_struct *t)
+{
+	__u64 at = 0;
+
+	return chain_task_at(c, t, &at);
 }
 
 /* fsbase of each thread of one process, for the finders: read it as struct clew_thread_base. */
