@@ -43,6 +43,7 @@ static const struct {
 	{"go", runtime_detect_go},
 	{"cpython", runtime_detect_cpython},
 	{"nodejs", runtime_detect_node},
+	{"jvm", runtime_detect_hotspot},
 };
 
 struct proc {

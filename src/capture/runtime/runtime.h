@@ -171,6 +171,7 @@ typedef int (*runtime_detect_fn)(const struct runtime_proc *p, struct runtime_in
 int runtime_detect_cpython(const struct runtime_proc *p, struct runtime_info *ret);
 int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret);
 int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret);
+int runtime_detect_hotspot(const struct runtime_proc *p, struct runtime_info *ret);
 
 /* What capture.c uses. */
 struct runtimes;
