@@ -138,7 +138,7 @@ def backend(lab, params, port, name="leaf"):
     """The back end as a service of the plan; it is alone in writing what it saw."""
     env = {"PORT": port, "SEEN": lab.path("seen.tsv"), "DELAY_MS": params["think_ms"],
            "FAIL": params.get("fail", FAIL), "PIECES": params.get("pieces", PIECES)}
-    return {"name": name, "args": [c_program("backend")], "env": strings(env)}
+    return {"name": name, "args": [c_program("backend")], "env": strings(env), "ready": port}
 
 
 def strings(env):
@@ -156,7 +156,7 @@ def chain(lab, params, args, env=None, name="svc", cwd=None):
     """The plan of load → service → back end.
 
     args: the service's command line, or a function(env) that returns it; env: more environment. The keys of a plan:
-    services (name, args, env, cwd; in the order of their start), url (with %t for the token), root (name of the
+    services (name, args, env, cwd, ready: a port that the next one waits for; in the order of their start), url (with %t for the token), root (name of the
     service that the load calls), wait (("port", N) or ("unix", PATH)), truth (files), seen (files of the back ends),
     back_names (theirs, if not only "leaf") and, where it is true, between: spans of no known hop may lie between a
     request and its call.

@@ -3,15 +3,31 @@
 
 usage: supervise.py SPEC.json PIDFILE
 
-SPEC: a list of {"name", "args", "env", "cwd"}. Ends on SIGTERM (children last to first), or when one of them ends
+SPEC: a list of {"name", "args", "env", "cwd", "ready"}; with "ready", a port, the next is started when this one
+listens there. Ends on SIGTERM (children last to first), or when one of them ends
 by itself: then with status 1, for that is a mistake.
 """
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+
+READY_LIMIT = 30  # seconds
+
+
+def wait_until_ready(name, child, port):
+    end = time.monotonic() + READY_LIMIT
+    while True:
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if child.poll() is not None or time.monotonic() > end:
+            sys.exit("%s does not listen on port %d" % (name, port))
+        time.sleep(0.02)
 
 
 def main():
@@ -26,6 +42,8 @@ def main():
         children.append((s["name"], subprocess.Popen(s["args"], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                                      env={**os.environ, **s.get("env", {})}, cwd=s.get("cwd"),
                                                      preexec_fn=unblock)))
+        if s.get("ready"):
+            wait_until_ready(s["name"], children[-1][1], s["ready"])
     with open(pid_path + ".new", "w") as f:
         json.dump({"supervisor": os.getpid(), **{n: c.pid for n, c in children}}, f)
     os.rename(pid_path + ".new", pid_path)
