@@ -38,7 +38,7 @@ static struct target split_target(struct slice t, bool connect)
 			;
 		return (struct target){.host = after_userinfo(slice_of(t.p, n))};
 	}
-	if (t.n && t.p[0] != '/' && t.p[0] != '*') {
+	if (t.p && t.n && t.p[0] != '/' && t.p[0] != '*') {
 		cut = memmem(t.p, t.n, "://", 3);
 		if (cut) {
 			out.path = slice_of(cut + 3, t.n - (size_t)(cut + 3 - t.p));
