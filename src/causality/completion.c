@@ -21,13 +21,21 @@
  *   is no completion shows as a second one; it can only be taken for the true one where that was not
  *   seen. So P(wrong) is about P(many) * P(none).
  * - the request must have been there before the call. A name at random among n open ones, of which m came
- *   before the call, passes by accident m times for each n - m times that it fails.
+ *   before the call, passes by accident m times for each n - m times that it fails: log2(n / m) bits a test.
  * - how many calls a stretch has, and whether workers that go idle leave a stretch without a completion.
+ *   A task that nobody waits for, and one whose end went unseen, is taken for a part of the next one, and
+ *   stretches get longer than tasks are.
  */
+#include <math.h>
+
 #include "causality/internal.h"
 
 #define SAFETY	     2.0
 #define UNSEEN	     0.05
+#define UNSEEN_OVER  0.1
+#define UNSEEN_MANY  0.5
+#define SURE_BITS    20
+#define COMMON	     4 /* so many times are all stretches those that are common */
 #define UNSEEN_IDLE  0.2
 #define MIN_REQUESTS 32
 #define MAX_LOOK     64 /* open requests that are looked at to weigh one test */
@@ -197,10 +205,11 @@ static void test_order(struct bucket *b, const struct node *req, const struct no
 		after++;
 		n = n == p->open ? NULL : n->open_prev;
 	}
-	if (!after)
+	if (!after || after >= p->n_open)
 		return;
 	weight = (double)(p->n_open - after) / (double)after;
 	b->chance += weight;
+	b->info += log2((double)p->n_open / (double)(p->n_open - after));
 	if (req->born_ns <= call->born_ns) {
 		b->hits++;
 		return;
@@ -276,7 +285,7 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 	uint32_t calls, left;
 	struct node *n = stretch(c, d, req, &calls), *next;
 
-	if (n)
+	if (n || d->by->todo_seq)
 		g->stretches[calls < N_STRETCH ? calls : N_STRETCH - 1]++;
 	for (left = calls; n && left; n = next, left--) {
 		bool direct = n->todo_seq == at;
@@ -323,42 +332,80 @@ void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 	completion_forget_request(req);
 }
 
-static double order_wrong(const struct bucket *b)
+/*
+ * The share of links that the order of requests and calls tells to be wrong. Of one worker only it is
+ * known that a wrong wake would show; where several woke the owner, each miss that was not seen counts.
+ */
+static double order_wrong(const struct bucket *b, bool many)
 {
 	uint64_t all = b->hits + b->misses;
-	double mean = all ? b->chance / (double)all : 1;
+	double unseen = many && all ? UNSEEN_MANY * b->chance / (double)all : 0;
 
-	return b->hits ? (SAFETY * b->false_hits + UNSEEN * mean) / (double)b->hits : 1;
+	if (b->info < SURE_BITS)
+		return 1;
+	return (SAFETY * b->false_hits + unseen) / (double)b->hits;
 }
 
 /*
- * Two tasks that are taken for one have more calls together. Where tasks of k calls are common and hardly
- * any stretch has more than k, tasks are hardly ever taken together: over / P(k) times at most.
+ * The share of stretches that are two tasks taken for one, an upper bound. Two tasks have more calls
+ * together: where tasks of k calls are common and hardly any stretch has more than k, tasks are hardly
+ * ever taken together. *ret_k: the largest such k.
  */
+static double merged(const struct group *g, uint32_t *ret_k)
+{
+	uint64_t over = g->stretches[N_STRETCH - 1], all = over;
+	double best = 1;
+
+	*ret_k = 0;
+	for (uint32_t k = 1; k < N_STRETCH - 1; k++)
+		all += g->stretches[k];
+	for (uint32_t k = N_STRETCH - 2; k; k--) {
+		uint64_t same = g->stretches[k];
+		double wrong = (SAFETY * (double)over + UNSEEN_OVER) / (double)(same ? same : 1);
+
+		if (same * COMMON >= all && wrong < best) {
+			best = wrong;
+			*ret_k = k;
+		}
+		over += same;
+	}
+	return best;
+}
+
+/* The call before the wake is another task's where that was not seen to end and this one never called. */
+static double direct_wrong(const struct group *g)
+{
+	uint64_t all = 0;
+	uint32_t k;
+
+	for (uint32_t i = 0; i < N_STRETCH; i++)
+		all += g->stretches[i];
+	return merged(g, &k) * ((double)g->stretches[0] + UNSEEN) / (double)(all ? all : 1);
+}
+
 static bool reaches_back(const struct group *g, const struct node *call)
 {
-	uint64_t over = g->stretches[N_STRETCH - 1];
+	uint32_t k;
+	double wrong = merged(g, &k);
 
-	for (uint32_t k = N_STRETCH - 2; k && k >= call->stretch_calls; k--) {
-		double wrong = SAFETY * (double)over + UNSEEN;
-
-		if (g->stretches[k] && wrong <= MAX_WRONG * (double)g->stretches[k])
-			return true;
-		over += g->stretches[k];
-	}
-	return SAFETY * (double)g->idle_dirty + UNSEEN_IDLE <= MAX_WRONG * (double)g->idle_clean;
+	return (wrong <= MAX_WRONG && call->stretch_calls <= k) ||
+	       SAFETY * (double)g->idle_dirty + UNSEEN_IDLE <= MAX_WRONG * (double)g->idle_clean;
 }
 
 enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 {
 	const struct group *g = call->birth.ctx->proc->group;
+	const struct bucket *b = &g->done[call->many];
 	double all = (double)(g->done_one + g->done_many + g->done_none);
 	double mixed = 2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;
-	double wrong = order_wrong(&g->done[call->many]) + (call->many ? 0 : mixed);
-	bool alone = call->birth.n_proc <= 1 && !g->done[call->many].misses && mixed <= MAX_WRONG;
+	double wrong = direct_wrong(g) + (call->many ? 0 : mixed);
+	/* One request at a time tests nothing, and leaves nothing to choose from. */
+	bool alone = call->birth.n_proc <= 1 && !call->many && !b->misses && wrong <= MAX_WRONG;
 
-	*ret_wrong = alone && wrong > MAX_WRONG ? 0.01 : wrong;
-	if (all < MIN_REQUESTS || (wrong > MAX_WRONG && !alone))
+	*ret_wrong = wrong + order_wrong(b, call->many);
+	if (alone && *ret_wrong > MAX_WRONG)
+		*ret_wrong = 0.01;
+	if (all < MIN_REQUESTS || (*ret_wrong > MAX_WRONG && !alone))
 		return VERDICT_WAIT;
 	if (call->claim == CLAIM_DONE_BACK && !reaches_back(g, call))
 		return VERDICT_WAIT;

@@ -76,6 +76,7 @@ struct bucket {
 	double chance; /* sum over all checkpoints: how likely a random name would have been a hit
 			*/
 	double false_hits; /* sum over the misses of the hits by accident that go with a miss */
+	double info;	   /* bits against the hits being accidents all of them */
 };
 
 /* How a stretch of work was: kept apart, because each is right or wrong in its own measure. */

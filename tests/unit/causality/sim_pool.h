@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Simulated services that hand each request to a pool of threads and wait: what their sockets and
+ * futexes would show, with the true cause of each call known.
+ */
+#pragma once
+
+#include "sim.h"
+
+struct sim_pool {
+	const char *name;
+	uint32_t workers;
+	uint32_t tasks;	   /* of a request, side by side; 0: 1 */
+	uint32_t sequence; /* hand-overs of a request, one after the other; 0: 1 */
+	uint32_t calls;	   /* of a task; 0: calls_max at most, at random */
+	uint32_t calls_max;
+	uint32_t job_pct;     /* requests that give the pool a task that nobody waits for */
+	uint32_t other_us;    /* somebody else gives the pool a task so often; 0: never */
+	uint32_t unseen_pct;  /* completions without a wake-up */
+	uint32_t lock_pct;    /* steps of workers that wake somebody at a lock of all */
+	uint32_t private_pct; /* ... at a futex of the one who is woken (the JVM's) */
+	uint32_t batch_pct;   /* tasks that answer for the next one in the queue too */
+	uint32_t direct_pct;  /* requests that the owner answers alone */
+	bool last_answers;    /* the worker writes the answer, nobody waits */
+};
+
+void sim_pool_run(const struct sim_pool *s, uint32_t in_flight, uint32_t requests, uint64_t seed,
+		  struct sim_result *ret);
