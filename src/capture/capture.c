@@ -337,11 +337,17 @@ int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user)
 		if (c->err)
 			err = c->err;
 	}
+	atomic_store(&c->polled, true);
 	if (err >= 0 && c->runtimes)
 		err = runtimes_take(c->runtimes, take_record, c);
 	if (err >= 0)
 		err = tell_losses(c);
 	return err < 0 ? err : c->handed;
+}
+
+bool clew_capture_settled(const struct clew_capture *c)
+{
+	return !c->runtimes || (atomic_load(&c->polled) && runtimes_settled(c->runtimes));
 }
 
 uint64_t clew_capture_targets_alive(const struct clew_capture *c)

@@ -50,10 +50,13 @@ struct clew_capture_opts {
 struct clew_capture_stats {
 	uint64_t records, bytes;
 	uint64_t lost_ring, lost_task_state, lost_sock_state, lost_payload;
-	uint64_t runtimes;		 /* processes whose runtime is known */
-	uint64_t runtime_tasks;		 /* of these: their task is read */
-	uint64_t runtime_dropped;	 /* processes not looked at, or without room for a chain */
-	uint64_t runtime_distrusted;	 /* chains that did not read what a task would be */
+	uint64_t runtimes;	     /* processes whose runtime is known */
+	uint64_t runtime_tasks;	     /* of these: their task is read */
+	uint64_t runtime_dropped;    /* processes not looked at, or without room for a chain */
+	uint64_t runtime_distrusted; /* chains that did not read what a task would be */
+	uint64_t agents;	     /* that were put in */
+	uint64_t agents_failed;	     /* could not be, or left too early; the last one's reason: */
+	char agent_why[240];
 	uint64_t kernel_ns, kernel_runs; /* from bpf_stats_enabled, when it is on */
 };
 
@@ -79,6 +82,12 @@ int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture 
  */
 pid_t clew_capture_spawn(struct clew_capture *c, char *const *argv, const char *user,
 			 char **ret_error);
+
+/**
+ * clew_capture_settled() - were the runtimes of all processes that ran at the start looked at, and
+ * agents put into those that want one? Needs polls to get there. Any thread may ask.
+ */
+bool clew_capture_settled(const struct clew_capture *c);
 
 /**
  * clew_capture_poll() - hand all records that are waiting to fn, in order; also emits clock records

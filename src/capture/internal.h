@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "bpf/clew.h"
 #include "capture/capture.h"
@@ -24,6 +26,7 @@ struct clew_capture {
 	uint64_t misses; /* runs of our hooks that the kernel left out */
 	uint64_t next_clock_ns;
 	uint64_t next_count_ns; /* when the living are counted again */
+	atomic_bool polled;	/* once at least: who ran at the start is known */
 	uint32_t rescan_done, lazy_done;
 	uint32_t spawned; /* its image is ours until it execs; 0: none, or done */
 	bool stopped;

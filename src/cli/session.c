@@ -17,6 +17,9 @@
 
 /* What the reader took from the ring is worked on this often; its queue has room for seconds. */
 #define POLL_MS 10
+/* How long a first look at the processes that run may take before we say that we trace. */
+#define RUNTIMES_NS 300000000ull
+#define AGENTS_NS   15000000000ull
 
 #define NS_PER_S 1000000000ull
 
@@ -280,12 +283,33 @@ static int take_records(struct session *s)
 	return n;
 }
 
+/*
+ * Scripts and tests wait for this line: from here on nothing of the targets is missed. The hooks
+ * see everything before; what is waited for is a first look at the runtimes of those that run
+ * (and agents, which take a moment each), so that their tasks are read from the first request on.
+ */
+static bool tell_ready(struct session *s, uint64_t began_ns)
+{
+	uint64_t patience_ns = s->opts->capture.runtime.agents ? AGENTS_NS : RUNTIMES_NS;
+
+	if (!s->opts->argv && !clew_capture_settled(s->capture) &&
+	    mono_ns() - began_ns < patience_ns)
+		return false;
+	session_print_agents(s);
+	if (!s->opts->quiet)
+		fprintf(stderr, "clew: tracing%s\n", s->opts->argv ? "" : "; Ctrl-C ends it");
+	return true;
+}
+
 static int capture_loop(struct session *s)
 {
+	uint64_t began_ns = mono_ns();
+	bool told = false;
 	uint64_t end_ns = s->opts->duration_ns ? mono_ns() + s->opts->duration_ns : UINT64_MAX;
 	int r = clew_reader_start(s->capture, &s->reader);
 
 	while (!s->stop && r >= 0) {
+		told = told || tell_ready(s, began_ns);
 		take_signals(s, POLL_MS);
 		reap(s);
 		if (targets_ended(s) || mono_ns() >= end_ns)
@@ -400,9 +424,6 @@ static int run_session(struct session *s)
 	}
 	if ((r = spawn(s)) < 0)
 		return r;
-	/* Scripts and tests wait for this line: from here on nothing of the targets is missed. */
-	if (!s->opts->replay && !s->opts->quiet)
-		fprintf(stderr, "clew: tracing%s\n", s->opts->argv ? "" : "; Ctrl-C ends it");
 	r = s->opts->replay ? replay_loop(s) : capture_loop(s);
 	finish(s);
 	return r;

@@ -32,11 +32,15 @@ struct session {
 	int signals; /* that asked us to stop */
 	int signal;  /* the last of them */
 	bool stop, failed;
+	uint64_t agents_failed; /* of which the user was told */
 };
+
+/** session_print_agents() - warn of agents that could not be put in since the last call. */
+void session_print_agents(struct session *s);
 
 /** session_print_summary() - what was seen, what was made of it, and what was lost where; to
  * stderr. */
-void session_print_summary(const struct session *s);
+void session_print_summary(struct session *s);
 /** session_print_live() - one line for a finished trace; to stdout. */
 void session_print_live(const struct clew_trace_done *trace);
 /** session_wait_for_store() - replay only: a recording is read faster than a disk takes it. */

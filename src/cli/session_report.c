@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "base/units.h"
 #include "cli/out.h"
 #include "cli/session_internal.h"
@@ -49,7 +50,20 @@ static void print_losses(const struct session *s, const struct clew_pipeline_sta
 	fprintf(stderr, any ? "\n" : "clew: lost: nothing\n");
 }
 
-void session_print_summary(const struct session *s)
+void session_print_agents(struct session *s)
+{
+	struct clew_capture_stats c = {0};
+
+	if (!s->capture || !s->opts->capture.runtime.agents)
+		return;
+	clew_capture_stats(s->capture, &c);
+	if (c.agents_failed > s->agents_failed)
+		log_warn("--agent: %" PRIu64 " of %" PRIu64 " could not be put in; %s",
+			 c.agents_failed, c.agents + c.agents_failed, c.agent_why);
+	s->agents_failed = c.agents_failed;
+}
+
+void session_print_summary(struct session *s)
 {
 	struct clew_pipeline_stats p = {0};
 	struct clew_store_stats st = {0};
@@ -57,6 +71,7 @@ void session_print_summary(const struct session *s)
 	if (s->pipeline)
 		clew_pipeline_stats(s->pipeline, &p);
 	fflush(stdout);
+	session_print_agents(s);
 	fprintf(stderr, "clew: %" PRIu64 " %s", COUNT(s->operations, "operation", "operations"));
 	if (s->pipeline)
 		fprintf(stderr,

@@ -76,6 +76,7 @@ int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret)
 			 "its tasks cannot be seen from outside; --agent node shows them");
 		return 0;
 	}
+	ret->agent_failed = true;
 	if (!handles_sigusr1(p->tgid)) {
 		snprintf(ret->why_not, sizeof(ret->why_not), "%s",
 			 "it does not handle SIGUSR1, which opens its inspector");
@@ -91,6 +92,7 @@ int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret)
 	ret->chain.addr = node_agent_cell(agent);
 	ret->chain.only_tid = p->tgid;
 	ret->agent = agent;
+	ret->agent_failed = false;
 	ret->agent_renew = agent_renew;
 	ret->agent_done = agent_done;
 	ret->agent_renew_ns = NODE_AGENT_RENEW_NS;

@@ -78,10 +78,13 @@ struct runtimes {
 	struct clew_runtime_opts opts;
 	pthread_t thread;
 	bool joined;
-	pthread_mutex_t lock; /* of the next six */
+	pthread_mutex_t lock; /* of those up to busy */
 	pthread_cond_t more;
 	struct event *inbox, **inbox_end;
 	size_t n_inbox;
+	uint64_t agents, agents_failed;
+	char agent_why[240]; /* of the last one that failed */
+	bool busy;	     /* a process is not looked at yet */
 	struct clew_buf out;
 	bool stop;
 
@@ -281,6 +284,14 @@ static void emit(struct runtimes *r, struct proc *p)
 		atomic_fetch_add(&r->dropped, 1);
 }
 
+static void agent_failed(struct runtimes *r, const struct proc *p)
+{
+	pthread_mutex_lock(&r->lock);
+	r->agents_failed++;
+	snprintf(r->agent_why, sizeof(r->agent_why), "process %u: %s", p->tgid, p->info->why_not);
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* p->info was filled in: put it to use. */
 static void proc_found(struct runtimes *r, struct proc *p)
 {
@@ -306,8 +317,14 @@ static void proc_found(struct runtimes *r, struct proc *p)
 			proc_wait(r, p, now_ns() + p->check_ns);
 		}
 	}
-	if (info->agent)
+	if (info->agent_failed)
+		agent_failed(r, p);
+	if (info->agent) {
 		p->renew_ns = now_ns() + info->agent_renew_ns;
+		pthread_mutex_lock(&r->lock);
+		r->agents++;
+		pthread_mutex_unlock(&r->lock);
+	}
 	emit(r, p);
 }
 
@@ -453,6 +470,8 @@ static uint64_t renew_agents(struct runtimes *r, uint64_t now)
 			if (p->info->agent_renew(p->info->agent) < 0) {
 				snprintf(p->info->why_not, sizeof(p->info->why_not),
 					 "its agent is gone");
+				if (runtime_image(p->tgid) == p->image)
+					agent_failed(r, p);
 				agent_done(p);
 				chain_remove(r, p);
 				emit(r, p);
@@ -536,10 +555,22 @@ static uint64_t round_of(struct runtimes *r, struct event *events)
 	return due;
 }
 
+static bool is_busy(struct runtimes *r)
+{
+	struct proc *p;
+
+	DL_FOREACH (r->active, p) {
+		if (!p->tries)
+			return true;
+	}
+	return false;
+}
+
 static void *find_all(void *user)
 {
 	struct runtimes *r = user;
 	uint64_t due = 0;
+	bool busy;
 
 	pthread_mutex_lock(&r->lock);
 	while (!r->stop) {
@@ -555,10 +586,13 @@ static void *find_all(void *user)
 		r->inbox = NULL;
 		r->inbox_end = &r->inbox;
 		r->n_inbox = 0;
+		r->busy = true;
 		pthread_mutex_unlock(&r->lock);
 		due = round_of(r, events);
+		busy = is_busy(r);
 		nanosleep(&pause, NULL);
 		pthread_mutex_lock(&r->lock);
+		r->busy = busy;
 	}
 	pthread_mutex_unlock(&r->lock);
 	return NULL;
@@ -589,6 +623,16 @@ void runtimes_process(struct runtimes *r, const struct clew_rec_thread *t)
 		free(e);
 		atomic_fetch_add(&r->dropped, 1);
 	}
+}
+
+bool runtimes_settled(struct runtimes *r)
+{
+	bool settled;
+
+	pthread_mutex_lock(&r->lock);
+	settled = !r->inbox && !r->busy;
+	pthread_mutex_unlock(&r->lock);
+	return settled;
 }
 
 int runtimes_take(struct runtimes *r, clew_record_fn fn, void *user)
@@ -681,6 +725,11 @@ void runtimes_stats(struct runtimes *r, struct clew_capture_stats *ret)
 	ret->runtime_tasks = atomic_load(&r->tasks);
 	ret->runtime_dropped = atomic_load(&r->dropped);
 	ret->runtime_distrusted = atomic_load(&r->distrusted);
+	pthread_mutex_lock(&r->lock);
+	ret->agents = r->agents;
+	ret->agents_failed = r->agents_failed;
+	memcpy(ret->agent_why, r->agent_why, sizeof(ret->agent_why));
+	pthread_mutex_unlock(&r->lock);
 }
 
 void runtimes_free(struct runtimes *r)

@@ -155,6 +155,7 @@ struct runtime_info {
 	 * with agent_done when the process is forgotten or the capture stops.
 	 */
 	void *agent;
+	bool agent_failed; /* one was wanted, and why_not says why it is not there */
 	uint64_t agent_renew_ns;
 	int (*agent_renew)(void *agent);
 	void (*agent_done)(void *agent);
@@ -181,6 +182,8 @@ int runtimes_new(struct clew_capture *c, const struct clew_runtime_opts *opts,
 		 struct runtimes **ret);
 /** runtimes_process() - a process was seen, has exec'd or was forked: look at it soon. Never blocks. */
 void runtimes_process(struct runtimes *r, const struct clew_rec_thread *t);
+/** runtimes_settled() - was every process that we heard of looked at once? Any thread may ask. */
+bool runtimes_settled(struct runtimes *r);
 /** runtimes_take() - hand out records that became ready. Returns 0 or what fn returned below 0. */
 int runtimes_take(struct runtimes *r, clew_record_fn fn, void *user);
 /** runtimes_stop() - end the thread, detach the probes. */
