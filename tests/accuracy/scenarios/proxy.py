@@ -55,7 +55,6 @@ HAPROXY = """
 global
     nbthread 2
     maxconn 4096
-    log stdout format raw local0 info
 defaults
     mode http
     timeout connect 10s
@@ -63,9 +62,18 @@ defaults
     timeout server 60s
     timeout queue 60s
     option dontlognull
-frontend front
-    bind 127.0.0.1:%(port)d
-    log global
+%(fronts)s
+backend back
+    http-reuse always
+    server s 127.0.0.1:%(upstream)d %(limit)s
+"""
+
+
+# A frontend a thread, each with a log file of its own: threads that share one drop lines under load.
+FRONT = """
+frontend front%(thread)d
+    bind 127.0.0.1:%(port)d thread %(thread)d
+    log %(log)s format raw local0 info
     log-format "%(name)s\\t%%[var(txn.hop)]\\t%(called)s\\t%%[var(txn.out)]"
     http-request set-var(txn.hop) path,regsub(^.*/,)
     http-request set-var(txn.out) uuid,regsub(-,,g)
@@ -74,18 +82,17 @@ frontend front
     http-request return status 200 content-type text/plain string done if { var(txn.skip) -m found }
     http-request set-path /%(called)s/%%[var(txn.out)]
     default_backend back
-backend back
-    http-reuse always
-    server s 127.0.0.1:%(upstream)d %(limit)s
 """
 
 
 def haproxy(lab, params, name, port, called, upstream, truth):
-    conf = HAPROXY % {"name": name, "port": port, "called": called, "upstream": upstream,
+    fronts = [FRONT % {"name": name, "port": port, "called": called, "thread": i, "log": log}
+              for i, log in ((1, "fd@3"), (2, "fd@4"))]
+    conf = HAPROXY % {"fronts": "".join(fronts), "upstream": upstream,
                       "limit": "maxconn %d" % params["conns"] if params["queue"] else ""}
     path = lab.write("haproxy.cfg", conf)
-    # what it logs on standard output is the truth; what it has to say otherwise is its log
-    return {"name": name, "args": ["sh", "-c", 'exec "$0" -db -f "$1" >>"$2"', case.find("haproxy"), path, truth]}
+    return {"name": name, "args": ["sh", "-c", 'exec "$0" -db -f "$1" 3>>"$2" 4>>"$2.2"', case.find("haproxy"), path,
+                                   truth]}
 
 
 def build(lab, params):
@@ -99,7 +106,7 @@ def build(lab, params):
                      make(lab, params, "proxy", port, "leaf", back_port, truth)],
         "url": "http://127.0.0.1:%d/proxy/%%t" % port, "root": "proxy",
         "wait": [("port", back_port), ("port", port)],
-        "truth": [truth], "seen": [lab.path("seen.tsv")],
+        "truth": [truth, truth + ".2"] if make is haproxy else [truth], "seen": [lab.path("seen.tsv")],
     }
 
 
