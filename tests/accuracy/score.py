@@ -235,7 +235,9 @@ class Score:
 
     def parent_id(self, span, parent):
         """The parent's id; of a known hop, if what lies between does not count."""
-        at = span.get("parent_span_id")
+        return self.known_from(span.get("parent_span_id"), parent)
+
+    def known_from(self, at, parent):
         for _ in range(MAX_BETWEEN if self.between and parent else 0):
             if at == parent["span_id"] or at not in self.by_id or at in self.request_of:
                 break
@@ -359,7 +361,9 @@ class Score:
         elif outcome == "orphan":
             named = [l.get("span_id") or l.get("spanId") for l in span.get("links") or ()]
             self.counts["orphans with candidates"] += bool(named)
-            self.counts["orphans that name the truth"] += self.one(*parent_at)["span_id"] in named
+            parent = self.one(*parent_at)
+            self.counts["orphans that name the truth"] += any(self.known_from(n, parent) == parent["span_id"]
+                                                              for n in named)
 
     # ---- results ----
 

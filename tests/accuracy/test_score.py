@@ -389,6 +389,11 @@ def test_candidates_of_orphans():
         call["links"] = [{"span_id": named}]
     r = w.score()
     assert (r["orphans_with_candidates"], r["orphans_that_name_the_truth"]) == (2, 1)
+    w.spans.append({"trace_id": "t1", "span_id": "x", "parent_span_id": w.span(1, 1, "server")["span_id"],
+                    "kind": "server", "attributes": {}})
+    w.span(1, 2, "client")["links"] = [{"span_id": "x"}]
+    assert w.score()["orphans_that_name_the_truth"] == 0
+    assert w.score(between=True)["orphans_that_name_the_truth"] == 1
 
 
 def test_worst():
