@@ -61,7 +61,8 @@ void birth_make(struct ctx *ctx, bool slept, struct birth *ret)
 	}
 	if (b.owner && b.owner->proc != ctx->proc)
 		add_near(&b, b.owner->id);
-	find_near(ctx, &b);
+	if (!sole || ctx->mux) /* else it is the owner's or nobody's */
+		find_near(ctx, &b);
 	*ret = b;
 }
 

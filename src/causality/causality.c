@@ -41,6 +41,7 @@ void clew_causality_free(struct clew_causality *c)
 	context_done(c);
 	node_done(c);
 	lock_done(c);
+	clew_pool_done(&c->pool);
 	free(c);
 }
 

@@ -85,10 +85,11 @@ void completion_forget_call(struct node *call)
 
 void completion_forget_ctx(struct ctx *ctx)
 {
-	for (uint32_t i = 0; i < MAX_MARKS; i++) {
+	for (uint32_t i = 0; ctx->marks && i < MAX_MARKS; i++)
 		node_put(ctx->marks[i].req);
-		ctx->marks[i].req = NULL;
-	}
+	free(ctx->marks);
+	ctx->marks = NULL;
+	ctx->n_marks = 0;
 	node_put(ctx->out);
 	ctx->out = NULL;
 }
@@ -98,6 +99,9 @@ void completion_forget_request(struct node *req)
 	for (uint32_t i = 0; i < req->n_done; i++)
 		ctx_put(req->done[i].by);
 	req->n_done = 0;
+	if (req->done)
+		clew_pool_give(req->pool, req->done, MAX_DONE * sizeof(*req->done));
+	req->done = NULL;
 }
 
 static const struct mark *last_mark(const struct ctx *w)
@@ -105,12 +109,18 @@ static const struct mark *last_mark(const struct ctx *w)
 	return w->n_marks ? &w->marks[(w->n_marks - 1) % MAX_MARKS] : NULL;
 }
 
-static void add_mark(struct ctx *w, struct node *req, uint64_t key)
+static bool add_mark(struct ctx *w, struct node *req, uint64_t key)
 {
-	struct mark *m = &w->marks[w->n_marks++ % MAX_MARKS];
+	struct mark *m;
 
+	if (!w->marks)
+		w->marks = calloc(MAX_MARKS, sizeof(*w->marks));
+	if (!w->marks)
+		return false;
+	m = &w->marks[w->n_marks++ % MAX_MARKS];
 	node_put(m->req);
 	*m = (struct mark){w->todo_seq, key, node_get(req)};
+	return true;
 }
 
 static bool counts(struct clew_causality *c, const struct ctx *w, const struct mark *m)
@@ -135,10 +145,13 @@ static void handed_back(struct clew_causality *c, struct ctx *w, struct node *re
 	if (!w->todo_seq) /* it has never called: nothing to claim, nothing to mix up */
 		return;
 	several(w, req);
-	add_mark(w, req, key);
+	if (!req->done)
+		req->done = clew_pool_take0(req->pool, MAX_DONE * sizeof(*req->done));
+	if (!req->done || !add_mark(w, req, key))
+		return;
 	if (req->n_done == MAX_DONE) {
 		ctx_put(req->done[0].by);
-		memmove(req->done, req->done + 1, sizeof(req->done) - sizeof(req->done[0]));
+		memmove(req->done, req->done + 1, (MAX_DONE - 1) * sizeof(req->done[0]));
 		req->n_done--;
 		req->done_lost = true;
 	}
@@ -285,6 +298,7 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 	uint32_t calls, left;
 	struct node *n = stretch(c, d, req, &calls), *next;
 
+	g->n_stretches++;
 	if (n || d->by->todo_seq)
 		g->stretches[calls < N_STRETCH ? calls : N_STRETCH - 1]++;
 	for (left = calls; n && left; n = next, left--) {
@@ -351,29 +365,35 @@ static double order_wrong(const struct bucket *b, bool many)
  * together: where tasks of k calls are common and hardly any stretch has more than k, tasks are hardly
  * ever taken together. *ret_k: the largest such k.
  */
-static double merged(const struct group *g, uint32_t *ret_k)
+static double merged(struct group *g, uint32_t *ret_k)
 {
 	uint64_t over = g->stretches[N_STRETCH - 1], all = over;
-	double best = 1;
 
-	*ret_k = 0;
+	if (g->merged_at && g->n_stretches - g->merged_at <= g->merged_at / 64) {
+		*ret_k = g->merged_k;
+		return g->merged;
+	}
+	g->merged_at = g->n_stretches;
+	g->merged_k = 0;
+	g->merged = 1;
 	for (uint32_t k = 1; k < N_STRETCH - 1; k++)
 		all += g->stretches[k];
 	for (uint32_t k = N_STRETCH - 2; k; k--) {
 		uint64_t same = g->stretches[k];
 		double wrong = (SAFETY * (double)over + UNSEEN_OVER) / (double)(same ? same : 1);
 
-		if (same * COMMON >= all && wrong < best) {
-			best = wrong;
-			*ret_k = k;
+		if (same * COMMON >= all && wrong < g->merged) {
+			g->merged = wrong;
+			g->merged_k = k;
 		}
 		over += same;
 	}
-	return best;
+	*ret_k = g->merged_k;
+	return g->merged;
 }
 
 /* The call before the wake is another task's where that was not seen to end and this one never called. */
-static double direct_wrong(const struct group *g)
+static double direct_wrong(struct group *g)
 {
 	uint64_t all = 0;
 	uint32_t k;
@@ -383,7 +403,7 @@ static double direct_wrong(const struct group *g)
 	return merged(g, &k) * ((double)g->stretches[0] + UNSEEN) / (double)(all ? all : 1);
 }
 
-static bool reaches_back(const struct group *g, const struct node *call)
+static bool reaches_back(struct group *g, const struct node *call)
 {
 	uint32_t k;
 	double wrong = merged(g, &k);
@@ -394,7 +414,7 @@ static bool reaches_back(const struct group *g, const struct node *call)
 
 enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 {
-	const struct group *g = call->birth.ctx->proc->group;
+	struct group *g = call->birth.ctx->proc->group;
 	const struct bucket *b = &g->done[call->many];
 	double all = (double)(g->done_one + g->done_many + g->done_none);
 	double mixed = 2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;

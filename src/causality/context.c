@@ -144,6 +144,12 @@ void ctx_lose(struct ctx *ctx)
 	ctx_set_cur(ctx, NULL);
 }
 
+static uint32_t recent_slot(const struct ctx_key *key)
+{
+	return (key->tid * 2654435761u ^ (uint32_t)(key->task >> 4) * 2246822519u ^ key->tgid) %
+	       N_RECENT;
+}
+
 /* The context is no more: it serves nothing, and nothing that comes may be charged to what it did.
  */
 static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
@@ -161,6 +167,8 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	work_put(ctx->work);
 	ctx->work = NULL;
 	completion_forget_ctx(ctx);
+	if (c->recent[recent_slot(&ctx->key)] == ctx)
+		c->recent[recent_slot(&ctx->key)] = NULL;
 	HASH_DELETE(hh, c->ctxs, ctx);
 	DL_DELETE(c->lru, ctx);
 	c->n_ctxs--;
@@ -199,6 +207,7 @@ static struct ctx *ctx_new(struct clew_causality *c, const struct ctx_key *key)
 		return NULL;
 	}
 	ctx->hashed = true;
+	ctx->used = c->ticks;
 	ctx->refs = 1;
 	ctx->proc = p;
 	p->refs++;
@@ -211,13 +220,20 @@ struct ctx *ctx_of(struct clew_causality *c, uint32_t tgid, uint64_t proc_start_
 		   uint32_t tid)
 {
 	struct ctx_key key = {proc_start_ns, task, tgid, task ? 0 : tid};
-	struct ctx *ctx = ctx_find(c, &key);
+	struct ctx **recent = &c->recent[recent_slot(&key)], *ctx = *recent;
 
-	if (!ctx)
-		return ctx_new(c, &key);
-	if (ctx->next) { /* not the most recently used yet */
+	if (!ctx || memcmp(&ctx->key, &key, sizeof(key)) != 0) {
+		ctx = ctx_find(c, &key);
+		if (!ctx)
+			ctx = ctx_new(c, &key);
+		if (!ctx)
+			return NULL;
+		*recent = ctx;
+	}
+	if (++c->ticks - ctx->used > LRU_TICKS && ctx->next) {
 		DL_DELETE(c->lru, ctx);
 		DL_APPEND(c->lru, ctx);
+		ctx->used = c->ticks;
 	}
 	return ctx;
 }

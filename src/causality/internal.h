@@ -20,6 +20,7 @@
  */
 #pragma once
 
+#include "base/pool.h"
 #include "causality/causality.h"
 
 #include <string.h>
@@ -48,6 +49,8 @@ static inline uint64_t hash_words(const void *key, size_t len)
 
 #define MAX_READERS   4	    /* contexts that one request is open in; more are not kept */
 #define MAX_CONTEXTS  65536 /* LRU beyond it */
+#define N_RECENT      1024
+#define LRU_TICKS     4096  /* a context that was used since is not moved again */
 #define MAX_PROCESSES 32768 /* oldest first beyond it */
 #define MAX_PENDING   65536 /* connects without an exchange, oldest first beyond it */
 #define MAX_FUTEXES   65536 /* oldest first beyond it */
@@ -109,6 +112,9 @@ struct group {
 	uint64_t done_one, done_many, done_none; /* requests, by who woke their owners */
 	uint64_t idle_clean, idle_dirty;	 /* stretches of workers that then went idle */
 	uint64_t stretches[N_STRETCH];		 /* by their calls */
+	uint64_t n_stretches, merged_at;	 /* all; when the next two were computed */
+	double merged;				 /* see completion.c */
+	uint32_t merged_k;
 	uint64_t task_answers; /* by a runtime's task that did not read the request itself */
 	uint64_t task_hits;    /* calls of a task that then answered a request that was there */
 	uint64_t task_misses;  /* ... a request that came after the call */
@@ -177,7 +183,8 @@ struct ctx {
 		uint64_t seq; /* the last call before it */
 		uint64_t key;
 		struct node *req; /* whose owner it woke; NULL: it was woken itself */
-	} marks[MAX_MARKS];
+	} *marks;		  /* MAX_MARKS of them, or NULL */
+	uint64_t used;		  /* c->ticks when it was moved to the end of the list */
 };
 
 /* A worker woke the owner of a request. */
@@ -250,6 +257,7 @@ enum claim {
 };
 
 struct node {
+	struct clew_pool *pool; /* that it is from */
 	struct node *all_prev, *all_next;
 	UT_hash_handle hc; /* a call whose response is being read: by conn */
 	uint64_t id;
@@ -300,7 +308,7 @@ struct node {
 	struct node *done_prev, *done_next;
 	struct reader readers[MAX_READERS];
 	uint32_t n_readers;
-	struct done done[MAX_DONE];
+	struct done *done; /* MAX_DONE of them, or NULL */
 	uint32_t n_done;
 	bool done_lost; /* there were more */
 };
@@ -324,6 +332,9 @@ struct clew_causality {
 	struct clew_causality_stats stats;
 	uint64_t now_ns;
 
+	struct clew_pool pool;
+	struct ctx *recent[N_RECENT]; /* contexts by a hash of their key */
+	uint64_t ticks;
 	struct node *all;     /* nodes that are open or undecided */
 	struct node *by_conn; /* calls whose response is being read */
 	struct proc *procs, *proc_list;

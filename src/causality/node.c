@@ -9,10 +9,11 @@
 
 struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
 {
-	struct node *n = calloc(1, sizeof(*n));
+	struct node *n = clew_pool_take0(&c->pool, sizeof(*n));
 
 	if (!n)
 		return NULL;
+	n->pool = &c->pool;
 	n->id = id;
 	n->is_call = is_call;
 	if (!is_call)
@@ -76,7 +77,7 @@ void node_put(struct node *n)
 			ctx_close(&n->readers[i]);
 		if (n->proc)
 			proc_put(n->proc);
-		free(n);
+		clew_pool_give(n->pool, n, sizeof(*n));
 		n = owner;
 	}
 }

@@ -18,7 +18,7 @@ static const struct phrase evidence[] = {
 	{"connect", "connect() was called while the request was served"},
 	{"completion", "its answer followed the call's response"},
 	{"chain", "a sibling call of the same stretch of work is confirmed"},
-	{"wake", "the request's thread handed the work over"},
+	{"wake", "the thread that called then woke the one that answers"},
 	{"fork", "the request's thread started the one that called"},
 	{"order", "the order of work fits"},
 	{"model", "the service's answers confirm how it works"},
