@@ -168,6 +168,9 @@ enum clew_task_kind {
 	((__u64)(kind) << CLEW_TASK_ID_BITS | ((__u64)(id) & ((1ull << CLEW_TASK_ID_BITS) - 1)))
 #define CLEW_TASK_KIND(task) ((__u32)((task) >> CLEW_TASK_ID_BITS))
 
+/* A task's birth is not known: it began before it was seen. */
+#define CLEW_AGE_UNKNOWN 0xffffffffu
+
 struct clew_rec_handoff {
 	struct clew_rec hdr;
 	__u64 ts_ns;
@@ -178,8 +181,8 @@ struct clew_rec_handoff {
 	__u32 from_tgid, from_tid;
 	__u32 to_tgid, to_tid;
 	__u16 hdr_bytes;
-	__u16 kind; /* enum clew_handoff_kind */
-	__u32 pad;
+	__u16 kind;   /* enum clew_handoff_kind */
+	__u32 age_us; /* task: it happened up to so long before ts_ns; CLEW_AGE_UNKNOWN; else 0 */
 };
 
 enum clew_thread_event {

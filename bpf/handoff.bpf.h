@@ -152,7 +152,7 @@ int BPF_PROG(on_waking, struct task_struct *p)
 	r->to_tid = p->pid;
 	r->hdr_bytes = sizeof(*r);
 	r->kind = h.kind;
-	r->pad = 0;
+	r->age_us = 0;
 	ring_commit(r);
 	return 0;
 }

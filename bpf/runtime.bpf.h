@@ -85,8 +85,12 @@ static __always_inline struct clew_task_chain *chain_of(struct clew_sock_state *
 	return c && c->state && chain_is_of(c, t) ? c : NULL;
 }
 
-/* One task began another, or gave work to it. */
-static __always_inline void tell_task(struct task_struct *t, __u64 from, __u64 to)
+#define SINCE_NOW     (~0ull)
+#define SINCE_UNKNOWN 0
+
+/* One task began another, or gave work to it: now, or at some time since since_ns. */
+static __always_inline void tell_task_since(struct task_struct *t, __u64 from, __u64 to,
+					    __u64 since_ns)
 {
 	struct clew_rec_handoff *r = ring_reserve(sizeof(*r));
 
@@ -108,8 +112,18 @@ static __always_inline void tell_task(struct task_struct *t, __u64 from, __u64 t
 	r->to_tid = t->pid;
 	r->hdr_bytes = sizeof(*r);
 	r->kind = CLEW_HANDOFF_TASK;
-	r->pad = 0;
+	r->age_us = 0;
+	if (since_ns < r->ts_ns) {
+		__u64 age_us = (r->ts_ns - since_ns) / 1000 + 1;
+
+		r->age_us = since_ns && age_us < CLEW_AGE_UNKNOWN ? age_us : CLEW_AGE_UNKNOWN;
+	}
 	ring_commit(r);
+}
+
+static __always_inline void tell_task(struct task_struct *t, __u64 from, __u64 to)
+{
+	tell_task_since(t, from, to, SINCE_NOW);
 }
 
 /* Who began this goroutine, once for each. */
@@ -124,7 +138,7 @@ static __noinline int go_tell_parent(struct clew_task_chain *c, struct task_stru
 		return 0;
 	bpf_map_update_elem(&tasks_told, &key, &one, BPF_ANY);
 	if (!bpf_probe_read_user(&parent, sizeof(parent), (void *)(g + c->go_parent)) && parent)
-		tell_task(t, CLEW_TASK(CLEW_TASK_GO, parent), task);
+		tell_task_since(t, CLEW_TASK(CLEW_TASK_GO, parent), task, SINCE_UNKNOWN);
 	return 0;
 }
 

@@ -291,6 +291,8 @@ static void handoff_json(const struct clew_rec_handoff *r, struct clew_buf *o)
 	num(o, "to_tgid", r->to_tgid);
 	num(o, "to_tid", r->to_tid);
 	num(o, "to_start_ns", r->to_start_ns);
+	if (r->age_us)
+		num(o, "age_us", r->age_us);
 }
 
 static void thread_json(const struct clew_rec_thread *r, struct clew_buf *o)

@@ -205,7 +205,19 @@ void task_answer(struct clew_causality *c, struct ctx *ctx, struct node *req)
 	settle(c, w, req, CLAIM_TASK);
 }
 
-/* from began the task key, or gave it work: that one works for whom from works now. */
+/*
+ * Whether this work was from's already when the hand-off may have happened. A goroutine's parent is told
+ * when the goroutine is first seen; by then a connection's goroutine may serve another request.
+ */
+static bool was_at_work(const struct work *w, const struct clew_rec_handoff *h)
+{
+	uint64_t since = w->req ? w->req->born_ns : w->begun_ns;
+
+	return !h->age_us ||
+	       (h->age_us != CLEW_AGE_UNKNOWN && since + h->age_us * 1000ull <= h->ts_ns);
+}
+
+/* from began the task key, or gave it work: that one works for whom from worked then. */
 void task_record(struct clew_causality *c, const struct clew_rec_handoff *h)
 {
 	struct ctx *from, *to;
@@ -221,7 +233,12 @@ void task_record(struct clew_causality *c, const struct clew_rec_handoff *h)
 	from->refs++; /* the next line may push it out */
 	to = ctx_of(c, tgid, start_ns, h->key, h->to_tid);
 	up = work_of(c, from);
-	if (to && to != from && !own(to))
+	if (up && !was_at_work(up, h))
+		up = NULL;
+	if (to && to != from && !own(to)) {
 		set_work(to, work_new(c, NULL, up));
+		if (to->work && up)
+			to->work->begun_ns = h->ts_ns - h->age_us * 1000ull;
+	}
 	ctx_put(from);
 }

@@ -364,6 +364,45 @@ static void test_task(void **state)
 	assert_true(got.link[3].evidence & CLEW_EV_TASK);
 }
 
+/* A goroutine that is first seen now may have been begun for the request before this one. */
+static void test_task_told_late(void **state)
+{
+	struct fab_thread t = thread(10, 10), job = thread(10, 11);
+	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
+				     .from_task = CLEW_TASK(CLEW_TASK_GO, 1),
+				     .from_start_ns = t.start_ns,
+				     .to_start_ns = t.start_ns,
+				     .from_tgid = 10,
+				     .from_tid = 11,
+				     .to_tgid = 10,
+				     .to_tid = 11,
+				     .hdr_bytes = sizeof(h),
+				     .kind = CLEW_HANDOFF_TASK};
+	struct fab_exchange a, b, x[3];
+	uint64_t begun;
+
+	start(NULL);
+	t.task = CLEW_TASK(CLEW_TASK_GO, 1);
+	request(&a, 1, &t);
+	begun = tick();
+	answer(&a, &t);
+	request(&b, 2, &t);
+	for (unsigned i = 0; i < 3; i++) {
+		job.task = h.key = CLEW_TASK(CLEW_TASK_GO, 2 + i);
+		h.ts_ns = tick();
+		/* begun in the first request; nobody knows when; begun in this one */
+		h.age_us = i == 0 ? (h.ts_ns - begun + 999) / 1000 : i == 1 ? CLEW_AGE_UNKNOWN : 1;
+		clew_causality_record(c, &h.hdr);
+		call(&x[i], 3 + i, &job);
+		response(&x[i], &job);
+	}
+	answer(&b, &t);
+	stop();
+	assert_int_not_equal(got.link[3].parent, 2);
+	assert_int_not_equal(got.link[4].parent, 2);
+	assert_link(5, 2, CLEW_LINK_CERTAIN);
+}
+
 static void test_fork_per_request(void **state)
 {
 	struct fab_thread t = thread(10, 10), child = thread(20, 20), grand = thread(30, 30);
@@ -738,6 +777,7 @@ int main(void)
 		cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_lost_records),
 		cmocka_unit_test(test_task),
+		cmocka_unit_test(test_task_told_late),
 		cmocka_unit_test(test_fork_per_request),
 		cmocka_unit_test(test_thread_exit),
 		cmocka_unit_test(test_siblings),
