@@ -116,6 +116,42 @@ int on_go_round_trip(struct pt_regs *ctx)
 	return 0;
 }
 
+/* runtime.newproc: a go statement, in the goroutine g. The return address is on top of its stack. */
+SEC("uprobe")
+int on_go_new(struct pt_regs *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct clew_task_chain *c;
+	struct go_site site = {.start_ns = t->group_leader->start_time};
+	__u32 slot;
+
+	c = chain_by_tgid(t, &slot);
+	if (!c || c->kind != CLEW_TASK_GO || !read_word(c, &site.parent, ctx->r14 + c->id_off) ||
+	    !site.parent || !read_word(c, &site.pc, ctx->sp))
+		return 0;
+	return go_birth(&site);
+}
+
+/* runtime.goexit1: the goroutine g ends. */
+SEC("uprobe")
+int on_go_end(struct pt_regs *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_key key = {.start_ns = t->group_leader->start_time};
+	struct clew_task_chain *c;
+	struct go_site site;
+	__u32 slot;
+	__u64 id;
+
+	c = chain_by_tgid(t, &slot);
+	if (!c || c->kind != CLEW_TASK_GO || !read_word(c, &id, ctx->r14 + c->id_off))
+		return 0;
+	key.task = CLEW_TASK(CLEW_TASK_GO, id);
+	if (bpf_map_delete_elem(&tasks_told, &key) && go_site_of(c, t, ctx->r14, &site))
+		go_unseen_less(&site);
+	return 0;
+}
+
 /* The task in whose name the goroutine `task` uses a connection. */
 static __always_inline __u64 go_conn_task(__u64 cookie, __u64 task, bool tx)
 {

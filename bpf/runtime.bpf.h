@@ -126,19 +126,92 @@ static __always_inline void tell_task(struct task_struct *t, __u64 from, __u64 t
 	tell_task_since(t, from, to, SINCE_NOW);
 }
 
+/*
+ * Go: a goroutine names its parent and the go statement that made it, but not when. The goroutines that
+ * a parent made with one statement and that were not seen at a socket yet: how many, and since when
+ * there are any.
+ */
+struct go_site {
+	__u64 start_ns; /* of the process */
+	__u64 parent;
+	__u64 pc; /* behind the go statement: g.gopc */
+};
+
+struct go_unseen {
+	__u64 n;
+	__u64 since_ns;
+};
+
+/*
+ * Removed when there are none. Who was born before the probe stood, or was pushed out, may be taken for
+ * a later one of the same parent and statement; the table is for 65536 of these at one time.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct go_site);
+	__type(value, struct go_unseen);
+} go_born SEC(".maps");
+
+static __noinline int go_birth(struct go_site *site)
+{
+	struct go_unseen one = {.n = 1, .since_ns = bpf_ktime_get_ns()}, *u;
+
+	if (!site)
+		return 0;
+	u = bpf_map_lookup_elem(&go_born, site);
+	if (!u)
+		bpf_map_update_elem(&go_born, site, &one, BPF_ANY);
+	else if (!__sync_fetch_and_add(&u->n, 1))
+		u->since_ns = one.since_ns;
+	return 0;
+}
+
+/* One of them was seen, or ended; it is no older than what is returned (0: not known). */
+static __noinline __u64 go_unseen_less(struct go_site *site)
+{
+	struct go_unseen *u;
+	__u64 since_ns;
+
+	if (!site)
+		return SINCE_UNKNOWN;
+	u = bpf_map_lookup_elem(&go_born, site);
+	if (!u)
+		return SINCE_UNKNOWN;
+	since_ns = u->since_ns; /* before the count goes down: then it may be another's */
+	if (__sync_fetch_and_sub(&u->n, 1) <= 1)
+		bpf_map_delete_elem(&go_born, site);
+	return since_ns;
+}
+
+/* Who began the goroutine g, and with which statement. */
+static __always_inline bool go_site_of(struct clew_task_chain *c, struct task_struct *t, __u64 g,
+				       struct go_site *ret)
+{
+	__u64 words[2]; /* g.parentGoid, g.gopc */
+
+	if (bpf_probe_read_user(words, sizeof(words), (void *)(g + c->go_parent)) || !words[0])
+		return false;
+	ret->start_ns = t->group_leader->start_time;
+	ret->parent = words[0];
+	ret->pc = words[1];
+	return true;
+}
+
 /* Who began this goroutine, once for each. */
 static __noinline int go_tell_parent(struct clew_task_chain *c, struct task_struct *t, __u64 g,
 				     __u64 task)
 {
 	struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
-	__u64 parent = 0;
+	struct go_site site;
 	__u8 one = 1;
 
 	if (bpf_map_lookup_elem(&tasks_told, &key))
 		return 0;
 	bpf_map_update_elem(&tasks_told, &key, &one, BPF_ANY);
-	if (!bpf_probe_read_user(&parent, sizeof(parent), (void *)(g + c->go_parent)) && parent)
-		tell_task_since(t, CLEW_TASK(CLEW_TASK_GO, parent), task, SINCE_UNKNOWN);
+	if (go_site_of(c, t, g, &site))
+		tell_task_since(t, CLEW_TASK(CLEW_TASK_GO, site.parent), task,
+				go_unseen_less(&site));
 	return 0;
 }
 

@@ -293,6 +293,9 @@ static void want_probes(const struct runtime_proc *p, const struct runtime_elf *
 		snprintf(ret->why_not, sizeof(ret->why_not),
 			 "calls by net/http are not followed: %s was not found (%s)", round_trip,
 			 strerror(-err));
+	/* The end first: what ends unseen must not be counted for ever. */
+	if (!want_probe(p, e, "runtime.goexit1", "on_go_end", ret))
+		want_probe(p, e, "runtime.newproc", "on_go_new", ret);
 }
 
 int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
