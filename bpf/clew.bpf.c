@@ -18,6 +18,7 @@
 #include "bpf/clew.h"
 #include "bpf/pure.bpf.h"
 #include "bpf/maps.bpf.h"
+#include "bpf/claim.bpf.h"
 #include "bpf/ring.bpf.h"
 #include "bpf/scope.bpf.h"
 #include "bpf/regs.bpf.h"

@@ -148,6 +148,23 @@ struct clew_glob {
 	char pattern[CLEW_MAX_GLOB];
 };
 
+/* Chunks that a CPU may be ahead of its reader: a power of two. */
+#define CLEW_RING_AHEAD 64
+/* The longest record whose length does not depend on --payload: an exec with its arguments. */
+#define CLEW_RING_FIXED (104 + CLEW_MAX_PATH + CLEW_MAX_ARGS + 8)
+/* Type of a record that says nothing: skip it. Only in the rings. */
+#define CLEW_RING_PAD 0xffff
+
+/* One CPU's ring: claim.bpf.h. The kernel writes the first line, the reader the others. */
+struct clew_ring_cpu {
+	__u64 head;    /* seq << 32 | offset: all before it is claimed */
+	__u32 refused; /* changes when a claim found no room */
+	__u32 pad[13];
+	__u32 avail; /* chunks given so far */
+	__u32 pad2[15];
+	__u16 chunk[CLEW_RING_AHEAD]; /* by seq */
+};
+
 /*
  * exec_start is on the scheduler's clock, whose distance from CLOCK_MONOTONIC differs from CPU to
  * CPU and grows slowly with time that the host stole. The least distance seen lately is that

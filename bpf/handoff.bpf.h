@@ -138,7 +138,6 @@ int BPF_PROG(on_waking, struct task_struct *p)
 		thread_lost(cur);
 		return 0;
 	}
-	r->hdr.len = sizeof(*r);
 	r->hdr.type = CLEW_REC_HANDOFF;
 	r->hdr.flags = 0;
 	r->ts_ns = bpf_ktime_get_ns();
@@ -153,6 +152,6 @@ int BPF_PROG(on_waking, struct task_struct *p)
 	r->hdr_bytes = sizeof(*r);
 	r->kind = h.kind;
 	r->age_us = 0;
-	ring_commit(r);
+	ring_commit(&r->hdr, sizeof(*r), sizeof(*r));
 	return 0;
 }

@@ -124,24 +124,20 @@ static __always_inline void source_find(struct io_source *s, struct task_struct 
 	s->many = s->iov[0].len < s->want;
 }
 
-/*
- * Copy the wanted bytes to p, where room (a constant on each of the verifier's paths) bytes are
- * free: twice room where there are many iovecs, as the verifier knows the bounds of offset and
- * length but not of their sum. Returns how many were copied.
- */
-static __always_inline __u32 source_copy(struct io_source *s, __u8 *p, __u32 room)
+/* Copy the wanted bytes to p. Returns how many were copied; what was not is zero. */
+static __always_inline __u32 source_copy(struct io_source *s, __u8 *p)
 {
 	__u32 n = s->want;
 
 	barrier_var(n); /* the bound must follow the last change of n */
-	if (n > room)
-		n = room;
+	if (n > opt_payload)
+		n = opt_payload;
 	if (bpf_probe_read_user(p, n, (void *)s->iov[0].base))
 		return 0;
 	return n;
 }
 
-static __always_inline __u32 source_gather(struct io_source *s, __u8 *p, __u32 room)
+static __always_inline __u32 source_gather(struct io_source *s, __u8 *p)
 {
 	__u32 at = 0;
 
@@ -153,10 +149,10 @@ static __always_inline __u32 source_gather(struct io_source *s, __u8 *p, __u32 r
 			n = left;
 		barrier_var(n);
 		barrier_var(at);
-		if (at >= room || at >= s->want)
+		if (at >= opt_payload || at >= s->want)
 			break;
-		if (n > room)
-			n = room;
+		if (n > opt_payload)
+			n = opt_payload;
 		if (n && bpf_probe_read_user(p + at, n, (void *)s->iov[i].base))
 			break;
 		at += n;
@@ -166,27 +162,11 @@ static __always_inline __u32 source_gather(struct io_source *s, __u8 *p, __u32 r
 
 #define IO_HEAD ((__u32)sizeof(struct io_rec))
 
-/* One size class: reserve, copy, zero up to the next multiple of 8. */
-#define IO_CLASS(size)                                                     \
-	do {                                                               \
-		if (s.many) {                                              \
-			r = ring_reserve(IO_HEAD + 2 * (size) + 8);        \
-			if (r) {                                           \
-				cap = source_gather(&s, r->payload, size); \
-				barrier_var(cap);                          \
-				if (cap <= 2 * (size))                     \
-					*(__u64 *)(r->payload + cap) = 0;  \
-			}                                                  \
-		} else {                                                   \
-			r = ring_reserve(IO_HEAD + (size) + 8);            \
-			if (r) {                                           \
-				cap = source_copy(&s, r->payload, size);   \
-				barrier_var(cap);                          \
-				if (cap <= (size))                         \
-					*(__u64 *)(r->payload + cap) = 0;  \
-			}                                                  \
-		}                                                          \
-	} while (0)
+/* An io record's size with n bytes of payload. */
+static __always_inline __u32 io_bytes(__u32 n)
+{
+	return (IO_HEAD + n + 7) & ~7u;
+}
 
 static __always_inline void io_fill(struct io_rec *r, struct task_struct *cur, __u64 now)
 {
@@ -242,6 +222,7 @@ struct io_op {
 	__u64 offset;
 	__u64 task;
 	__u32 n, cap;
+	__u32 reserved; /* bytes of the ring */
 	__u16 flags;
 	bool tx;
 	bool changed; /* another thread used the socket last */
@@ -262,7 +243,6 @@ static __always_inline void io_finish(struct io_rec *r, struct clew_sock_state *
 	} else {
 		op->flags |= CLEW_IO_BEGIN_BOUND;
 	}
-	r->io.hdr.len = (IO_HEAD + op->cap + 7) & ~7u;
 	r->io.hdr.flags = op->flags;
 	r->io.conn = st->cookie;
 	r->io.offset = op->offset;
@@ -270,7 +250,7 @@ static __always_inline void io_finish(struct io_rec *r, struct clew_sock_state *
 	r->io.cap_len = op->cap;
 	r->io.dir = op->tx;
 	io_losses(&r->io, st, who, op->changed);
-	ring_commit(r);
+	ring_commit(&r->io.hdr, io_bytes(op->cap), op->reserved);
 }
 
 static __always_inline void io_lost(struct clew_sock_state *st, struct task_struct *who)
@@ -310,20 +290,14 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 	/* First, as it may tell about the task. */
 	if (who == cur && !(s.flags & CLEW_IO_URING))
 		op->task = task_current(st, cur, op->n, op->tx);
-	if (!s.want)
-		r = ring_reserve(IO_HEAD);
-	else if (s.want <= 256)
-		IO_CLASS(256);
-	else if (s.want <= 1024)
-		IO_CLASS(1024);
-	else if (s.want <= 4096)
-		IO_CLASS(4096);
-	else
-		IO_CLASS(16384);
+	op->reserved = io_bytes(s.want);
+	r = ring_reserve(op->reserved);
 	if (!r) {
 		io_lost(st, who);
 		return 0;
 	}
+	if (s.want)
+		cap = s.many ? source_gather(&s, r->payload) : source_copy(&s, r->payload);
 	if (s.want && !cap) {
 		count_loss(CLEW_LOSS_PAYLOAD);
 		s.flags |= CLEW_IO_NOCAP;
@@ -341,7 +315,8 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
  */
 static __noinline int io_spliced(struct clew_sock_state *st, struct task_struct *cur, __u32 n)
 {
-	struct io_op op = {.offset = st->rx_next, .n = n, .flags = CLEW_IO_SPLICED};
+	struct io_op op = {
+		.offset = st->rx_next, .n = n, .reserved = IO_HEAD, .flags = CLEW_IO_SPLICED};
 	struct io_rec *r;
 
 	if (io_want(st, &op))

@@ -1,28 +1,64 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The way out: reserve, fill, commit. One ring for all CPUs, so that what it holds is in order.
+ * The way out: reserve, fill, commit. A chain of chunks for each CPU, in memory that user space maps
+ * (claim.bpf.h has the protocol, docs/architecture.md the reasons).
  *
- * Nothing is woken: the reader polls every few milliseconds (wake-ups halved the throughput of a
- * traced nginx, docs/architecture.md). The sizes that are reserved are constants, as the verifier
- * wants; a record's own len says how much of them is used.
+ * Nothing is woken: the reader polls every few milliseconds. The verifier knows that a record begins
+ * at or before opt_ring_limit, and that behind it at least opt_ring_record bytes of the chunk (and
+ * opt_payload more, as it cannot add up what is copied piece by piece) are left; so records are as
+ * long as what they hold. Reserved memory is zero, and what is not written stays so.
  */
 #pragma once
 
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 16 << 20); /* set by the loader; dropped: CLEW_LOSS_RING */
-} ring SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* possible CPUs, set by the loader */
+	__type(key, __u32);
+	__type(value, struct clew_ring_cpu);
+} ring_cpus SEC(".maps");
 
-static __always_inline void *ring_reserve(__u64 bytes)
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);	   /* both set by the loader, from --ring-size ... */
+	__uint(value_size, 32768); /* ... and --payload; dropped: CLEW_LOSS_RING */
+	__uint(key_size, 4);
+} ring_chunks SEC(".maps");
+
+/* Set by the loader with the sizes above: the last place where a record begins, the longest one. */
+const volatile __u32 opt_ring_limit = 8192;
+const volatile __u32 opt_ring_record = 4352;
+
+/* Room for a record of at most bytes (8 at a time); NULL: counted. It must be committed. */
+static __always_inline void *ring_reserve(__u32 bytes)
 {
-	void *r = bpf_ringbuf_reserve(&ring, bytes, 0);
+	__u32 cpu = bpf_get_smp_processor_id(), index, at;
+	struct clew_ring_cpu *c = bpf_map_lookup_elem(&ring_cpus, &cpu);
+	char *chunk;
 
-	if (!r)
+	if (!c || !clew_ring_claim(c, bytes, opt_ring_limit, &index, &at)) {
 		count_loss(CLEW_LOSS_RING);
-	return r;
+		return NULL;
+	}
+	chunk = bpf_map_lookup_elem(&ring_chunks, &index);
+	barrier_var(at);		   /* the bound must follow the last change of at */
+	if (!chunk || at > opt_ring_limit) /* never: for the verifier */
+		return NULL;
+	return chunk + at;
 }
 
-static __always_inline void ring_commit(void *record)
+/* rec has its type and is len bytes long (a multiple of 8), of the bytes that were reserved. */
+static __always_inline void ring_commit(struct clew_rec *rec, __u32 len, __u32 bytes)
 {
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	__u32 at = len;
+
+	barrier_var(at); /* the bound must follow the last change of at */
+	if (at < bytes && at <= opt_ring_record) {
+		struct clew_rec *pad = (void *)rec + at;
+
+		pad->type = CLEW_RING_PAD;
+		ring_store_len(pad, bytes - at);
+	}
+	ring_store_len(rec, len);
 }

@@ -98,7 +98,6 @@ static __always_inline void tell_task_since(struct task_struct *t, __u64 from, _
 		thread_lost(t);
 		return;
 	}
-	r->hdr.len = sizeof(*r);
 	r->hdr.type = CLEW_REC_HANDOFF;
 	r->hdr.flags = 0;
 	r->ts_ns = bpf_ktime_get_ns();
@@ -118,7 +117,7 @@ static __always_inline void tell_task_since(struct task_struct *t, __u64 from, _
 
 		r->age_us = since_ns && age_us < CLEW_AGE_UNKNOWN ? age_us : CLEW_AGE_UNKNOWN;
 	}
-	ring_commit(r);
+	ring_commit(&r->hdr, sizeof(*r), sizeof(*r));
 }
 
 static __always_inline void tell_task(struct task_struct *t, __u64 from, __u64 to)

@@ -135,7 +135,8 @@ struct conn_why {
 static __noinline bool conn_emit(struct sock *sk, struct clew_sock_state *st, struct task_struct *t,
 				 const struct conn_why *why)
 {
-	struct conn_rec *r = ring_reserve(sizeof(*r));
+	__u32 bytes = why->path ? sizeof(struct conn_rec) : sizeof(struct clew_rec_conn);
+	struct conn_rec *r = ring_reserve(bytes);
 	struct clew_rec_conn *c;
 	__u32 len = 0;
 
@@ -162,7 +163,6 @@ static __noinline bool conn_emit(struct sock *sk, struct clew_sock_state *st, st
 	c->role = st->role;
 	c->pad = 0;
 	conn_addresses(c, sk);
-	__builtin_memset(r->path, 0, sizeof(r->path));
 	if (why->path) {
 		struct unix_address *path = view(struct unix_address, why->path);
 
@@ -176,8 +176,7 @@ static __noinline bool conn_emit(struct sock *sk, struct clew_sock_state *st, st
 	if (len > 1 && len <= 108 && r->path[0] && !r->path[len - 1])
 		len--;
 	c->path_len = len;
-	c->hdr.len = (sizeof(*c) + len + 7) & ~7u;
-	ring_commit(r);
+	ring_commit(&c->hdr, (sizeof(*c) + len + 7) & ~7u, bytes);
 	return true;
 }
 

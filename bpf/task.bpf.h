@@ -38,7 +38,6 @@ static __always_inline void thread_fill(struct clew_rec_thread *r, struct task_s
 	struct nsproxy *ns = t->nsproxy;
 	struct task_struct *leader = t->group_leader;
 
-	r->hdr.len = sizeof(*r);
 	r->hdr.type = CLEW_REC_THREAD;
 	r->hdr.flags = 0;
 	r->ts_ns = bpf_ktime_get_ns();
@@ -74,7 +73,7 @@ static __noinline int thread_emit(struct task_struct *t, __u16 event, __u32 ptgi
 		r->ptgid = ptgid;
 		r->ptid = ptid;
 	}
-	ring_commit(r);
+	ring_commit(&r->hdr, sizeof(*r), sizeof(*r));
 	return 0;
 }
 
@@ -82,6 +81,7 @@ struct exec_rec {
 	struct clew_rec_thread t;
 	char tail[CLEW_MAX_PATH + CLEW_MAX_ARGS + 8];
 };
+_Static_assert(sizeof(struct exec_rec) == CLEW_RING_FIXED, "the longest fixed record");
 
 /* The file name as exec was given it, then the arguments from the new image's stack. */
 static __noinline int exec_emit(struct task_struct *t, struct linux_binprm *bprm)
@@ -110,11 +110,8 @@ static __noinline int exec_emit(struct task_struct *t, struct linux_binprm *bprm
 		if (n && !bpf_probe_read_user(r->tail + len, n, (void *)start))
 			len += n;
 	}
-	if (len >= 0 && len <= CLEW_MAX_PATH + CLEW_MAX_ARGS)
-		*(__u64 *)(r->tail + len) = 0;
 	r->t.tail_len = len;
-	r->t.hdr.len = (sizeof(r->t) + len + 7) & ~7u;
-	ring_commit(r);
+	ring_commit(&r->t.hdr, (sizeof(r->t) + len + 7) & ~7u, sizeof(*r));
 	return 0;
 }
 

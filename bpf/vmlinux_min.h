@@ -43,6 +43,7 @@ enum { BPF_ANY = 0 };
 
 enum {
 	BPF_F_NO_PREALLOC = 1,
+	BPF_F_MMAPABLE = 1024,
 	BPF_F_CLONE = 512,
 };
 

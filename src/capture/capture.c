@@ -3,12 +3,15 @@
  * Load, attach, poll.
  *
  *	open	load, fill the maps, attach the hooks, then walk what already runs: what is born
- * meanwhile is seen by the hooks, so nobody falls in between poll	ring -> fn, with the records
- * that user space adds: meta first, clock every second, a process record behind each exec and first
- * sight, loss when a counter moved stop	hooks off; what is in the ring can still be polled
+ *		meanwhile is seen by the hooks, so nobody falls in between
+ *	look	follow the rings, add the records that user space makes: meta first, clock every
+ *		second, a process record behind each exec and first sight, loss when a counter moved
+ *	take	records -> fn, in the order of time
+ *	stop	hooks off; what is in the rings can still be polled
  */
 #include <limits.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -16,13 +19,15 @@
 #include <bpf/btf.h>
 
 #include "capture/internal.h"
+#include "capture/ring.h"
 #include "capture/runtime/runtime.h"
 #include "clew.skel.h"
 
 #define CLOCK_EVERY_NS 1000000000ull
 #define COUNT_EVERY_NS 1000000000ull
-#define RING_MIN       (64ull << 10)
-#define RING_MAX       (1ull << 30)
+/* Programs that still run when their hook is off end within microseconds. */
+#define LAST_LOOKS    50
+#define LAST_PAUSE_NS 1000000
 
 static uint64_t clock_ns(clockid_t id)
 {
@@ -117,60 +122,57 @@ static void attach_lazy(struct clew_capture *c)
 			attach_hook(&h[i]);
 }
 
-static int hand(struct clew_capture *c, const struct clew_rec *rec)
+static int add(struct clew_capture *c, const struct clew_rec *rec)
 {
-	c->stats.records++;
-	c->stats.bytes += rec->len;
-	c->handed++;
-	return c->fn(c->user, rec);
+	if (ring_add(c->ring, rec))
+		c->dropped++;
+	return 0;
 }
 
-static int hand_scratch(struct clew_capture *c)
+static int add_scratch(struct clew_capture *c)
 {
-	return hand(c, (const struct clew_rec *)c->scratch.data);
+	return add(c, (const struct clew_rec *)c->scratch.data);
 }
 
-static int on_thread(struct clew_capture *c, const struct clew_rec_thread *t)
+/* Seen on its way: names are read from /proc now, as the process may be gone when it is taken. */
+static int on_thread(void *user, struct clew_rec *rec)
 {
-	bool seen = t->event == CLEW_THREAD_SEEN && t->tid == t->tgid;
+	const struct clew_rec_thread *t = (const struct clew_rec_thread *)rec;
+	struct clew_capture *c = user;
+	bool exec = t->event == CLEW_THREAD_EXEC;
 	int err;
 
-	if (t->event != CLEW_THREAD_EXEC) {
-		err = hand(c, &t->hdr);
+	if (exec) {
+		err = procinfo_redact_exec(t, &c->scratch);
+		if (err)
+			return err;
+		add_scratch(c);
+		rec->type = CLEW_RING_PAD;
+		if (t->tgid == c->spawned)
+			c->spawned = 0;
+	} else {
+		bool seen = t->event == CLEW_THREAD_SEEN && t->tid == t->tgid;
+
 		if (c->runtimes && !seen && t->tid == t->tgid)
 			runtimes_process(c->runtimes, t);
 		/* Between our fork and its exec the command is still this program: no name for it
 		 * yet. */
-		if (err < 0 || !seen || t->tgid == c->spawned)
-			return err;
-	} else {
-		err = procinfo_redact_exec(t, &c->scratch);
-		if (!err)
-			err = hand_scratch(c);
-		if (err < 0)
-			return err;
-		if (t->tgid == c->spawned)
-			c->spawned = 0;
+		if (!seen || t->tgid == c->spawned)
+			return 0;
 	}
 	if (c->runtimes)
 		runtimes_process(c->runtimes, t);
 	err = procinfo_record(t, NULL, &c->scratch);
-	return err ? err : hand_scratch(c);
+	return err ? err : add_scratch(c);
 }
 
-static int on_sample(void *arg, void *data, size_t size)
+static int hand(void *user, const struct clew_rec *rec)
 {
-	struct clew_capture *c = arg;
-	const struct clew_rec *rec = data;
-	int err;
+	struct clew_capture *c = user;
 
-	if (rec->type == CLEW_REC_THREAD)
-		err = on_thread(c, (const struct clew_rec_thread *)rec);
-	else
-		err = hand(c, rec);
-	if (err < 0)
-		c->err = err;
-	return err < 0 ? err : 0;
+	c->stats.records++;
+	c->stats.bytes += rec->len;
+	return c->fn(c->user, rec);
 }
 
 /*
@@ -205,7 +207,7 @@ static int tell_clock(struct clew_capture *c, uint64_t now)
 
 	c->next_clock_ns = now + CLOCK_EVERY_NS;
 	c->misses = read_misses(c);
-	return hand(c, &r.hdr);
+	return add(c, &r.hdr);
 }
 
 static int read_losses(const struct clew_capture *c, uint64_t *ret)
@@ -247,7 +249,7 @@ static int tell_losses(struct clew_capture *c)
 		if (!r.count)
 			continue;
 		c->losses_told[where] = now[where];
-		err = hand(c, &r.hdr);
+		err = add(c, &r.hdr);
 	}
 	return err;
 }
@@ -306,43 +308,67 @@ static int make_meta(struct clew_capture *c, char *const *options)
 	return 0;
 }
 
-static int take_record(void *user, const struct clew_rec *rec)
+static int add_record(void *user, const struct clew_rec *rec)
 {
-	return hand(user, rec);
+	return add(user, rec);
 }
 
-int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user)
+/* What was claimed before the hooks went off is waited for. */
+static int look_last(struct clew_capture *c)
+{
+	const struct timespec pause = {.tv_nsec = LAST_PAUSE_NS};
+	int err = ring_look(c->ring, UINT64_MAX, on_thread, c);
+
+	for (int i = 0; err > 0 && i < LAST_LOOKS; i++) {
+		nanosleep(&pause, NULL);
+		err = ring_look(c->ring, UINT64_MAX, on_thread, c);
+	}
+	return err;
+}
+
+int clew_capture_look(struct clew_capture *c)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	int err = 0;
 
-	c->fn = fn;
-	c->user = user;
-	c->handed = 0;
-	c->err = 0;
 	if (c->meta.len) {
-		err = hand(c, (const struct clew_rec *)c->meta.data);
+		add(c, (const struct clew_rec *)c->meta.data);
 		clew_buf_done(&c->meta);
 	}
-	if (err >= 0 && now >= c->next_clock_ns)
+	if (now >= c->next_clock_ns)
 		err = tell_clock(c, now);
 	if (err >= 0 && !c->stopped && c->rescan_done != c->skel->bss->rescan) {
 		c->rescan_done = c->skel->bss->rescan;
+		ring_deepen(c->ring);
 		err = targets_walk(c);
 	}
 	if (!c->stopped && c->lazy_done != c->skel->bss->lazy_wanted)
 		attach_lazy(c);
-	if (err >= 0) {
-		err = ring_buffer__consume(c->ring);
-		if (c->err)
-			err = c->err;
-	}
-	atomic_store(&c->polled, true);
 	if (err >= 0 && c->runtimes)
-		err = runtimes_take(c->runtimes, take_record, c);
+		err = runtimes_take(c->runtimes, add_record, c);
 	if (err >= 0)
 		err = tell_losses(c);
-	return err < 0 ? err : c->handed;
+	if (err < 0)
+		return err;
+	/* Before the heads are read: all that is older is in front of them. */
+	now = clock_ns(CLOCK_MONOTONIC);
+	err = c->stopped ? look_last(c) : ring_look(c->ring, now, on_thread, c);
+	atomic_store(&c->polled, true);
+	return err < 0 ? err : 0;
+}
+
+int clew_capture_take(struct clew_capture *c, clew_record_fn fn, void *user)
+{
+	c->fn = fn;
+	c->user = user;
+	return ring_take(c->ring, hand, c);
+}
+
+int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user)
+{
+	int err = clew_capture_look(c);
+
+	return err < 0 ? err : clew_capture_take(c, fn, user);
 }
 
 bool clew_capture_settled(const struct clew_capture *c)
@@ -367,17 +393,58 @@ uint64_t clew_capture_targets_alive(const struct clew_capture *c)
 	return c->skel->bss->alive;
 }
 
-static uint64_t ring_size(uint64_t want)
+static void size_ring(struct clew_capture *c, struct ring_sizes *ret)
 {
-	uint64_t size = RING_MIN;
+	struct clew_bpf *s = c->skel;
 
-	while (size < want && size < RING_MAX)
-		size <<= 1;
-	return size;
+	ring_plan(c->opts.ring_bytes, sysconf(_SC_NPROCESSORS_ONLN), s->rodata->opt_payload, ret);
+	s->rodata->opt_ring_limit = ret->limit;
+	s->rodata->opt_ring_record = ret->record;
+	bpf_map__set_max_entries(s->maps.ring_cpus, libbpf_num_possible_cpus());
+	bpf_map__set_max_entries(s->maps.ring_chunks, ret->n_chunks);
+	bpf_map__set_value_size(s->maps.ring_chunks, ret->stride);
+}
+
+/* Maps an array of the kernel's; its values are a multiple of 8 bytes long. */
+static int map_array(const struct bpf_map *map, void **ret, size_t *ret_bytes)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t n = (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
+	void *p;
+
+	n = (n + page - 1) / page * page;
+	p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = p;
+	*ret_bytes = n;
+	return 0;
+}
+
+static int make_ring(struct clew_capture *c, const struct ring_sizes *sizes)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	struct ring_area area = {
+		.n_cpus = bpf_map__max_entries(c->skel->maps.ring_cpus),
+		.stride = sizes->stride,
+		.n_chunks = sizes->n_chunks,
+		.limit = sizes->limit,
+	};
+	int err = map_array(c->skel->maps.ring_cpus, &c->ring_cpus, &c->cpus_bytes);
+
+	if (!err)
+		err = map_array(c->skel->maps.ring_chunks, &c->ring_chunks, &c->chunks_bytes);
+	if (err)
+		return err;
+	area.n_used = online > 0 && online < area.n_cpus ? online : area.n_cpus;
+	area.cpus = c->ring_cpus;
+	area.chunks = c->ring_chunks;
+	return ring_new(&area, &c->ring);
 }
 
 static int load(struct clew_capture *c, const struct clew_capture_opts *opts, char **ret_error)
 {
+	struct ring_sizes sizes;
 	int err;
 
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
@@ -390,7 +457,7 @@ static int load(struct clew_capture *c, const struct clew_capture_opts *opts, ch
 	c->skel->rodata->opt_payload =
 		opts->payload_bytes > CLEW_MAX_PAYLOAD ? CLEW_MAX_PAYLOAD : opts->payload_bytes;
 	drop_missing(c->skel);
-	bpf_map__set_max_entries(c->skel->maps.ring, ring_size(opts->ring_bytes));
+	size_ring(c, &sizes);
 	err = clew_bpf__load(c->skel);
 	if (err == -EPERM || err == -EACCES)
 		return errorf(
@@ -400,8 +467,11 @@ static int load(struct clew_capture *c, const struct clew_capture_opts *opts, ch
 	if (err)
 		return errorf(ret_error, err, "cannot load the BPF programs: %s; see `clew check`",
 			      strerror(-err));
-	c->ring = ring_buffer__new(bpf_map__fd(c->skel->maps.ring), on_sample, c, NULL);
-	return c->ring ? 0 : errorf(ret_error, -errno, "cannot map the ring: %s", strerror(errno));
+	err = make_ring(c, &sizes);
+	if (err)
+		errorf(ret_error, err, "cannot map the rings: %s; a smaller --ring-size may help",
+		       strerror(-err));
+	return err;
 }
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
@@ -487,6 +557,8 @@ void clew_capture_stats(const struct clew_capture *c, struct clew_capture_stats 
 	}
 	if (c->runtimes)
 		runtimes_stats(c->runtimes, ret);
+	ret->slow = c->ring ? ring_spill_full(c->ring) : 0;
+	ret->dropped = c->dropped;
 	bpf_object__for_each_program(prog, c->skel->obj)
 	{
 		if (bpf_program__fd(prog) >= 0)
@@ -499,7 +571,11 @@ void clew_capture_free(struct clew_capture *c)
 	if (!c)
 		return;
 	runtimes_free(c->runtimes);
-	ring_buffer__free(c->ring);
+	ring_free(c->ring);
+	if (c->ring_cpus)
+		munmap(c->ring_cpus, c->cpus_bytes);
+	if (c->ring_chunks)
+		munmap(c->ring_chunks, c->chunks_bytes);
 	clew_bpf__destroy(c->skel);
 	clew_buf_done(&c->meta);
 	clew_buf_done(&c->scratch);

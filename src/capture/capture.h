@@ -43,7 +43,7 @@ struct clew_capture_opts {
 	struct clew_runtime_opts runtime;
 	struct clew_target_opts targets; /* at least one, or run_argv */
 	uint32_t payload_bytes;	   /* captured of a message's start, over its operations; 0: none */
-	uint64_t ring_bytes;	   /* rounded up to a power of two */
+	uint64_t ring_bytes;	   /* at least; of all CPUs together */
 	char *const *meta_options; /* NAME=VALUE for the meta record, NULL-terminated or NULL */
 };
 
@@ -57,6 +57,8 @@ struct clew_capture_stats {
 	uint64_t agents;	     /* that were put in */
 	uint64_t agents_failed;	     /* could not be, or left too early; the last one's reason: */
 	char agent_why[240];
+	uint64_t slow;			 /* looks that found whoever takes far behind */
+	uint64_t dropped;		 /* records of our own without memory */
 	uint64_t kernel_ns, kernel_runs; /* from bpf_stats_enabled, when it is on */
 };
 
@@ -90,14 +92,23 @@ pid_t clew_capture_spawn(struct clew_capture *c, char *const *argv, const char *
 bool clew_capture_settled(const struct clew_capture *c);
 
 /**
- * clew_capture_poll() - hand all records that are waiting to fn, in order; also emits clock records
- * (once a second) and loss records. Never blocks. Returns the number of records, or -errno from fn.
+ * clew_capture_look() - follow the kernel; adds clock records (once a second), process and loss
+ * records. To be called every few milliseconds. Waits only once stopped, for 50 ms at the most.
+ * Returns 0, or an errno: the tracing cannot go on. Another thread may take meanwhile.
  */
+int clew_capture_look(struct clew_capture *c);
+/**
+ * clew_capture_take() - hand what was seen up to a millisecond before the last look to fn, in the
+ * order of time; all of it once stopped. Never blocks. Returns the number of records, or -errno
+ * from fn.
+ */
+int clew_capture_take(struct clew_capture *c, clew_record_fn fn, void *user);
+/** clew_capture_poll() - look and take in one, for a program of one thread. */
 int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user);
 
 /** clew_capture_targets_alive() - how many threads of targets live: 0 when all have ended. */
 uint64_t clew_capture_targets_alive(const struct clew_capture *c);
-/** clew_capture_stop() - detach; what is in the ring can still be polled. */
+/** clew_capture_stop() - detach; what is in the rings can still be polled. */
 void clew_capture_stop(struct clew_capture *c);
 void clew_capture_stats(const struct clew_capture *c, struct clew_capture_stats *ret);
 void clew_capture_free(struct clew_capture *c);

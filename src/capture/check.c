@@ -186,7 +186,6 @@ size_t clew_capture_check(struct clew_feature *features, size_t max)
 	check_kernel(&c);
 	check_caps(&c);
 	check_btf(&c, &btf);
-	check_map(&c, BPF_MAP_TYPE_RINGBUF, "ring buffer", "nothing is traced");
 	check_map(&c, BPF_MAP_TYPE_TASK_STORAGE, "task storage", "nothing is traced");
 	check_map(&c, BPF_MAP_TYPE_SK_STORAGE, "socket storage", "nothing is traced");
 	check_kfunc(&c, btf);

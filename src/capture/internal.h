@@ -11,12 +11,14 @@
 #include "capture/capture.h"
 
 struct clew_bpf; /* the skeleton, clew.skel.h */
-struct ring_buffer;
+struct ring;
 struct runtimes;
 
 struct clew_capture {
 	struct clew_bpf *skel;
-	struct ring_buffer *ring;
+	struct ring *ring;
+	void *ring_cpus, *ring_chunks; /* mapped */
+	size_t cpus_bytes, chunks_bytes;
 	struct runtimes *runtimes;     /* NULL: not wanted */
 	struct clew_capture_opts opts; /* scalars only: pointers were the caller's */
 	struct clew_buf meta;	       /* the meta record, until it was handed out */
@@ -29,13 +31,12 @@ struct clew_capture {
 	atomic_bool polled;	/* once at least: who ran at the start is known */
 	uint32_t rescan_done, lazy_done;
 	uint32_t spawned; /* its image is ours until it execs; 0: none, or done */
+	uint64_t dropped; /* records of our own for which there was no memory */
 	bool stopped;
 
-	/* during a poll */
+	/* Of whoever takes. */
 	clew_record_fn fn;
 	void *user;
-	int err;
-	int handed;
 };
 
 /** errorf() - ret_error gets the text (if wanted), err comes back: return errorf(...). */

@@ -50,7 +50,8 @@ const struct clew_option cli_options[] = {
 	 "How much of the start of each message is captured; 0 for none.", .max = CLEW_MAX_PAYLOAD,
 	 .env = "CLEW_PAYLOAD", .config = true},
 	{"ring-size", 0, CLEW_OPT_SIZE, "N", "16MiB", CLI_CAPTURE,
-	 "Size of the ring between kernel and user space, rounded up to a power of two.",
+	 "Size of the rings between kernel and user space, all processors together; at least two "
+	 "chunks of 16 KiB for each processor.",
 	 .min = 4096, .max = 1u << 30, .env = "CLEW_RING_SIZE", .config = true},
 	{"agent", 0, CLEW_OPT_CHOICE, "RUNTIME", NULL, CLI_CAPTURE,
 	 "Put an agent into running processes of this runtime, which tells requests apart where "

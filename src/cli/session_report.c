@@ -37,10 +37,10 @@ static void print_losses(const struct session *s, const struct clew_pipeline_sta
 		c.lost_payload = p->lost_payload;
 		c.lost_task_state = p->lost_state;
 	}
-	print_lost(&any, c.lost_ring, "records, the ring was full (a larger --ring-size helps)");
-	if (s->reader)
-		print_lost(&any, clew_reader_shed(s->reader),
-			   "records, made faster than traces can be made of them");
+	print_lost(&any, c.lost_ring,
+		   c.slow ? "records, made faster than traces can be made of them"
+			  : "records, the ring was full (a larger --ring-size helps)");
+	print_lost(&any, c.dropped, "records of clew itself, no memory");
 	print_lost(&any, c.lost_task_state, "threads without state");
 	print_lost(&any, c.lost_sock_state, "sockets without state");
 	print_lost(&any, c.lost_payload, "prefixes that could not be read");
