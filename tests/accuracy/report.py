@@ -44,7 +44,8 @@ def table(results, skipped):
     for key, r in results.items():
         by_runtime[r.get("runtime") or "other"].append((key, r))
     for runtime in sorted(by_runtime):
-        for key, r in by_runtime[runtime]:
+        cases = list(dict.fromkeys(r["case"] for _, r in by_runtime[runtime]))
+        for key, r in sorted(by_runtime[runtime], key=lambda kr: (cases.index(kr[1]["case"]), kr[1]["load"], kr[0])):
             lines.append(row(key.split("@")[0] + key[len(key.split("+")[0]):], r))
     for name, reason in skipped.items():
         lines.append("%-34s SKIPPED: %s" % (name, reason))
