@@ -25,6 +25,7 @@
 #include "bpf/task.bpf.h"
 #include "bpf/runtime.bpf.h"
 #include "bpf/go.bpf.h"
+#include "bpf/go_channel.bpf.h"
 #include "bpf/current.bpf.h"
 #include "bpf/sock.bpf.h"
 #include "bpf/io.bpf.h"

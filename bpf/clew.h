@@ -105,7 +105,7 @@ struct clew_chain_guard {
 };
 
 /* What is probed in a Go process. */
-enum clew_go_flags { CLEW_GO_ROUND_TRIP = 1 };
+enum clew_go_flags { CLEW_GO_ROUND_TRIP = 1, CLEW_GO_CHANNELS = 2 };
 
 struct clew_task_chain {
 	/* Whose: filled in by runtime.c. A process after exec() has another image. */

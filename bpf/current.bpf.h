@@ -20,7 +20,7 @@ static __always_inline __u64 task_current(struct clew_sock_state *st, struct tas
 		if (st->role == CLEW_ROLE_SERVER && !tx && n == 1)
 			task = go_background_read(c, st->task, task, at);
 		else if (st->role != CLEW_ROLE_SERVER && (c->go_flags & CLEW_GO_ROUND_TRIP))
-			task = go_conn_task(st->cookie, task, tx);
+			task = go_conn_task(t, st->cookie, task, tx);
 	}
 	st->task = task;
 	return task;

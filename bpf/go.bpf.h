@@ -90,32 +90,6 @@ static __always_inline __u64 go_task(struct clew_task_chain *c, struct task_stru
 	return task;
 }
 
-SEC("uprobe")
-int on_go_round_trip(struct pt_regs *ctx)
-{
-	struct task_struct *t = bpf_get_current_task_btf();
-	struct clew_task_chain *c;
-	struct go_conn conn = {}, *known;
-	__u64 cookie;
-	__u32 slot;
-
-	c = chain_by_tgid(t, &slot);
-	if (!c || c->state != CLEW_CHAIN_TRUSTED || c->kind != CLEW_TASK_GO)
-		return 0;
-	conn.task = go_task(c, t, ctx->r14);
-	cookie = go_conn_cookie(t, ctx->ax);
-	if (!conn.task || !cookie) {
-		__sync_fetch_and_add(&go_conns_unknown, 1);
-		return 0;
-	}
-	known = bpf_map_lookup_elem(&go_conns, &cookie);
-	if (known)
-		known->task = conn.task;
-	else if (bpf_map_update_elem(&go_conns, &cookie, &conn, BPF_ANY))
-		__sync_fetch_and_add(&go_conns_full, 1);
-	return 0;
-}
-
 /* runtime.newproc: a go statement, in the goroutine g. The return address is on top of its stack. */
 SEC("uprobe")
 int on_go_new(struct pt_regs *ctx)
@@ -153,7 +127,7 @@ int on_go_end(struct pt_regs *ctx)
 }
 
 /* The task in whose name the goroutine `task` uses a connection. */
-static __always_inline __u64 go_conn_task(__u64 cookie, __u64 task, bool tx)
+static __always_inline __u64 go_conn_task(struct task_struct *t, __u64 cookie, __u64 task, bool tx)
 {
 	struct go_conn *conn = bpf_map_lookup_elem(&go_conns, &cookie);
 	__u64 *own;
@@ -161,8 +135,13 @@ static __always_inline __u64 go_conn_task(__u64 cookie, __u64 task, bool tx)
 	if (!conn)
 		return task;
 	own = tx ? &conn->writer : &conn->reader;
-	if (!*own)
+	if (!*own) {
+		struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
+		__u8 mark = TASK_OF_CONN;
+
 		*own = task;
+		bpf_map_update_elem(&tasks_told, &key, &mark, BPF_ANY);
+	}
 	return *own == task ? conn->task : task;
 }
 

@@ -31,7 +31,11 @@ struct {
 /* Goes up when task_chain_of changes; 0: it was never filled. */
 __u32 chain_gen;
 
-/* The tasks whose parent was told. A task that is forgotten is told again, no more. */
+/*
+ * The tasks whose parent was told, and enum task_mark. A task that is forgotten is told again, no more.
+ */
+enum task_mark { TASK_TOLD = 1, TASK_OF_CONN = 2 /* a client connection's own */ };
+
 struct task_key {
 	__u64 task;
 	__u64 start_ns; /* of its process */
@@ -203,7 +207,7 @@ static __noinline int go_tell_parent(struct clew_task_chain *c, struct task_stru
 {
 	struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
 	struct go_site site;
-	__u8 one = 1;
+	__u8 one = TASK_TOLD;
 
 	if (bpf_map_lookup_elem(&tasks_told, &key))
 		return 0;

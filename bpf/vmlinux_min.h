@@ -58,7 +58,7 @@ enum {
 /* Registers as the BPF machine has them: not relocated. */
 struct pt_regs {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
-	unsigned long ax, cx, dx, si, di, orig_ax, ip, sp;
+	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 } __attribute__((preserve_access_index));
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

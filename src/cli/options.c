@@ -59,6 +59,15 @@ const struct clew_option cli_options[] = {
 	 "that follows timers, promises and fetch; costs 5 to 10 % of a request's processor time. "
 	 "Its inspector is opened for a moment (SIGUSR1, port 9229).",
 	 .choices = "node", .repeat = true, .env = "CLEW_AGENT", .config = true},
+	{"tasks", 0, CLEW_OPT_CHOICE, "WHAT", "probes", CLI_CAPTURE,
+	 "How runtimes' own tasks (goroutines, contexts of asyncio, virtual threads) are told apart. "
+	 "none: threads stand for themselves. memory: read at each socket operation, 0.3 to 0.6 us. "
+	 "probes: and Go's HTTP client is followed, about 2 us a call.",
+	 .choices = "none|memory|probes", .env = "CLEW_TASKS", .config = true},
+	{"go-channels", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
+	 "Follow work that Go programs give to worker goroutines through channels: a probe on each "
+	 "send, 1 to 2 us, and a look at the worker's stack at each HTTP call.",
+	 .env = "CLEW_GO_CHANNELS", .config = true},
 	{"python-copies", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
 	 "Follow work through asyncio's gather, create_task and to_thread: a probe on each copy of "
 	 "a "

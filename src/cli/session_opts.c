@@ -6,8 +6,9 @@
 /* What a recording's meta record says of the options: those that were given, and payload and ring.
  */
 static const char *const meta_names[] = {
-	"pid",	     "cgroup",	       "exe",  "port",	"netns",	"all", "user", "payload",
-	"ring-size", "capture-header", "name", "agent", "python-copies"};
+	"pid",	"cgroup", "exe",     "port",	    "netns",
+	"all",	"user",	  "payload", "ring-size",   "capture-header",
+	"name", "agent",  "tasks",   "go-channels", "python-copies"};
 #define N_META (sizeof(meta_names) / sizeof(meta_names[0]))
 
 static int read_numbers(struct session_opts *s, const struct clew_options *o)
@@ -106,6 +107,9 @@ int session_opts_init(struct session_opts *s, const struct cli *cli)
 	c->payload_bytes = (uint32_t)clew_options_u64(o, "payload");
 	c->ring_bytes = clew_options_u64(o, "ring-size");
 	c->runtime.agents = read_agents(o);
+	c->runtime.off = !strcmp(clew_options_str(o, "tasks"), "none");
+	c->runtime.no_probes = strcmp(clew_options_str(o, "tasks"), "probes") != 0;
+	c->runtime.go_channels = clew_options_flag(o, "go-channels");
 	c->runtime.python_copies = clew_options_flag(o, "python-copies");
 	s->session.user = clew_options_str(o, "user");
 	s->session.db = cli_db(cli);

@@ -36,7 +36,7 @@ static const struct go_offsets versions[] = {
 #define G_M	       48
 #define MAX_THREADS    256
 #define MAX_NAMED      512	    /* bytes of a function's name */
-#define GOID_LIMIT     (1ull << 36) /* beyond it are heap addresses (0xc000000000) */
+#define GOID_LIMIT     (1ull << 36) /* beyond it are addresses */
 #define PROLOGUE_BYTES 32
 #define MODULE_TEXT    176
 
@@ -278,24 +278,36 @@ static int want_probe(const struct runtime_proc *p, const struct runtime_elf *e,
 	return 0;
 }
 
+static void cannot_probe(struct runtime_info *ret, const char *function, int err)
+{
+	snprintf(ret->why_not, sizeof(ret->why_not), "%s cannot be probed (%s)", function,
+		 strerror(-err));
+}
+
 static void want_probes(const struct runtime_proc *p, const struct runtime_elf *e,
 			struct runtime_info *ret)
 {
 	static const char round_trip[] = "net/http.(*persistConn).roundTrip";
+	static const char chansend[] = "runtime.chansend";
 	int err;
 
 	if (p->opts->no_probes)
 		return;
-	err = want_probe(p, e, round_trip, "on_go_round_trip", ret);
-	if (!err)
-		ret->chain.go_flags |= CLEW_GO_ROUND_TRIP;
-	else if (err != -ENOENT)
-		snprintf(ret->why_not, sizeof(ret->why_not),
-			 "calls by net/http are not followed: %s was not found (%s)", round_trip,
-			 strerror(-err));
 	/* The end first: what ends unseen must not be counted for ever. */
 	if (!want_probe(p, e, "runtime.goexit1", "on_go_end", ret))
 		want_probe(p, e, "runtime.newproc", "on_go_new", ret);
+	err = want_probe(p, e, round_trip, "on_go_round_trip", ret);
+	if (!err)
+		ret->chain.go_flags |= CLEW_GO_ROUND_TRIP;
+	else if (err != -ENOENT) /* there is none without net/http */
+		cannot_probe(ret, round_trip, err);
+	if (err || !p->opts->go_channels)
+		return;
+	err = want_probe(p, e, chansend, "on_go_chansend", ret);
+	if (!err)
+		ret->chain.go_flags |= CLEW_GO_CHANNELS;
+	else
+		cannot_probe(ret, chansend, err);
 }
 
 int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
