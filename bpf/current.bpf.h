@@ -17,6 +17,8 @@ static __always_inline __u64 task_current(struct clew_sock_state *st, struct tas
 		return 0;
 	task = chain_task_at(c, t, &at);
 	if (task && c->kind == CLEW_TASK_GO) {
+		if ((c->go_flags & CLEW_GO_CHANNELS) && st->role == CLEW_ROLE_SERVER)
+			task_mark_as(t, task, TASK_SERVES);
 		if (st->role == CLEW_ROLE_SERVER && !tx && n == 1)
 			task = go_background_read(c, st->task, task, at);
 		else if (st->role != CLEW_ROLE_SERVER && (c->go_flags & CLEW_GO_ROUND_TRIP))

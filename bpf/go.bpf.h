@@ -136,11 +136,8 @@ static __always_inline __u64 go_conn_task(struct task_struct *t, __u64 cookie, _
 		return task;
 	own = tx ? &conn->writer : &conn->reader;
 	if (!*own) {
-		struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
-		__u8 mark = TASK_OF_CONN;
-
 		*own = task;
-		bpf_map_update_elem(&tasks_told, &key, &mark, BPF_ANY);
+		task_mark_as(t, task, TASK_OF_CONN);
 	}
 	return *own == task ? conn->task : task;
 }

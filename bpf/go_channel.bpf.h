@@ -9,6 +9,10 @@
  *	worker:  for j := range jobs { ... http.Get() }
  *	         roundTrip: the words at the top of its stack that are in go_gifts: who sent them
  *
+ * Only what goroutines send that serve a connection counts, and not the request that roundTrip itself
+ * sends to the connection's own goroutine: the memory of those is used again soon, and may lie dead on
+ * anybody's stack.
+ *
  * A gift is claimed by the first goroutine that calls with it on its stack. Where the stack holds
  * unclaimed gifts of two senders, which of them it works on is not known, and nothing is told.
  */
@@ -161,7 +165,7 @@ int on_go_chansend(struct pt_regs *ctx)
 	__u64 id;
 	__u32 slot;
 	__u16 size = 0;
-	__u8 *mark;
+	__u8 *marks;
 
 	if (bpf_probe_read_user(&size, sizeof(size), (void *)(ctx->ax + GO_CHAN_ELEMSIZE)) ||
 	    size < sizeof(key.word) ||
@@ -175,12 +179,15 @@ int on_go_chansend(struct pt_regs *ctx)
 		return 0;
 	key.start_ns = t->group_leader->start_time;
 	gift.from = CLEW_TASK(CLEW_TASK_GO, id);
-	/* Responses: a connection hands them to whoever asked. */
 	sender.task = gift.from;
 	sender.start_ns = key.start_ns;
-	mark = bpf_map_lookup_elem(&tasks_told, &sender);
-	if (mark && *mark == TASK_OF_CONN)
+	marks = bpf_map_lookup_elem(&tasks_told, &sender);
+	if (!marks || !(*marks & TASK_SERVES) || (*marks & TASK_OF_CONN))
 		return 0;
+	if (*marks & TASK_CALLS) {
+		*marks &= ~TASK_CALLS;
+		return 0;
+	}
 	gift.ts_ns = bpf_ktime_get_ns();
 	bpf_map_update_elem(&go_gifts, &key, &gift, BPF_ANY);
 	return 0;
@@ -199,8 +206,10 @@ int on_go_round_trip(struct pt_regs *ctx)
 	if (!c || c->state != CLEW_CHAIN_TRUSTED || c->kind != CLEW_TASK_GO)
 		return 0;
 	conn.task = go_task(c, t, ctx->r14);
-	if (conn.task && (c->go_flags & CLEW_GO_CHANNELS))
+	if (conn.task && (c->go_flags & CLEW_GO_CHANNELS)) {
 		go_find_giver(t, ctx->r14, ctx->sp, conn.task);
+		task_mark_as(t, conn.task, TASK_CALLS);
+	}
 	cookie = go_conn_cookie(t, ctx->ax);
 	if (!conn.task || !cookie) {
 		__sync_fetch_and_add(&go_conns_unknown, 1);

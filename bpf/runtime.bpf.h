@@ -34,7 +34,12 @@ __u32 chain_gen;
 /*
  * The tasks whose parent was told, and enum task_mark. A task that is forgotten is told again, no more.
  */
-enum task_mark { TASK_TOLD = 1, TASK_OF_CONN = 2 /* a client connection's own */ };
+enum task_mark {
+	TASK_TOLD = 1,
+	TASK_OF_CONN = 2, /* a client connection's own */
+	TASK_SERVES = 4,  /* uses a server's connection */
+	TASK_CALLS = 8,	  /* began a call, and has not sent it to the connection's own */
+};
 
 struct task_key {
 	__u64 task;
@@ -47,6 +52,16 @@ struct {
 	__type(key, struct task_key);
 	__type(value, __u8);
 } tasks_told SEC(".maps");
+
+/* Where goroutines' sends are followed: what this one was seen to do. */
+static __always_inline void task_mark_as(struct task_struct *t, __u64 task, __u8 mark)
+{
+	struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
+	__u8 *marks = bpf_map_lookup_elem(&tasks_told, &key);
+
+	if (marks && !(*marks & mark))
+		*marks |= mark;
+}
 
 static __always_inline bool chain_is_of(const struct clew_task_chain *c, struct task_struct *t)
 {
