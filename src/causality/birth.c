@@ -119,7 +119,8 @@ static struct pending *pending_find(struct clew_causality *c, uint64_t cookie)
 void birth_connect(struct clew_causality *c, const struct clew_conn *conn)
 {
 	const struct clew_thread_ref *t = &conn->connector;
-	struct ctx *ctx = ctx_of(c, t->tgid, t->proc_start_ns, t->task, t->tid);
+	struct ctx *ctx = ctx_of(c, t->tgid, t->proc_start_ns,
+				 without(c, CLEW_SOURCE_TASK) ? 0 : t->task, t->tid);
 	struct pending *p;
 
 	if (!ctx)

@@ -120,14 +120,14 @@ void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
 void clew_causality_connect(struct clew_causality *c, const struct clew_conn *conn)
 {
 	reached(c, conn->connect_ns);
-	if (conn->connector.tgid)
+	if (conn->connector.tgid && !without(c, CLEW_SOURCE_CONNECT))
 		birth_connect(c, conn);
 }
 
 static void io_record(struct clew_causality *c, const struct clew_rec_io *io)
 {
 	if (io->lost_thread) {
-		struct ctx *ctx = ctx_of(c, io->tgid, io->proc_start_ns, io->task, io->tid);
+		struct ctx *ctx = task_ctx(c, io, false);
 
 		if (ctx)
 			ctx_lose(ctx);
@@ -154,9 +154,10 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 			birth_conn_closed(c, conn->conn);
 	} else if (rec->type == CLEW_REC_HANDOFF && rec->len >= sizeof(*h)) {
 		reached(c, h->ts_ns);
-		if (h->kind == CLEW_HANDOFF_TASK)
+		if (h->kind == CLEW_HANDOFF_TASK && !without(c, CLEW_SOURCE_TASK))
 			task_record(c, h);
-		else if (h->kind != CLEW_HANDOFF_SLEEP)
+		else if (h->kind != CLEW_HANDOFF_TASK && h->kind != CLEW_HANDOFF_SLEEP &&
+			 !without(c, CLEW_SOURCE_COMPLETION))
 			completion_wake(c, h);
 	} else if (rec->type == CLEW_REC_IO && rec->len >= sizeof(*io)) {
 		io_record(c, io);

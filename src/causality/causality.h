@@ -28,7 +28,19 @@ struct clew_link {
 	uint64_t candidates[CLEW_MAX_CANDIDATES]; /* exchange ids */
 };
 
+/* Sources of evidence that can be done without, to see what each is worth. */
+enum clew_source {
+	CLEW_SOURCE_TASK = 1 << 0,
+	CLEW_SOURCE_THREAD = 1 << 1,
+	CLEW_SOURCE_CONNECT = 1 << 2,
+	CLEW_SOURCE_COMPLETION = 1 << 3,
+	CLEW_SOURCE_WAKE = 1 << 4,
+	CLEW_SOURCE_FORK = 1 << 5,
+	CLEW_SOURCE_ORDER = 1 << 6, /* the service's model, where several requests are open */
+};
+
 struct clew_causality_opts {
+	uint32_t without; /* enum clew_source */
 	uint64_t
 		decide_ns; /* 0: 2 s; longest wait between a request's answer and its calls' links */
 	uint64_t

@@ -200,7 +200,7 @@ void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h)
 			;
 		else if (req && is_worker(from))
 			handed_back(c, from, req, h->key);
-		else if (!req && is_worker(to))
+		else if (!req && is_worker(to) && !without(c, CLEW_SOURCE_WAKE))
 			woken(c, to, h->key);
 	}
 	ctx_put(from);

@@ -268,7 +268,9 @@ static void forked(struct clew_causality *c, const struct clew_rec_thread *t)
 		if (ctx && ctx->n_open == 1 && !ctx->mux)
 			req = ctx->open->req;
 	}
-	if (!req && parent->inherited && !parent->inherited->ended)
+	if (without(c, CLEW_SOURCE_FORK))
+		req = NULL;
+	else if (!req && parent->inherited && !parent->inherited->ended)
 		req = parent->inherited;
 	child = proc_new(c, t->tgid, t->proc_start_ns, parent->group);
 	if (child)

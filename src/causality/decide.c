@@ -220,7 +220,8 @@ static void look_at_calls(struct node *req)
  * VERDICT_PASS: *l is the link. VERDICT_WAIT is not answered when final. settled: the answer is SETTLE_NS
  * old.
  */
-static enum verdict judge(const struct node *n, bool final, bool settled, struct clew_link *l)
+static enum verdict judge(const struct clew_causality *c, const struct node *n, bool final,
+			  bool settled, struct clew_link *l)
 {
 	enum verdict v;
 
@@ -233,7 +234,9 @@ static enum verdict judge(const struct node *n, bool final, bool settled, struct
 		v = VERDICT_FAIL;
 	else {
 		l->evidence = evidence_for(n);
-		v = n->shared ? VERDICT_FAIL : by_exclusive(n, final && !n->claim, l);
+		v = n->shared || without(c, CLEW_SOURCE_THREAD)
+			    ? VERDICT_FAIL
+			    : by_exclusive(n, final && !n->claim, l);
 		if (v == VERDICT_WAIT && n->claim)
 			v = VERDICT_FAIL;
 		if (n->shared) {
@@ -244,7 +247,8 @@ static enum verdict judge(const struct node *n, bool final, bool settled, struct
 			v = accept(l, CLEW_LINK_PROBABLE, 0.05);
 		} else if (v == VERDICT_FAIL && in_conflict(n)) {
 			l->evidence |= CLEW_EV_CONFLICT;
-		} else if (v == VERDICT_FAIL && n->birth.chain &&
+		} else if (v == VERDICT_FAIL && n->birth.chain && !without(c, CLEW_SOURCE_THREAD) &&
+			   !(n->birth.n_proc > 1 && without(c, CLEW_SOURCE_ORDER)) &&
 			   !model_moves(n->birth.ctx->proc->group)) {
 			v = n->birth.n_proc == 1 ? by_alone(n, final, l) : by_model(n, final, l);
 		}
@@ -298,7 +302,7 @@ static bool try_decide(struct clew_causality *c, struct node *n, bool final, boo
 	struct node *owner = n->owner;
 	struct clew_link link;
 
-	if (judge(n, final, settled, &link) == VERDICT_WAIT)
+	if (judge(c, n, final, settled, &link) == VERDICT_WAIT)
 		return false;
 	node_get(n);
 	node_get(owner);

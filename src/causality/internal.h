@@ -354,6 +354,11 @@ struct clew_causality {
 	struct node *done;  /* requests that are over and have undecided calls */
 };
 
+static inline bool without(const struct clew_causality *c, enum clew_source source)
+{
+	return c->opts.without & source;
+}
+
 /* node.c */
 struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call);
 void node_unhash(struct clew_causality *c, struct node *n);

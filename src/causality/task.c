@@ -25,7 +25,8 @@
 
 struct ctx *task_ctx(struct clew_causality *c, const struct clew_rec_io *io, bool reads)
 {
-	uint64_t task = reads && !task_reads(io->task) ? 0 : io->task;
+	bool no_task = without(c, CLEW_SOURCE_TASK) || (reads && !task_reads(io->task));
+	uint64_t task = no_task ? 0 : io->task;
 
 	return ctx_of(c, io->tgid, io->proc_start_ns, task, io->tid);
 }

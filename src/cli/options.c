@@ -81,6 +81,9 @@ const struct clew_option cli_options[] = {
 	 "or a "
 	 "glob), SERVICE.",
 	 .repeat = true, .env = "CLEW_NAME", .config = true},
+	{"without", 0, CLEW_OPT_STRING, "SOURCE,...", NULL, CLI_SESSION,
+	 "Do without these sources of evidence, to see what each is worth: task, thread, connect, "
+	 "completion, wake, fork, order."},
 	{"live", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "Print a line for each finished trace.",
 	 .env = "CLEW_LIVE", .config = true},
 

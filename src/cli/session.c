@@ -125,6 +125,7 @@ static int open_pipeline(struct session *s)
 {
 	const struct clew_pipeline_opts o = {
 		.name_rules = s->opts->name_rules,
+		.without = s->opts->without,
 		.capture_headers = s->opts->capture_headers,
 		.on_span = on_span,
 		.on_trace = s->opts->live ? on_trace : NULL,

@@ -26,6 +26,7 @@ struct clew_session_opts {
 	bool quiet;
 	bool verbose;
 	uint64_t duration_ns;	      /* 0: until the end */
+	uint32_t without;	      /* --without: enum clew_source */
 	char *const *name_rules;      /* --name, NULL-terminated or NULL */
 	char *const *capture_headers; /* --capture-header, NULL-terminated or NULL */
 };

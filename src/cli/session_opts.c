@@ -69,6 +69,29 @@ static int make_meta(struct session_opts *s, const struct clew_options *o)
 	return 0;
 }
 
+/* "task,wake": sources of evidence to do without. */
+static int read_without(const struct clew_options *o, uint32_t *ret)
+{
+	static const char *const names[] = {"task", "thread", "connect", "completion",
+					    "wake", "fork",   "order"};
+	const char *at = clew_options_str(o, "without");
+	uint32_t bits = 0;
+
+	while (at && *at) {
+		size_t len = strcspn(at, ","), i = 0;
+
+		while (i < sizeof(names) / sizeof(names[0]) &&
+		       (strlen(names[i]) != len || strncmp(names[i], at, len) != 0))
+			i++;
+		if (i == sizeof(names) / sizeof(names[0]))
+			return -EINVAL;
+		bits |= 1u << i; /* the order of enum clew_source */
+		at += len + (at[len] == ',');
+	}
+	*ret = bits;
+	return 0;
+}
+
 static int check(const struct cli *cli, const struct clew_session_opts *s)
 {
 	const struct clew_target_opts *t = &s->capture.targets;
@@ -119,6 +142,9 @@ int session_opts_init(struct session_opts *s, const struct cli *cli)
 	s->session.quiet = clew_options_flag(o, "quiet");
 	s->session.verbose = clew_options_flag(o, "verbose");
 	s->session.duration_ns = clew_options_u64(o, "duration");
+	if (read_without(o, &s->session.without) < 0)
+		return cli_usage(cli, "--without takes task, thread, connect, completion, wake, "
+				      "fork, order, several with commas between");
 	s->session.name_rules = clew_options_list(o, "name", NULL);
 	s->session.capture_headers = clew_options_list(o, "capture-header", NULL);
 	return check(cli, &s->session);

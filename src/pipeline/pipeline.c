@@ -82,7 +82,7 @@ int clew_pipeline_new(const struct clew_pipeline_opts *opts, struct clew_pipelin
 		.on_trace = opts->on_trace,
 		.user = opts->user,
 	};
-	const struct clew_causality_opts causality = {0};
+	const struct clew_causality_opts causality = {.without = opts->without};
 	struct clew_pipeline *p = calloc(1, sizeof(*p));
 	int r;
 

@@ -30,6 +30,7 @@ struct clew_trace_done {
 
 struct clew_pipeline_opts {
 	char *const *name_rules;      /* --name, NULL-terminated or NULL */
+	uint32_t without; /* enum clew_source: evidence that is not used */
 	char *const *capture_headers; /* --capture-header, lower case, NULL-terminated or NULL */
 	/* A span is final; the callee owns it. */
 	void (*on_span)(void *user, struct clew_span *span);

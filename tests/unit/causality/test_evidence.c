@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tasks, completions and locks, on a few exchanges each.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "fab.h"
+
+#define MS   1000000ull
+#define SEC  (1000 * MS)
+#define MAX  8192
+#define LOCK 0x5000
+
+static struct clew_link got[MAX];
+static struct clew_causality *c;
+static uint64_t now;
+
+static void on_decide(void *user, uint64_t id, const struct clew_link *l)
+{
+	assert_in_range(id, 1, MAX - 1);
+	got[id] = *l;
+}
+
+static void start(uint32_t without)
+{
+	const struct clew_causality_opts opts = {.without = without};
+
+	memset(got, 0, sizeof(got));
+	now = SEC;
+	assert_int_equal(clew_causality_new(on_decide, NULL, &opts, &c), 0);
+}
+
+static void stop(void)
+{
+	clew_causality_free(c);
+	c = NULL;
+}
+
+static uint64_t tick(void)
+{
+	return now += MS / 10;
+}
+
+static struct fab_thread python(uint32_t id)
+{
+	return (struct fab_thread){.tgid = 10,
+				   .tid = 10,
+				   .start_ns = 100,
+				   .task = id ? CLEW_TASK(CLEW_TASK_PYTHON, id) : 0};
+}
+
+static struct fab_thread thread(uint32_t tid)
+{
+	return (struct fab_thread){.tgid = 10, .tid = tid, .start_ns = 100};
+}
+
+static void request(struct fab_exchange *f, uint64_t id, struct fab_thread *t)
+{
+	fab_init(f, id, CLEW_ROLE_SERVER, 10000 + id);
+	fab_io(c, f, CLEW_PART_REQUEST, t, tick());
+}
+
+static void answer(struct fab_exchange *f, struct fab_thread *t)
+{
+	fab_io(c, f, CLEW_PART_RESPONSE, t, tick());
+	fab_end(c, f, 0);
+}
+
+static void call(struct fab_exchange *f, uint64_t id, struct fab_thread *t)
+{
+	fab_init(f, id, CLEW_ROLE_CLIENT, 10000 + id);
+	fab_io(c, f, CLEW_PART_REQUEST, t, tick());
+}
+
+static void response(struct fab_exchange *f, struct fab_thread *t)
+{
+	fab_io(c, f, CLEW_PART_RESPONSE, t, tick());
+	fab_end(c, f, 0);
+}
+
+static void handoff(const struct fab_thread *from, const struct fab_thread *to,
+		    enum clew_handoff_kind kind, uint64_t key)
+{
+	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
+				     .ts_ns = tick(),
+				     .key = key,
+				     .from_task = kind == CLEW_HANDOFF_TASK ? from->task : 0,
+				     .from_start_ns = from->start_ns,
+				     .to_start_ns = to->start_ns,
+				     .from_tgid = from->tgid,
+				     .from_tid = from->tid,
+				     .to_tgid = to->tgid,
+				     .to_tid = to->tid,
+				     .hdr_bytes = sizeof(h),
+				     .kind = kind};
+
+	clew_causality_record(c, &h.hdr);
+}
+
+static void assert_parent(uint64_t id, uint64_t parent, enum clew_link_class class)
+{
+	assert_int_equal(got[id].parent, parent);
+	assert_int_equal(got[id].class, class);
+}
+
+/* The loop reads two requests; each task's call is for the request that the task answers. */
+static void test_task_answers(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1), u = python(2);
+	struct fab_exchange a, b, x, y;
+
+	for (int off = 0; off < 2; off++) {
+		start(off ? CLEW_SOURCE_TASK : 0);
+		request(&a, 1, &loop);
+		request(&b, 2, &loop);
+		call(&x, 3, &u);
+		call(&y, 4, &t);
+		response(&x, &loop);
+		response(&y, &loop);
+		answer(&b, &u);
+		answer(&a, &t);
+		clew_causality_advance(c, now + SEC);
+		stop();
+		assert_parent(3, off ? 0 : 2, off ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
+		assert_parent(4, off ? 0 : 1, off ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
+	}
+}
+
+/* A call that was made before the request came is not the request's, whoever answers. */
+static void test_task_before(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1);
+	struct fab_exchange a, b, x;
+
+	start(0);
+	request(&b, 2, &loop);
+	call(&x, 3, &t);
+	response(&x, &loop);
+	request(&a, 1, &loop);
+	answer(&a, &t);
+	answer(&b, &loop);
+	stop();
+	assert_parent(3, 0, CLEW_LINK_ORPHAN);
+}
+
+/* A task that the request's began inherits it, while it is open. */
+static void test_task_begun(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1), u = python(2);
+	struct fab_exchange a, b, x, y;
+
+	start(0);
+	request(&b, 2, &loop);
+	request(&a, 1, &loop);
+	handoff(&t, &u, CLEW_HANDOFF_TASK, u.task);
+	call(&x, 3, &u);
+	response(&x, &loop);
+	answer(&a, &t);
+	call(&y, 4, &u);
+	response(&y, &loop);
+	answer(&b, &loop);
+	stop();
+	assert_parent(3, 1, CLEW_LINK_CERTAIN);
+	assert_true(got[3].evidence & CLEW_EV_HANDED);
+	assert_parent(4, 0, CLEW_LINK_ORPHAN);
+}
+
+/* One call, then two answers by the same task: it was for both. */
+static void test_task_batch(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1);
+	struct fab_exchange a, b, x;
+
+	start(0);
+	request(&a, 1, &loop);
+	request(&b, 2, &loop);
+	call(&x, 3, &t);
+	response(&x, &loop);
+	answer(&a, &t);
+	answer(&b, &t);
+	stop();
+	assert_parent(3, 0, CLEW_LINK_ORPHAN);
+	assert_true(got[3].evidence & CLEW_EV_CONFLICT);
+	assert_true(got[3].n_candidates >= 2);
+}
+
+/* A task with work of its own that is begun for one request and answers another. */
+static void test_task_contradicts(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1), u = python(2);
+	struct fab_exchange a, b, x;
+
+	start(0);
+	request(&a, 1, &loop);
+	request(&b, 2, &loop);
+	fab_io(c, &a, CLEW_PART_RESPONSE, &t, tick());
+	handoff(&t, &u, CLEW_HANDOFF_TASK, u.task);
+	call(&x, 3, &u);
+	response(&x, &loop);
+	answer(&b, &u);
+	fab_end(c, &a, 0);
+	stop();
+	assert_parent(3, 0, CLEW_LINK_ORPHAN);
+}
+
+struct pool {
+	struct fab_thread owner[4], worker[2];
+	struct fab_exchange req[4], call[2];
+	uint64_t id;
+	bool lock;
+};
+
+static void pool_init(struct pool *p)
+{
+	p->id = 1;
+	for (uint32_t i = 0; i < 4; i++)
+		p->owner[i] = thread(100 + i);
+	for (uint32_t i = 0; i < 2; i++)
+		p->worker[i] = thread(200 + i);
+}
+
+/* The worker's lock is given back to somebody who waits, in the middle of it all. */
+static void unlock(struct pool *p, uint32_t w, uint32_t i)
+{
+	if (p->lock)
+		handoff(&p->worker[w], &p->owner[(i + 1) % 4], CLEW_HANDOFF_FUTEX, LOCK);
+}
+
+/* Worker w ends its call for request i and wakes the owner, who answers and reads the next one. */
+static void finish(struct pool *p, uint32_t i, uint32_t w)
+{
+	response(&p->call[w], &p->worker[w]);
+	unlock(p, w, i);
+	handoff(&p->worker[w], &p->owner[i], CLEW_HANDOFF_FUTEX, 0x9000 + i * 64);
+	answer(&p->req[i], &p->owner[i]);
+	request(&p->req[i], p->id++, &p->owner[i]);
+}
+
+/* n rounds of four requests; returns how many calls have the right parent, *ret_wrong the wrong ones. */
+static uint32_t pool_run(uint32_t n, bool lock, uint32_t without, uint32_t *ret_wrong)
+{
+	uint64_t truth[MAX] = {0};
+	uint32_t right = 0;
+	struct pool p;
+
+	start(without);
+	pool_init(&p);
+	for (uint32_t i = 0; i < 4; i++)
+		request(&p.req[i], p.id++, &p.owner[i]);
+	p.lock = lock;
+	for (uint32_t i = 0; i < 4 * n; i++) {
+		truth[p.id] = p.req[i % 4].x.id;
+		call(&p.call[i % 2], p.id++, &p.worker[i % 2]);
+		unlock(&p, i % 2, i % 4);
+		if (i) /* while the other one's call is out */
+			finish(&p, (i - 1) % 4, (i - 1) % 2);
+	}
+	clew_causality_advance(c, now + 5 * SEC);
+	stop();
+	*ret_wrong = 0;
+	for (uint64_t id = 1; id < MAX; id++) {
+		right += truth[id] && got[id].parent == truth[id];
+		*ret_wrong += truth[id] && got[id].parent && got[id].parent != truth[id];
+	}
+	return right;
+}
+
+static void test_completion(void **state)
+{
+	uint32_t wrong;
+
+	assert_true(pool_run(200, false, 0, &wrong) >= 780);
+	assert_int_equal(wrong, 0);
+	assert_int_equal(pool_run(200, false, CLEW_SOURCE_COMPLETION, &wrong), 0);
+	assert_int_equal(wrong, 0);
+	/* Too few to know the service. */
+	assert_int_equal(pool_run(5, false, 0, &wrong), 0);
+	assert_int_equal(wrong, 0);
+}
+
+/* Owners are woken at a lock all the time: learned from those woken while a call was out. */
+static void test_lock(void **state)
+{
+	uint32_t wrong;
+
+	assert_true(pool_run(200, true, 0, &wrong) >= 700);
+	assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_task_answers),
+		cmocka_unit_test(test_task_before),
+		cmocka_unit_test(test_task_begun),
+		cmocka_unit_test(test_task_batch),
+		cmocka_unit_test(test_task_contradicts),
+		cmocka_unit_test(test_completion),
+		cmocka_unit_test(test_lock),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
