@@ -62,6 +62,8 @@ static enum verdict by_claim(const struct node *n, bool final, bool settled, str
 									   : CLEW_LINK_PROBABLE,
 			      wrong);
 	}
+	if (g->task_mixed * 500 > g->task_answers)
+		return VERDICT_FAIL;
 	/* Ids that are used again, or were never a task's. */
 	if (g->task_misses > 1 && g->task_misses * 500 > g->task_hits)
 		return VERDICT_FAIL;

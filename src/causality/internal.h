@@ -115,6 +115,8 @@ struct group {
 	uint64_t n_stretches, merged_at;	 /* all; when the next two were computed */
 	double merged;				 /* see completion.c */
 	uint32_t merged_k;
+	uint64_t
+		task_mixed; /* answers by a task to a request that waited while it answered another */
 	uint64_t task_answers; /* by a runtime's task that did not read the request itself */
 	uint64_t task_hits;    /* calls of a task that then answered a request that was there */
 	uint64_t task_misses;  /* ... a request that came after the call */
@@ -184,6 +186,7 @@ struct ctx {
 		uint64_t key;
 		struct node *req; /* whose owner it woke; NULL: it was woken itself */
 	} *marks;		  /* MAX_MARKS of them, or NULL */
+	uint64_t answered_ns;	  /* a task's last answer */
 	uint64_t used;		  /* c->ticks when it was moved to the end of the list */
 };
 

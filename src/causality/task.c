@@ -17,7 +17,9 @@
  * A goroutine or a virtual thread reads for itself, so its reads say for whom it works. An asyncio loop
  * and a runtime with an agent read for all of their tasks: such a read is charged to the thread.
  *
- * Not believed: a task that then answered a request that had not come yet when it called (its id was
+ * Not believed: tasks that answer requests which waited while they answered others. One task writes for
+ * many there (uvloop gathers what all tasks write and sends it in one place), or takes requests from a
+ * queue; a request's own task comes with it and goes with its answer. Nor a task that then answered a request that had not come yet when it called (its id was
  * used again: if that happens more often than links may be wrong, ids of this service are no tasks); one
  * whose next answer, right after this one, is for another request that waited as well (a batch).
  */
@@ -190,8 +192,11 @@ void task_answer(struct clew_causality *c, struct ctx *ctx, struct node *req)
 
 	if (!ctx->key.task || ctx->mux)
 		return;
-	if (!ctx_has_open(ctx, req))
+	if (!ctx_has_open(ctx, req)) {
 		ctx->proc->group->task_answers++;
+		ctx->proc->group->task_mixed += req->born_ns < ctx->answered_ns;
+	}
+	ctx->answered_ns = c->now_ns;
 	if (w && w->req && w->req != req) {
 		batch(ctx, w, req);
 		set_work(ctx, NULL);
