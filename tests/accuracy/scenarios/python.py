@@ -11,6 +11,7 @@ GUNICORN = "/usr/bin/gunicorn"
 OWN = {"right": {50: 0.995, 200: 0.99}}   # thread per request, prefork, asyncio one call after the other
 POOL = {"right": {50: 0.97, 200: 0.97}}   # blocking pools
 OPTION = {}                               # gather, executors: asked with the option only
+COPIES = {"copies": ["--python-copies"]}  # that option, where contexts are there to be copied
 BESIDE = {"BACKGROUND": 0.3, "TIMER_MS": 20}
 
 VARIANTS = [
@@ -41,6 +42,8 @@ VARIANTS = [
      "modules": ["gevent"]},
 ]
 for v in VARIANTS:
+    if v["name"].startswith(("asyncio", "fastapi", "aiohttp")):
+        v["with"] = COPIES
     v.update(runtime="python", needs=[case.PYTHON] + v.get("needs", []))
 
 
