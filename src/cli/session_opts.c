@@ -110,6 +110,13 @@ static int check(const struct cli *cli, const struct clew_session_opts *s)
 	if (s->live && s->raw && !strcmp(s->raw, "-"))
 		return cli_usage(cli, "--live and --raw - both write to standard output; write the "
 				      "recording to a file");
+	if (s->capture.runtime.off && s->capture.runtime.agents)
+		return cli_usage(cli,
+				 "--agent names tasks and --tasks none reads none; leave one out");
+	if ((s->capture.runtime.off || s->capture.runtime.no_probes) &&
+	    s->capture.runtime.python_copies)
+		return cli_usage(
+			cli, "--python-copies is a probe; write --tasks probes, or leave it out");
 	return 0;
 }
 

@@ -49,6 +49,8 @@ def test_version(clew):
     (["run", "-p", "1", "true"], "unknown option '-p'"),
     (["run", "--pid", "1", "true"], "--pid: 'clew run' has no such option"),
     (["run", "--duration", "5", "true"], "--duration: '5' is not a duration"),
+    (["record", "-p", "1", "--tasks", "none", "--agent", "node"], "--agent names tasks and --tasks none reads none"),
+    (["record", "-p", "1", "--tasks", "memory", "--python-copies"], "--python-copies is a probe"),
     (["record"], "no target; name one with --pid, --cgroup, --exe, --port or --netns"),
     (["record", "nginx"], "'nginx' is one argument too many; name targets with --pid"),
     (["record", "--pid", "0"], "--pid: '0' is out of range"),
