@@ -117,6 +117,7 @@ def run_all(variants, todo, args):
         result["quick"] = variant.get("quick")
         results[key] = result
         progress(i, len(todo), time.monotonic() - begin, key, result, args)
+        save(results, skipped, args)
     return results, skipped
 
 
@@ -135,7 +136,7 @@ def progress(i, n, seconds, key, r, args):
 
 def replay_all(args):
     """The same for the runs that an earlier one has kept."""
-    results = {}
+    results, skipped = {}, {}
     found = sorted(d for d in os.listdir(args.replay)
                    if os.path.exists(os.path.join(args.replay, d, runner.RECORDING)))
     loads = {int(x) for x in args.load.split(",")}
@@ -143,6 +144,9 @@ def replay_all(args):
     begin = time.monotonic()
     for i, key in enumerate(found, 1):
         directory = os.path.join(args.replay, key)
+        if not os.path.exists(os.path.join(directory, "meta.json")):
+            skipped[key] = "BROKEN: the run did not end well, it has no meta.json"
+            continue
         results[key] = runner.rescore(directory, runner.clew_path(args), args.clew_option)
         if args.ablate:
             results[key]["without"] = {s: runner.ablate(directory, runner.clew_path(args), s, args)
@@ -150,23 +154,25 @@ def replay_all(args):
         if args.proofs:
             results[key]["proofs"] = runner.prove(directory, runner.clew_path(args), args)
         progress(i, len(found), time.monotonic() - begin, key, results[key], args)
-    return results, {}
+        save(results, skipped, args)
+    return results, skipped
 
 
-def show(results, skipped, args):
-    """Prints the tables, writes them beside the JSON; returns what was not met."""
+def save(results, skipped, args):
+    """Writes the tables beside the JSON, after each run: what is interrupted is not lost. (text, what was not met)."""
+    if args.no_clew:
+        return "", []
     calibration = report.calibration(results)
     text = "\n\n".join(t for t in (report.table(results, skipped), report.ablation_text(results),
                                    report.proofs_text(results), report.calibration_text(calibration)) if t)
     bad = report.verdict(results, skipped, args)
-    name = "replayed" if args.replay else "results"
-    where = args.replay or args.out
-    with open(os.path.join(where, name + ".json"), "w") as f:
+    where, name, table = (args.replay, "replayed.json", "replayed.txt") if args.replay else \
+        (args.out, "results.json", "table.txt")
+    with open(os.path.join(where, name), "w") as f:
         json.dump({"results": results, "skipped": skipped, "calibration": calibration, "not_met": bad}, f, indent=1)
-    with open(os.path.join(where, "replayed.txt" if args.replay else "table.txt"), "w") as f:
+    with open(os.path.join(where, table), "w") as f:
         f.write(text + "\n" + "".join("NOT MET: %s\n" % b for b in bad))
-    print("\n" + text + "\n")
-    return bad
+    return text, bad
 
 
 def main():
@@ -192,7 +198,8 @@ def main():
         results, skipped = run_all(variants, todo, args)
     if args.no_clew:
         return 1 if skipped and args.strict or not results else 0
-    bad = show(results, skipped, args)
+    text, bad = save(results, skipped, args)
+    print("\n" + text + "\n")
     bad += ["%s: %s" % (k, v) for k, v in skipped.items() if v.startswith("BROKEN") and not args.strict]
     print("%d runs in %.0f s, %d skipped or broken; %s" % (len(results), time.monotonic() - begin, len(skipped),
                                                          args.replay or args.out))
