@@ -39,8 +39,10 @@ struct clew_store_opts {
 #define CLEW_STORE_BATCH_SPANS 10000u
 /* Spans that wait for the writer; beyond it the newest are dropped (stats: dropped_queue). */
 #define CLEW_STORE_QUEUE_SPANS 65536u
+/* Rows of one of the engine's row groups: what it compresses and writes at once. */
+#define CLEW_STORE_GROUP_SPANS 122880u
 /* Spans of a partition that are not sorted and indexed yet; more of them are sealed into a run. */
-#define CLEW_STORE_HOT_SPANS	       262144u
+#define CLEW_STORE_HOT_SPANS	       (2 * CLEW_STORE_GROUP_SPANS)
 #define CLEW_STORE_MEMORY_BYTES	       (256ull << 20)
 #define CLEW_STORE_READER_MEMORY_BYTES (512ull << 20)
 #define CLEW_STORE_TIMEOUT_NS	       (30ull * 1000 * 1000 * 1000)

@@ -14,7 +14,7 @@
 #include "store/internal.h"
 
 #define RETRY_NS (1000ull * 1000 * 1000)
-#define IDLE_SEAL_NS                                                                               \
+#define IDLE_SEAL_NS \
 	(60ull * 1000 * 1000 * 1000)		   /* an hour that has passed is sealed after this \
 						    */
 #define IDLE_CHECK_NS (30ull * 1000 * 1000 * 1000) /* a partition at rest gets a checkpoint */
@@ -300,7 +300,6 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
 {
 	int r, tries = 0;
 
-	group_by_hour(batch, n);
 	while ((r = try_batch(st, batch, n)) < 0) {
 		struct timespec until = mono_time(now_mono_ns() + RETRY_NS);
 
@@ -326,6 +325,34 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
 	pthread_mutex_unlock(&st->queue_lock);
 	for (size_t i = 0; i < n; i++)
 		clew_span_free(batch[i]);
+}
+
+/*
+ * How many of these make the hot spans of the first one's hour a run of whole row groups. The engine
+ * writes those once, compressed, while they are sorted; a rest it would write at the checkpoint, and
+ * again with the next run, leaving free blocks behind.
+ */
+static size_t up_to_full(struct clew_store *st, struct clew_span *const *batch, size_t n)
+{
+	uint64_t hot = 0, full = st->opts.hot_spans;
+
+	if (full % CLEW_STORE_GROUP_SPANS)
+		return n;
+	for (size_t i = 0; i < st->n_parts; i++)
+		if (st->parts[i]->hour == (int64_t)batch[0]->start_ns / HOUR_NS)
+			hot = st->parts[i]->hot_rows;
+	return hot < full && full - hot < n ? (size_t)(full - hot) : n;
+}
+
+static void write_batches(struct clew_store *st, struct clew_span **batch, size_t n)
+{
+	group_by_hour(batch, n);
+	for (size_t done = 0; done < n;) {
+		size_t some = up_to_full(st, batch + done, n - done);
+
+		write_batch(st, batch + done, some);
+		done += some;
+	}
 }
 
 /* ---- housekeeping ---- */
@@ -370,7 +397,7 @@ static void *writer_main(void *arg)
 		size_t n = batch ? take_batch(st, batch) : 0;
 
 		if (n)
-			write_batch(st, batch, n);
+			write_batches(st, batch, n);
 		else if (atomic_load(&st->stop) || !batch)
 			break;
 		if (now_mono_ns() - kept_ns < KEEP_HOUSE_NS)
