@@ -26,6 +26,7 @@ def read(clew, raw):
 class Tasks:
     def __init__(self, records, tgids):
         self.open = {}  # conn: the request that waits for its answer
+        self.begun = {}  # conn: the first byte of the next request
         self.requests = collections.defaultdict(list)  # answering task: (read, answered, token)
         self.calls = []
         self.births = collections.defaultdict(list)  # task: (when, by which task)
@@ -41,7 +42,12 @@ class Tasks:
                 self.io(r)
 
     def io(self, r):
-        found = TOKEN.match(r.get("payload") or "")
+        payload = self.begun.pop(r["conn"], "") + (r.get("payload") or "")
+        if r["dir"] == "rx" and r["bytes"] == 1:
+            # Go's server reads one byte ahead.
+            self.begun[r["conn"]] = payload
+            return
+        found = TOKEN.match(payload)
         if found and r["dir"] == "rx":
             self.open[r["conn"]] = (r["end_ns"], found[2])
         elif found:
