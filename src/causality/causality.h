@@ -87,4 +87,17 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 void clew_causality_advance(struct clew_causality *c, uint64_t now_ns);
 /** clew_causality_flush() - tracing ends: decide everything. */
 void clew_causality_flush(struct clew_causality *c);
+
+/* A service: processes of one program that share what was learned. */
+struct clew_service_report {
+	uint32_t tgid;	       /* one of them */
+	const char *model;     /* how it is thought to work; static */
+	uint64_t hits, misses; /* its checkpoints, before any link was made of them */
+	uint64_t answers;
+	uint64_t roots, certain, probable, orphans; /* its calls */
+};
+
+typedef void (*clew_report_fn)(void *user, const struct clew_service_report *r);
+/** clew_causality_report() - once for each service that is known now and made calls. */
+void clew_causality_report(const struct clew_causality *c, clew_report_fn fn, void *user);
 const struct clew_causality_stats *clew_causality_stats(const struct clew_causality *c);

@@ -45,7 +45,6 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 static enum verdict by_claim(const struct node *n, bool final, bool settled, struct clew_link *l)
 {
 	const struct group *g = n->birth.ctx->proc->group;
-
 	double wrong;
 	enum verdict v;
 
@@ -67,7 +66,8 @@ static enum verdict by_claim(const struct node *n, bool final, bool settled, str
 	/* Ids that are used again, or were never a task's. */
 	if (g->task_misses > 1 && g->task_misses * 500 > g->task_hits)
 		return VERDICT_FAIL;
-	if (!final)
+	/* What speaks against tasks shows soon, but not before a service has answered some. */
+	if (!final && (!settled || g->task_hits < 64))
 		return VERDICT_WAIT;
 	l->evidence |=
 		CLEW_EV_TASK | (n->claim == CLAIM_TASK ? CLEW_EV_COMPLETION : CLEW_EV_HANDED);
@@ -308,6 +308,8 @@ static bool try_decide(struct clew_causality *c, struct node *n, bool final, boo
 		return false;
 	node_get(n);
 	node_get(owner);
+	if (n->birth.ctx)
+		n->birth.ctx->proc->group->links[link.class]++;
 	n->decided = true;
 	DL_DELETE2(c->by_age, n, age_prev, age_next);
 	c->n_undecided--;

@@ -107,6 +107,7 @@ struct group {
 	uint64_t off_calls[2];	 /* calls of loops whose response led to no answer; [1]: with
 				    connect() */
 	uint64_t off_slept[2];	 /* ... made after a sleep: what a timer's own calls look like */
+	uint64_t links[CLEW_LINK_ORPHAN + 1]; /* its calls, by enum clew_link_class */
 	struct bucket buckets[N_BUCKETS];
 	struct bucket done[2]; /* completions: was the request there? [1]: of several workers */
 	uint64_t done_one, done_many, done_none; /* requests, by who woke their owners */

@@ -63,6 +63,20 @@ void session_print_agents(struct session *s)
 	s->agents_failed = c.agents_failed;
 }
 
+static void print_service(void *user, const struct clew_service_report *r)
+{
+	uint64_t all = r->hits + r->misses;
+
+	fprintf(stderr, "clew: process %" PRIu32 ": %s", r->tgid, r->model);
+	if (all)
+		fprintf(stderr, ", %.1f %% of %" PRIu64 " checkpoints",
+			100.0 * (double)r->hits / (double)all, all);
+	fprintf(stderr,
+		"; calls: %" PRIu64 " certain, %" PRIu64 " probable, %" PRIu64 " orphans, %" PRIu64
+		" of its own\n",
+		r->certain, r->probable, r->orphans, r->roots);
+}
+
 void session_print_summary(struct session *s)
 {
 	struct clew_pipeline_stats p = {0};
@@ -82,6 +96,8 @@ void session_print_summary(struct session *s)
 			COUNT(p.spans, "span", "spans"), COUNT(p.traces, "trace", "traces"),
 			COUNT(p.causality.orphans, "orphan", "orphans"), p.incomplete_spans);
 	fputc('\n', stderr);
+	if (s->pipeline && s->opts->verbose)
+		clew_pipeline_report(s->pipeline, print_service, NULL);
 	print_losses(s, &p);
 	if (s->store) {
 		clew_store_stats(s->store, &st);

@@ -230,6 +230,11 @@ void clew_pipeline_flush(struct clew_pipeline *p)
 	clew_assembly_flush(p->assembly);
 }
 
+void clew_pipeline_report(const struct clew_pipeline *p, clew_report_fn fn, void *user)
+{
+	clew_causality_report(p->causality, fn, user);
+}
+
 void clew_pipeline_stats(const struct clew_pipeline *p, struct clew_pipeline_stats *ret)
 {
 	const struct clew_assembly_stats *a = clew_assembly_stats(p->assembly);

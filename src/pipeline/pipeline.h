@@ -59,4 +59,6 @@ void clew_pipeline_free(struct clew_pipeline *p);
 int clew_pipeline_feed(struct clew_pipeline *p, const struct clew_rec *rec);
 /** clew_pipeline_flush() - tracing ends: everything open is ended, decided and handed out. */
 void clew_pipeline_flush(struct clew_pipeline *p);
+/** clew_pipeline_report() - what is known of each service: clew_causality_report(). */
+void clew_pipeline_report(const struct clew_pipeline *p, clew_report_fn fn, void *user);
 void clew_pipeline_stats(const struct clew_pipeline *p, struct clew_pipeline_stats *ret);

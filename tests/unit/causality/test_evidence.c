@@ -209,6 +209,60 @@ static void test_task_contradicts(void **state)
 	assert_parent(3, 0, CLEW_LINK_ORPHAN);
 }
 
+/* One task that writes for all, as uvloop does: what it answers waited while it answered others. */
+static void test_task_writes_for_all(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1);
+	struct fab_exchange a[4], x[4];
+	uint64_t id = 1;
+
+	start(0);
+	for (unsigned i = 0; i < 4; i++)
+		request(&a[i], id++, &loop);
+	for (unsigned i = 0; i < 200; i++) {
+		unsigned k = i % 4;
+
+		call(&x[k], id++, &t);
+		if (i < 3)
+			continue;
+		k = (i + 1) % 4;
+		response(&x[k], &loop);
+		answer(&a[k], &t);
+		request(&a[k], id++, &loop);
+	}
+	stop();
+	for (uint64_t i = 1; i < id; i++)
+		assert_int_equal(got[i].parent, 0);
+}
+
+static void on_report(void *user, const struct clew_service_report *r)
+{
+	struct clew_service_report *out = user;
+
+	assert_int_equal(r->tgid, 10);
+	*out = *r;
+}
+
+static void test_report(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1);
+	struct clew_service_report r = {0};
+	struct fab_exchange a, x;
+
+	start(0);
+	request(&a, 1, &loop);
+	call(&x, 2, &t);
+	response(&x, &loop);
+	answer(&a, &t);
+	clew_causality_advance(c, now + 3 * SEC);
+	clew_causality_report(c, on_report, &r);
+	stop();
+	assert_string_equal(r.model, "each request has a task");
+	assert_int_equal(r.hits, 1);
+	assert_int_equal(r.misses, 0);
+	assert_int_equal(r.certain, 1);
+}
+
 struct pool {
 	struct fab_thread owner[4], worker[2];
 	struct fab_exchange req[4], call[2];
@@ -303,6 +357,8 @@ int main(void)
 		cmocka_unit_test(test_task_contradicts),
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_task_writes_for_all),
+		cmocka_unit_test(test_report),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
