@@ -43,12 +43,15 @@ enum {
 #define MAX_FOUND     16
 #define AGENT	      "globalThis[Symbol.for('clew.agent')]"
 
+struct attach;
+
 struct node_agent {
 	uint32_t tgid;
 	int mem; /* /proc/PID/mem: of this image of the process, whatever becomes of the number */
 	uint64_t cell;
 	uint32_t slot, beat;
-	bool mixed; /* was told */
+	bool mixed;	     /* was told */
+	struct attach *late; /* SIGUSR1 was sent, and nothing listens yet: there is no agent */
 	char version[32];
 };
 
@@ -258,7 +261,7 @@ static int open_inspector(struct attach *t)
 	while ((err = find_new(t, &l)) == -ENOENT && now_ns() < end)
 		pause_ns(POLL_NS);
 	if (err == -ENOENT)
-		return fail(t, -EBUSY,
+		return fail(t, -EINPROGRESS,
 			    "its inspector did not open within 3 s: its port (9229, or what "
 			    "--inspect-port says) is taken, it is open already, or the process is "
 			    "busy");
@@ -471,6 +474,12 @@ int node_agent_attach(uint32_t tgid, struct node_agent **ret, char *why, size_t 
 	if (getrandom(t->magic, sizeof(t->magic), 0) != sizeof(t->magic))
 		return fail(t, -EIO, "no random numbers");
 	err = open_inspector(t);
+	if (err == -EINPROGRESS) {
+		t->why = NULL;
+		t->why_size = 0;
+		a->late = clew_steal(t);
+		*ret = clew_steal(a);
+	}
 	if (err)
 		return err;
 	err = set_up(t, a);
@@ -496,10 +505,25 @@ static bool write_lease(const struct node_agent *a, uint32_t value)
 		      (off_t)(a->cell + (WORD_LEASES + a->slot) * sizeof(value))) == sizeof(value);
 }
 
+/* A process that was held up opens its inspector when it goes on: then it is to be closed. */
+static int close_late(struct attach *t)
+{
+	struct listener l;
+	int err = find_new(t, &l);
+
+	if (err)
+		return err == -ENOENT ? 0 : -ESRCH;
+	if (!connect_inspector(t, &l))
+		close_inspector(t);
+	return -ESTALE;
+}
+
 int node_agent_renew(struct node_agent *a)
 {
 	uint32_t state, lease;
 
+	if (a->late)
+		return close_late(a->late);
 	if (!read_word(a, WORD_STATE, &state) || !read_word(a, WORD_LEASES + a->slot, &lease))
 		return -ESRCH;
 	if (!state || lease != a->beat)
@@ -531,6 +555,9 @@ void node_agent_detach(struct node_agent *a)
 
 	if (!a)
 		return;
+	if (a->late)
+		close_late(a->late);
+	free(a->late);
 	if (a->beat && read_word(a, WORD_LEASES + a->slot, &lease) && lease == a->beat)
 		write_lease(a, 0);
 	if (a->mem > 0)

@@ -25,6 +25,8 @@ struct node_agent;
  * node_agent_attach() - put the agent into a process. Blocks for up to some seconds.
  * The caller knows that it is Node and handles SIGUSR1 (which kills everything else).
  * Returns 0, else -errno with the reason in why: the inspector did not open, or refused.
+ * -EINPROGRESS: it may still open (the process is held up). Then *ret is set, has no cell, and is to
+ * be renewed: it closes the inspector as soon as it is there, and says -ESTALE.
  */
 int node_agent_attach(uint32_t tgid, struct node_agent **ret, char *why, size_t why_size);
 /** node_agent_detach() - give up the lease: the agent removes itself within a second. Takes NULL. */

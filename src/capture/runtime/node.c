@@ -67,6 +67,7 @@ int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret)
 {
 	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
 	struct node_agent *agent = NULL;
+	int err;
 
 	if (open_node(p, &e))
 		return -ENOENT;
@@ -82,7 +83,14 @@ int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret)
 			 "it does not handle SIGUSR1, which opens its inspector");
 		return -EAGAIN;
 	}
-	if (node_agent_attach(p->tgid, &agent, ret->why_not, sizeof(ret->why_not)))
+	err = node_agent_attach(p->tgid, &agent, ret->why_not, sizeof(ret->why_not));
+	if (agent) {
+		ret->agent = agent;
+		ret->agent_renew = agent_renew;
+		ret->agent_done = agent_done;
+		ret->agent_renew_ns = NODE_AGENT_RENEW_NS;
+	}
+	if (err)
 		return 0;
 	snprintf(ret->version, sizeof(ret->version), "%s", node_agent_version(agent));
 	snprintf(ret->task, sizeof(ret->task), "request");
@@ -91,10 +99,6 @@ int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret)
 	ret->chain.id = CLEW_CHAIN_ID_WORD;
 	ret->chain.addr = node_agent_cell(agent);
 	ret->chain.only_tid = p->tgid;
-	ret->agent = agent;
 	ret->agent_failed = false;
-	ret->agent_renew = agent_renew;
-	ret->agent_done = agent_done;
-	ret->agent_renew_ns = NODE_AGENT_RENEW_NS;
 	return 0;
 }

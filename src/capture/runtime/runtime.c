@@ -322,7 +322,7 @@ static void proc_found(struct runtimes *r, struct proc *p)
 	if (info->agent) {
 		p->renew_ns = now_ns() + info->agent_renew_ns;
 		pthread_mutex_lock(&r->lock);
-		r->agents++;
+		r->agents += !info->agent_failed;
 		pthread_mutex_unlock(&r->lock);
 	}
 	emit(r, p);
@@ -470,7 +470,7 @@ static uint64_t renew_agents(struct runtimes *r, uint64_t now)
 			if (p->info->agent_renew(p->info->agent) < 0) {
 				snprintf(p->info->why_not, sizeof(p->info->why_not),
 					 "its agent is gone");
-				if (runtime_image(p->tgid) == p->image)
+				if (!p->info->agent_failed && runtime_image(p->tgid) == p->image)
 					agent_failed(r, p);
 				agent_done(p);
 				chain_remove(r, p);
