@@ -67,6 +67,7 @@ struct attach {
 	struct listener before[MAX_LISTENERS];
 	size_t n_before;
 	struct inspector *inspector;
+	struct listener at; /* where it listens */
 	uint32_t magic[N_MAGIC];
 	char *why;
 	size_t why_size;
@@ -227,23 +228,26 @@ static int send_sigusr1(uint32_t tgid)
 	return syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0) ? -errno : 0;
 }
 
+/*
+ * Is this the inspector? A process that starts opens its own ports at the same time; those that do not
+ * answer as an inspector are not asked again.
+ */
 static int connect_inspector(struct attach *t, const struct listener *l)
 {
-	uint64_t end = now_ns() + OPEN_NS;
-	int home, err = enter_netns(t->tgid, &home);
+	int home, left, err = enter_netns(t->tgid, &home);
 
 	if (err)
 		return fail(t, err, "cannot enter its network namespace: %s", strerror(-err));
-	do {
-		err = inspector_open(l->address, l->port, OPEN_NS, &t->inspector);
-		if (err != -ECONNREFUSED)
-			break;
-		pause_ns(POLL_NS);
-	} while (now_ns() < end);
-	if (leave_netns(home))
-		return fail(t, -EIO, "cannot return to the own network namespace");
+	err = inspector_open(l->address, l->port, OPEN_NS, &t->inspector);
+	left = leave_netns(home);
+	if (left)
+		return fail(t, left, "cannot return to the own network namespace: %s",
+			    strerror(-left));
+	t->at = *l;
+	if (err && t->n_before < MAX_LISTENERS)
+		t->before[t->n_before++] = *l;
 	if (err)
-		return fail(t, err, "its inspector on port %u does not answer: %s", l->port,
+		return fail(t, -EAGAIN, "what listens on port %u is no inspector: %s", l->port,
 			    strerror(-err));
 	return 0;
 }
@@ -258,23 +262,38 @@ static int open_inspector(struct attach *t)
 	if (err)
 		return fail(t, err, "cannot signal it: %s", strerror(-err));
 	t->n_before = (size_t)n;
-	while ((err = find_new(t, &l)) == -ENOENT && now_ns() < end)
-		pause_ns(POLL_NS);
-	if (err == -ENOENT)
+	do {
+		err = find_new(t, &l);
+		if (!err)
+			err = connect_inspector(t, &l);
+		else if (err == -ENOENT)
+			pause_ns(POLL_NS);
+		else
+			return fail(t, err, "cannot see its listeners: %s", strerror(-err));
+	} while ((err == -ENOENT || err == -EAGAIN) && now_ns() < end);
+	if (err == -ENOENT || err == -EAGAIN)
 		return fail(t, -EINPROGRESS,
 			    "its inspector did not open within 3 s: its port (9229, or what "
 			    "--inspect-port says) is taken, it is open already, or the process is "
 			    "busy");
-	if (err)
-		return fail(t, err, "cannot see its listeners: %s", strerror(-err));
-	return connect_inspector(t, &l);
+	return err;
 }
 
-/* Node closes it by itself once we are gone; then no listener may be there that was not before. */
+static bool still_open(const struct attach *t)
+{
+	struct listener now[MAX_LISTENERS];
+	int n = list_own(t->tgid, now);
+
+	for (int i = 0; i < n; i++)
+		if (now[i].inode == t->at.inode)
+			return true;
+	return false;
+}
+
+/* Node closes it by itself once we are gone. */
 static int close_inspector(struct attach *t)
 {
 	uint64_t end = now_ns() + CLOSE_NS;
-	struct listener l;
 	json_t *value = NULL;
 
 	(void)inspector_eval(t->inspector,
@@ -285,13 +304,13 @@ static int close_inspector(struct attach *t)
 	json_decref(value);
 	inspector_close(t->inspector);
 	t->inspector = NULL;
-	while (!find_new(t, &l) && now_ns() < end)
+	while (still_open(t) && now_ns() < end)
 		pause_ns(POLL_NS);
-	if (!find_new(t, &l))
+	if (still_open(t))
 		return fail(t, -EBUSY,
 			    "its inspector stays open on %s:%u: close it with "
 			    "require('inspector').close() in `node inspect -p %u`",
-			    l.address, l.port, t->tgid);
+			    t->at.address, t->at.port, t->tgid);
 	return 0;
 }
 
@@ -513,8 +532,9 @@ static int close_late(struct attach *t)
 
 	if (err)
 		return err == -ENOENT ? 0 : -ESRCH;
-	if (!connect_inspector(t, &l))
-		close_inspector(t);
+	if (connect_inspector(t, &l))
+		return 0;
+	close_inspector(t);
 	return -ESTALE;
 }
 
