@@ -6,6 +6,7 @@ import os
 import case
 
 OWN_CALLS = {"right": {50: 0.995, 200: 0.99}}
+CHANNELS = {"channels": ["--go-channels"]}
 MIXED = {"PARALLEL": 0.2, "BACKGROUND": 0.03, "TIMER_MS": 100}
 
 VARIANTS = [
@@ -13,8 +14,8 @@ VARIANTS = [
      "quick": {"load": 10}},
     {"name": "go-own-sockets", "mode": "own", "ask": OWN_CALLS, "work": {"BACKGROUND": 0.03, "TIMER_MS": 100}},
     {"name": "go-fanout", "mode": "fanout", "ask": {"right": {50: 0.99, 200: 0.99}}, "work": MIXED},
-    {"name": "go-pool", "mode": "pool", "work": MIXED},
-    {"name": "go-pool-own-sockets", "mode": "poolown", "work": MIXED},
+    {"name": "go-pool", "mode": "pool", "work": MIXED, "with": CHANNELS},
+    {"name": "go-pool-own-sockets", "mode": "poolown", "work": MIXED, "with": CHANNELS},
 ]
 for v in VARIANTS:
     v.update(runtime="go", needs=["go"])
