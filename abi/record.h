@@ -163,6 +163,12 @@ enum clew_task_kind {
 	CLEW_TASK_AGENT = 4,  /* number that an agent inside the runtime gave to a request */
 };
 
+/*
+ * Of an AGENT id: whoever does this work reads its own requests and responses (a Java thread), as opposed
+ * to a loop that reads for all of its tasks (Node).
+ */
+#define CLEW_TASK_AGENT_READS (1ull << 55)
+
 #define CLEW_TASK_ID_BITS 56
 #define CLEW_TASK(kind, id) \
 	((__u64)(kind) << CLEW_TASK_ID_BITS | ((__u64)(id) & ((1ull << CLEW_TASK_ID_BITS) - 1)))

@@ -32,5 +32,6 @@
 #include "bpf/handoff.bpf.h"
 #include "bpf/iter.bpf.h"
 #include "bpf/python.bpf.h"
+#include "bpf/java.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -127,6 +127,12 @@ struct clew_task_chain {
 	__s32 go_m, go_curg; /* g.m, m.curg */
 	__s32 go_parent;     /* g.parentGoid; 0: not known */
 	__u32 go_flags;	     /* enum clew_go_flags */
+	/*
+	 * A JVM with our agent: at fsbase + this stands the address of a cell with the number of the
+	 * thread's work. It counts where the chain finds no task. 0: none.
+	 */
+	__s32 cell;
+	__u32 pad;
 	/* What the hooks read: for the self-test. Written by BPF without locks. */
 	__u32 n_samples; /* how many were ever written; stops at 1024 */
 	__u32 n_faults;	 /* addresses that could not be read */

@@ -291,6 +291,17 @@ static __noinline __u64 chain_walk(struct clew_task_chain *c, struct task_struct
 	return id;
 }
 
+/* The number of the work that a thread does; threads that never did any have no cell. */
+static __always_inline __u64 cell_task(struct clew_task_chain *c, struct task_struct *t)
+{
+	__u64 at, number;
+
+	if (!read_word(c, &at, t->thread.fsbase + c->cell) || !at || !read_word(c, &number, at) ||
+	    !number)
+		return 0;
+	return CLEW_TASK(CLEW_TASK_AGENT, number);
+}
+
 /* The current task of a process with this chain; 0: none. *ret_at: where the last step led. */
 static __always_inline __u64 chain_task_at(struct clew_task_chain *c, struct task_struct *t,
 					   __u64 *ret_at)
@@ -300,7 +311,7 @@ static __always_inline __u64 chain_task_at(struct clew_task_chain *c, struct tas
 	__u32 n;
 
 	if (!id)
-		return 0;
+		return c->cell && c->state == CLEW_CHAIN_TRUSTED ? cell_task(c, t) : 0;
 	n = c->n_samples;
 	if (n < 1024) {
 		c->samples[n & (CLEW_CHAIN_SAMPLES - 1)] = id;

@@ -443,7 +443,9 @@ static inline bool task_reads(uint64_t task)
 {
 	uint32_t kind = CLEW_TASK_KIND(task);
 
-	return kind != CLEW_TASK_PYTHON && kind != CLEW_TASK_AGENT;
+	if (kind == CLEW_TASK_AGENT)
+		return task & CLEW_TASK_AGENT_READS;
+	return kind != CLEW_TASK_PYTHON;
 }
 
 /* lock.c */

@@ -57,8 +57,9 @@ const struct clew_option cli_options[] = {
 	 "Put an agent into running processes of this runtime, which tells requests apart where "
 	 "nothing else can; it leaves when the tracing ends. node: each HTTP request gets a number "
 	 "that follows timers, promises and fetch, and costs 10 to 90 us of processor time; the "
-	 "inspector is opened for a moment (SIGUSR1, port 9229).",
-	 .choices = "node", .repeat = true, .env = "CLEW_AGENT", .config = true},
+	 "inspector is opened for a moment (SIGUSR1, port 9229). java: work handed to executors, "
+	 "CompletableFutures and virtual threads is followed; a library stays in the JVM, idle.",
+	 .choices = "node|java", .repeat = true, .env = "CLEW_AGENT", .config = true},
 	{"tasks", 0, CLEW_OPT_CHOICE, "WHAT", "probes", CLI_CAPTURE,
 	 "How runtimes' own tasks (goroutines, contexts of asyncio, virtual threads) are told apart. "
 	 "none: threads stand for themselves. memory: read at each socket operation, 0.3 to 0.6 us. "

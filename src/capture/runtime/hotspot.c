@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "abi/record.h"
+#include "capture/agent/java_agent.h"
 #include "capture/runtime/vmstructs.h"
 
 #define MAX_THREADS   64 /* that a place is tried on */
@@ -331,6 +332,7 @@ static void make_chain(const struct hotspot *h, struct clew_task_chain *c)
 	c->n_steps = h->n_steps;
 	memcpy(c->step, h->step, h->n_steps * sizeof(*h->step));
 	c->id_off = h->id_off;
+	c->max_id = MAX_THREAD_ID;
 	c->window = h->guard_off;
 	c->guard[0] = (struct clew_chain_guard){.mask = h->guard_mask, .word = 0, .differs = 1};
 }
@@ -381,6 +383,46 @@ static int look(struct hotspot *h, const struct runtime_map *m, const struct run
 			      : err;
 }
 
+static int agent_renew(void *agent)
+{
+	return java_agent_renew(agent);
+}
+
+static void agent_done(void *agent)
+{
+	java_agent_detach(agent);
+}
+
+/* Without it the process stays as it was found, and why_not says why. */
+static int with_agent(struct hotspot *h)
+{
+	struct runtime_info *info = h->info;
+	struct clew_task_chain *c = &info->chain;
+	struct java_agent *agent;
+	int32_t cell;
+	int err = java_agent_attach(h->proc, info, &agent, &cell);
+
+	if (err)
+		return err == -EAGAIN ? err : 0;
+	if (c->kind) {
+		c->cell = cell;
+	} else {
+		c->kind = CLEW_TASK_AGENT;
+		c->base = CLEW_CHAIN_FSBASE;
+		c->id = CLEW_CHAIN_ID_WORD;
+		c->n_steps = 1;
+		c->step[0] = cell;
+	}
+	info->why_not[0] = 0;
+	snprintf(info->task, sizeof(info->task), "%s",
+		 h->guard_mask ? "virtual thread, work" : "work");
+	info->agent = agent;
+	info->agent_renew = agent_renew;
+	info->agent_done = agent_done;
+	info->agent_renew_ns = JAVA_AGENT_RENEW_NS;
+	return 0;
+}
+
 int runtime_detect_hotspot(const struct runtime_proc *p, struct runtime_info *ret)
 {
 	const struct runtime_map *m = runtime_map_named(p, "libjvm.so");
@@ -397,12 +439,13 @@ int runtime_detect_hotspot(const struct runtime_proc *p, struct runtime_info *re
 			   "its libjvm.so cannot be read any more");
 	err = look(&h, m, elf);
 	if (err == -ENOTSUP || err == -EINVAL || err == -ENOENT || err == -EBADMSG)
-		return 0;
+		return h.field[F_LIST].found && p->opts->agents & CLEW_AGENT_JAVA ? with_agent(&h)
+										  : 0;
 	if (err)
 		return err;
 	ret->why_not[0] = 0;
 	snprintf(ret->task, sizeof(ret->task), "virtual thread");
 	make_chain(&h, &ret->chain);
 	ret->plausible = plausible;
-	return 0;
+	return p->opts->agents & CLEW_AGENT_JAVA ? with_agent(&h) : 0;
 }

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/agent/java_agent.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "agents/java/state.h"
+#include "base/log.h"
+#include "capture/runtime/proc.h"
+#ifdef CLEW_HAVE_JAVA_AGENT
+#include "java_agent_so.h"
+#else
+static const char java_agent_so[] = "";
+#endif
+
+#define MS	      1000000ull
+#define SOCKET_NS     (5000 * MS) /* until the VM opens its socket */
+#define REPLY_S	      15	  /* until it has loaded the agent */
+#define POLL_NS	      (20 * MS)
+#define LEASE_NS      (10000 * MS)
+#define LIBRARY	      ".clew-java-"
+#define GLIBC_KEYS    0x310 /* see hotspot.c */
+#define MAX_FAST_KEYS 32
+
+struct java_agent {
+	int mem; /* /proc/PID/mem: of this image of the process, whatever becomes of the number */
+	uint64_t lease;
+	uint64_t until_ns; /* as we wrote it last */
+};
+
+/* One attachment, while it goes on. */
+struct attach {
+	const struct runtime_proc *proc;
+	struct runtime_info *info;
+	uint32_t nspid;
+	char copy[96], inside[64]; /* the library, as we and as the VM name it */
+};
+
+static CLEW_PRINTF(3, 4) int fail(struct runtime_info *info, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(info->why_not, sizeof(info->why_not), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+/* Its own id for itself, and does it catch SIGQUIT (which kills who does not)? */
+static int read_status(struct attach *t, bool *ret_catches)
+{
+	char path[64], line[512];
+	unsigned long long caught = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/status", t->proc->tgid);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f)) {
+		const char *last = strrchr(line, '\t');
+
+		if (!strncmp(line, "NSpid:", 6) && last)
+			t->nspid = strtoul(last + 1, NULL, 10);
+		(void)sscanf(line, "SigCgt: %llx", &caught);
+	}
+	fclose(f);
+	*ret_catches = caught >> (SIGQUIT - 1) & 1;
+	return t->nspid ? 0 : -ESRCH;
+}
+
+/* As the VM's user may read it. */
+static int copy_library(struct attach *t)
+{
+	_cleanup_(closep) int fd = -1;
+	uint64_t random;
+	ssize_t n;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	snprintf(t->inside, sizeof(t->inside), "/tmp/" LIBRARY "%016llx.so",
+		 (unsigned long long)random);
+	snprintf(t->copy, sizeof(t->copy), "/proc/%u/root%s", t->proc->tgid, t->inside);
+	fd = open(t->copy, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return -errno;
+	(void)fchmod(fd, 0444);
+	n = write(fd, java_agent_so, sizeof(java_agent_so) - 1);
+	if (n == (ssize_t)sizeof(java_agent_so) - 1)
+		return 0;
+	unlink(t->copy);
+	return n < 0 ? -errno : -ENOSPC;
+}
+
+static int connect_vm(const struct attach *t)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	const struct timeval limit = {.tv_sec = REPLY_S};
+	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int ret;
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "/proc/%u/root/tmp/.java_pid%u", t->proc->tgid,
+		 t->nspid);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)))
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)))
+		return -errno;
+	ret = fd;
+	fd = -1;
+	return ret;
+}
+
+static int send_sigquit(uint32_t tgid)
+{
+	_cleanup_(closep) int fd = (int)syscall(SYS_pidfd_open, tgid, 0);
+
+	if (fd < 0)
+		return -errno;
+	return syscall(SYS_pidfd_send_signal, fd, SIGQUIT, NULL, 0) ? -errno : 0;
+}
+
+/* The file that turns SIGQUIT from "print all stacks" into "open your socket". */
+static int ask_for_socket(const struct attach *t)
+{
+	const struct timespec pause = {.tv_nsec = POLL_NS};
+	_cleanup_(closep) int file = -1;
+	uint64_t end = now_ns() + SOCKET_NS;
+	char path[96];
+	int err, fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/root/tmp/.attach_pid%u", t->proc->tgid, t->nspid);
+	file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (file < 0 && errno != EEXIST)
+		return -errno;
+	err = send_sigquit(t->proc->tgid);
+	do {
+		fd = err ? err : connect_vm(t);
+		if (fd >= 0 || (fd != -ENOENT && fd != -ECONNREFUSED))
+			break;
+		nanosleep(&pause, NULL);
+	} while (now_ns() < end);
+	if (file >= 0)
+		unlink(path);
+	return fd;
+}
+
+/* Returns the bytes of the answer, NUL behind them; -errno. */
+static int ask(const struct attach *t, int fd, char *ret, size_t size)
+{
+	char text[256];
+	size_t have = 0;
+	ssize_t n;
+	/* Protocol 1, "load", library, its path is absolute, options. */
+	int len = snprintf(text, sizeof(text), "1%cload%c%s%ctrue%c%c", 0, 0, t->inside, 0, 0, 0);
+
+	if (send(fd, text, len, MSG_NOSIGNAL) != len)
+		return -EIO;
+	while (have < size - 1 && (n = recv(fd, ret + have, size - 1 - have, 0)) != 0) {
+		if (n < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		have += n;
+	}
+	ret[have] = 0;
+	return have;
+}
+
+/* "0\nreturn code: N\n"; before JDK 9 "0\nN\n"; else an error in words. */
+static int judge(const struct attach *t, char *reply)
+{
+	char *body = strchr(reply, '\n');
+	long code = -1;
+
+	if (body && !strncmp(reply, "0\n", 2)) {
+		body++;
+		if (!strncmp(body, "return code: ", 13))
+			body += 13;
+		if (*body >= '0' && *body <= '9')
+			code = strtol(body, NULL, 10);
+	}
+	for (char *c = reply; *c; c++)
+		if (*c < ' ')
+			*c = ' ';
+	switch (code) {
+	case CLEW_JAVA_OK:
+		return 0;
+	case CLEW_JAVA_THERE:
+		return fail(t->info, -EEXIST, "another version of the agent is in it: restart it");
+	case -1:
+		return fail(t->info, -EPERM, "it does not load the agent: %.100s", reply);
+	default:
+		return fail(t->info, -ENOTSUP, "the agent cannot work in this version (%ld)", code);
+	}
+}
+
+static int load(struct attach *t)
+{
+	_cleanup_(closep) int fd = connect_vm(t);
+	char reply[1024];
+	int err;
+
+	if (fd == -ENOENT || fd == -ECONNREFUSED)
+		fd = ask_for_socket(t);
+	if (fd < 0)
+		return fail(t->info, fd, "its attach socket did not open: %s", strerror(-fd));
+	err = copy_library(t);
+	if (err)
+		return fail(t->info, err, "cannot write to its /tmp: %s", strerror(-err));
+	err = ask(t, fd, reply, sizeof(reply));
+	unlink(t->copy);
+	if (err < 0)
+		return fail(t->info, err, "it did not answer: %s", strerror(-err));
+	return judge(t, reply);
+}
+
+static int add_probe(const struct runtime_elf *e, struct runtime_info *info, const char *program,
+		     const char *symbol)
+{
+	struct runtime_probe *probe = &info->probes[info->n_probes];
+	uint64_t addr, size;
+	int err = info->n_probes < RUNTIME_MAX_PROBES ? runtime_elf_symbol(e, symbol, &addr, &size)
+						      : -ENOSPC;
+
+	if (!err)
+		err = runtime_elf_offset(e, addr, &probe->offset);
+	if (err)
+		return err;
+	probe->program = program;
+	snprintf(probe->path, sizeof(probe->path), "%s", runtime_elf_path(e));
+	info->n_probes++;
+	return 0;
+}
+
+/* The library in the process as it is now; -ENOENT: it is not there. */
+static int find(const struct runtime_proc *p, struct runtime_info *info, struct java_agent *a,
+		int32_t *ret_cell)
+{
+	const struct runtime_map *m = runtime_map_named(p, LIBRARY);
+	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
+	struct clew_java_state state;
+	uint64_t addr, size;
+	int err;
+
+	if (!m)
+		return -ENOENT;
+	err = runtime_elf_open(p, m, &e);
+	if (!err)
+		err = runtime_elf_symbol(e, "clew_java_state", &addr, &size);
+	if (!err)
+		err = runtime_read(p, addr, &state, sizeof(state));
+	if (err)
+		return fail(info, -EIO, "the agent in it cannot be read: %s", strerror(-err));
+	if (state.magic != CLEW_JAVA_MAGIC || state.version != CLEW_JAVA_VERSION)
+		return fail(info, -EEXIST, "another version of the agent is in it: restart it");
+	if (state.key >= MAX_FAST_KEYS)
+		return fail(info, -ENOTSUP, "it uses more than 32 thread keys");
+	*ret_cell = GLIBC_KEYS + state.key * 16 + 8;
+	a->lease = addr + offsetof(struct clew_java_state, until_ns);
+	err = add_probe(e, info, "on_java_handed", "clew_java_handed");
+	if (!err)
+		err = add_probe(e, info, "on_java_joined", "clew_java_joined");
+	return err ? fail(info, err, "the agent's probes are not there") : 0;
+}
+
+/* After the load its mappings are others. */
+static int find_again(const struct runtime_proc *p, struct runtime_info *info, struct java_agent *a,
+		      int32_t *ret_cell)
+{
+	struct runtime_proc_data *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	clew_buf_init(&d->text, RUNTIME_MAPS_BYTES);
+	err = runtime_proc_init(d, p->tgid, p->start_ns);
+	if (!err && d->proc.image != p->image)
+		err = -ESRCH;
+	d->proc.capture = p->capture;
+	d->proc.opts = p->opts;
+	if (!err)
+		err = find(&d->proc, info, a, ret_cell);
+	if (err == -ENOENT)
+		err = fail(info, err, "the agent was loaded and is not there");
+	clew_buf_done(&d->text);
+	free(d);
+	return err;
+}
+
+int java_agent_attach(const struct runtime_proc *p, struct runtime_info *info,
+		      struct java_agent **ret, int32_t *ret_cell)
+{
+	struct attach t = {.proc = p, .info = info};
+	struct java_agent *a;
+	bool catches = false;
+	char path[64];
+	int err;
+
+	if (sizeof(java_agent_so) == 1)
+		return fail(info, -ENOTSUP,
+			    "this clew was built without a JDK, so without its Java agent");
+	err = read_status(&t, &catches);
+	if (err || !catches)
+		return fail(info, err ? err : -EAGAIN,
+			    "it does not catch SIGQUIT, which opens its attach socket (-Xrs?)");
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return -ENOMEM;
+	snprintf(path, sizeof(path), "/proc/%u/mem", p->tgid);
+	a->mem = open(path, O_RDWR | O_CLOEXEC);
+	err = a->mem < 0 ? -errno : find(p, info, a, ret_cell);
+	if (a->mem >= 0 && err == -ENOENT) {
+		err = load(&t);
+		if (!err)
+			err = find_again(p, info, a, ret_cell);
+	}
+	if (!err)
+		err = java_agent_renew(a);
+	if (err) {
+		java_agent_detach(a);
+		return err == -EAGAIN || err == -ENOENT ? -EIO : err;
+	}
+	log_debug("process %u: the Java agent is in it", p->tgid);
+	*ret = a;
+	return 0;
+}
+
+static int write_lease(struct java_agent *a, uint64_t until_ns)
+{
+	if (pwrite(a->mem, &until_ns, sizeof(until_ns), (off_t)a->lease) != sizeof(until_ns))
+		return -ESRCH;
+	a->until_ns = until_ns;
+	return 0;
+}
+
+/* The latest lease of several captures stands. */
+int java_agent_renew(struct java_agent *a)
+{
+	return write_lease(a, now_ns() + LEASE_NS);
+}
+
+/* Only if it is still ours: another capture's goes on. */
+void java_agent_detach(struct java_agent *a)
+{
+	uint64_t until_ns;
+
+	if (!a)
+		return;
+	if (a->until_ns &&
+	    pread(a->mem, &until_ns, sizeof(until_ns), (off_t)a->lease) == sizeof(until_ns) &&
+	    until_ns == a->until_ns)
+		(void)write_lease(a, 0);
+	if (a->mem >= 0)
+		close(a->mem);
+	free(a);
+}
