@@ -7,14 +7,15 @@ CLEW_TEST_JVMS: more Java homes than those in /usr/lib/jvm, separated by colons.
 import glob
 import os
 import re
+import signal
 import subprocess
 
 import pytest
 
-from conftest import Records, wait_for
+from conftest import BUILD, Records, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-JVM, BITS = 3, 56
+JVM, AGENT, BITS = 3, 4, 56
 
 
 def homes():
@@ -39,7 +40,8 @@ CASES = [(v, gc) for v in sorted(HOMES) for gc in ("G1", "Z", "Serial", "Paralle
 def classes(tmp_path_factory):
     out = tmp_path_factory.mktemp("classes")
     compiler = next(h + "/bin/javac" for h in HOMES.values() if os.path.exists(h + "/bin/javac"))
-    subprocess.run([compiler, "--release", "17", "-nowarn", "-d", out, os.path.join(HERE, "Threads.java")], check=True,
+    subprocess.run([compiler, "--release", "17", "-nowarn", "-d", out, os.path.join(HERE, "Threads.java"),
+                    os.path.join(HERE, "Pool.java")], check=True,
                    capture_output=True, timeout=120)
     return str(out)
 
@@ -64,7 +66,7 @@ def test_the_thread_that_wrote(tracer, waiting, classes, tmp_path, version, gc):
     program = waiting(java, "-XX:+Use%sGC" % gc, "-cp", classes, "Threads", "virtual" if virtual else "none")
     lines = tmp_path / "lines"
     tool = tracer("-j", str(lines), "-p", str(program.pid))
-    wait_for(lambda: "hotspot/" in lines.read_text())
+    wait_for(lambda: "hotspot/" in lines.read_text(), 30)
     program.go()
     tool.stop()
     records = Records(lines.read_text())
@@ -82,3 +84,93 @@ def test_the_thread_that_wrote(tracer, waiting, classes, tmp_path, version, gc):
             wrong.append((line[0], r["task"]))
     assert not wrong
     assert len(right["platform"]) == (20 if virtual else 40) and len(right["virtual"]) == (20 if virtual else 0)
+
+
+KINDS = ("submit", "execute", "supply", "apply", "accept", "forkjoin")
+
+
+def told(records):
+    """{task: the task and thread that gave it its work}, first told first."""
+    parents = {}
+    for r in records.of("handoff", kind="task"):
+        parents.setdefault(r["key"], (r["from_task"], r["from_tid"]))
+    return parents
+
+
+def origin(parents, task):
+    """The thread at the beginning of the chain of tasks; None where a task was not told."""
+    for _ in range(20):
+        if task not in parents:
+            return None
+        task, tid = parents[task]
+        if not task:
+            return tid
+    return None
+
+
+def one_session(clew, program, lines):
+    """Attach, let the program do its rounds, detach: the records."""
+    with open(lines.with_suffix(".err"), "w+") as err:
+        tool = subprocess.Popen([clew, "record", "-p", str(program.pid), "--agent", "java", "--db", "none", "--capture-only",
+                                 "-o", lines.with_suffix(".raw")], stderr=err)
+        try:
+            wait_for(lambda: "tracing" in open(err.name).read(), 60)
+            program.proc.stdin.write("go\n")
+            program.proc.stdin.flush()
+            assert "done" in program.proc.stdout.readline()
+        finally:
+            tool.send_signal(signal.SIGINT)
+            assert tool.wait(20) == 0, open(err.name).read()
+    dump = subprocess.run([clew, "dump", lines.with_suffix(".raw")], capture_output=True, text=True, check=True, timeout=60)
+    return Records(dump.stdout)
+
+
+def check_rounds(records):
+    parents = told(records)
+    main, = {r["tid"] for r in records.of("io", dir="tx") if "begins" in (r.get("payload") or "")}
+    seen, tasks = dict.fromkeys(KINDS, 0), set()
+    for r in records.of("io", dir="tx"):
+        line = re.match(r"(\d+) (\w+)\n", r.get("payload") or "")
+        if not line or line[2] == "begins":
+            continue
+        # a future that is over when the next step is asked for is run by who asks
+        if line[2] == "accept" and r["tid"] == main and r["task"] == 0:
+            continue
+        # each of the pool's four threads waits in the old method once, for a task that has no number
+        if line[2] == "execute" and r["task"] == 0:
+            continue
+        assert r["task"] >> BITS == AGENT, line[0]
+        assert origin(parents, r["task"]) == main, line[0]
+        assert (r["task"], line[2]) not in tasks
+        tasks.add((r["task"], line[2]))
+        seen[line[2]] += 1
+    assert min(seen.values()) >= 45, seen
+
+
+def leftovers(pid):
+    with open("/proc/%d/maps" % pid) as f:
+        libraries = {line.split()[5] for line in f if ".clew-java-" in line}
+    files = [os.readlink(p) for p in glob.glob("/proc/%d/fd/*" % pid) if os.path.exists(p)]
+    return len(libraries), [f for f in files if "clew" in f], glob.glob("/tmp/.clew-java-*") + glob.glob("/tmp/.attach_pid%d" % pid)
+
+
+@pytest.mark.parametrize("version", sorted(HOMES))
+def test_the_agent_follows_work(waiting, classes, tmp_path, version):
+    """Attached, detached, attached again, and the tracer killed in between: the program never notices."""
+    java = os.path.join(HOMES[version], "bin", "java")
+    clew = os.environ.get("CLEW") or os.path.join(BUILD, "clew")
+    program = waiting(java, "-cp", classes, "Pool")
+    check_rounds(one_session(clew, program, tmp_path / "first"))
+    assert leftovers(program.pid) == (1, [], [])
+    killed = subprocess.Popen([clew, "record", "-p", str(program.pid), "--agent", "java", "--db", "none", "--capture-only",
+                               "-o", tmp_path / "killed.raw"], stderr=subprocess.PIPE, text=True)
+    while "tracing" not in killed.stderr.readline():
+        assert killed.poll() is None
+    killed.kill()
+    killed.communicate()
+    program.proc.stdin.write("go\n")
+    program.proc.stdin.flush()
+    assert "done" in program.proc.stdout.readline()
+    check_rounds(one_session(clew, program, tmp_path / "second"))
+    assert leftovers(program.pid) == (1, [], [])
+    program.go()
