@@ -163,7 +163,7 @@ def check_include(tree, where, name, folder, bracket, target):
         if folder != "bpf" and os.path.exists(tree.path(beside)):
             tree.problem(where, f'write the folder too: "{folder}/{target}"')
         elif folder not in ("bpf", "capture") or not (
-                target.startswith("vmlinux") or target.endswith((".bpf.h", ".skel.h", "_agent_js.h"))
+                target.startswith("vmlinux") or target.endswith((".bpf.h", ".skel.h", "_agent_js.h", "_agent_so.h"))
                 or os.path.exists(tree.path(beside))):
             tree.problem(where, f'"{target}" names no folder (folder/file.h), and is not made by the build')
         return

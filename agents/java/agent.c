@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "agent_classes.h"
-#include "state.h"
+#include "abi/java_agent.h"
 #include "transform.h"
 
 #define EXPORT __attribute__((visibility("default")))

@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <time.h>
 
-#include "agents/java/state.h"
+#include "abi/java_agent.h"
 #include "base/log.h"
 #include "capture/runtime/proc.h"
 #ifdef CLEW_HAVE_JAVA_AGENT

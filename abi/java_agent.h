@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * What the agent in a JVM and clew (src/capture/agent/java_agent.c) share. clew finds it by its name among the
  * library's symbols, reads it, and writes `until_ns` alone.
