@@ -364,7 +364,7 @@ def arguments():
     p.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     p.add_argument("--modes", nargs="+", choices=list(MODES), default=list(MODES))
     p.add_argument("--pairs", type=int, default=10)
-    p.add_argument("--seconds", type=float, default=5)
+    p.add_argument("--seconds", type=int, default=5, help="whole seconds: wrk takes no others")
     p.add_argument("--conns", type=int, default=64)
     p.add_argument("--workers", type=int, default=1, help="of each nginx")
     p.add_argument("--proxy", choices=("keepalive", "default"), default="keepalive")
