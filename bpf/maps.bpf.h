@@ -91,6 +91,8 @@ __u64 alive;
 __u32 rescan;
 /* Goes up with every loss, so that the fast path need not look at the thread's state. */
 __u32 loss_gen;
+/* Goes up with everything that is counted in losses, so that the reader need not ask the kernel. */
+__u64 losses_counted;
 /* enum clew_lazy_hook: what targets turned out to need. */
 __u32 lazy_wanted;
 /* Results of a walk, for the loader. */
@@ -103,4 +105,5 @@ static __always_inline void count_loss(__u32 where)
 
 	if (n)
 		*n += 1;
+	__sync_fetch_and_add(&losses_counted, 1);
 }

@@ -234,9 +234,14 @@ static int read_losses(const struct clew_capture *c, uint64_t *ret)
 
 static int tell_losses(struct clew_capture *c)
 {
+	uint64_t counted = c->skel->bss->losses_counted + c->misses;
 	uint64_t now[CLEW_LOSS_MAX];
-	int err = read_losses(c, now);
+	int err;
 
+	if (counted == c->losses_seen)
+		return 0;
+	c->losses_seen = counted;
+	err = read_losses(c, now);
 	for (uint32_t where = 0; err >= 0 && where < CLEW_LOSS_MAX; where++) {
 		struct clew_rec_loss r = {
 			.hdr = {.len = sizeof(r), .type = CLEW_REC_LOSS},

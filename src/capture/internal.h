@@ -25,7 +25,8 @@ struct clew_capture {
 	struct clew_capture_stats stats;
 	struct clew_buf scratch; /* a record that user space makes */
 	uint64_t losses_told[CLEW_LOSS_MAX];
-	uint64_t misses; /* runs of our hooks that the kernel left out */
+	uint64_t losses_seen; /* what the counters added up to when they were last read */
+	uint64_t misses;      /* runs of our hooks that the kernel left out */
 	uint64_t next_clock_ns;
 	uint64_t next_count_ns; /* when the living are counted again */
 	atomic_bool polled;	/* once at least: who ran at the start is known */

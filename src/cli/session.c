@@ -16,7 +16,7 @@
 #include "server/server.h"
 
 /* What the reader took from the ring is worked on this often; its queue has room for seconds. */
-#define POLL_MS 10
+#define POLL_MS 25
 /* How long a first look at the processes that run may take before we say that we trace. */
 #define RUNTIMES_NS 300000000ull
 #define AGENTS_NS   15000000000ull
