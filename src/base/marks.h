@@ -43,6 +43,9 @@ enum clew_evidence {
 	CLEW_EV_NONE_OPEN = 1 << 18,   /* no request was open: the process did this by itself */
 };
 
+/* Bits below this one speak for a link, the others against it. */
+#define CLEW_EV_N_FOR 16
+
 enum clew_link_class {
 	CLEW_LINK_ROOT = 0, /* nothing to hang from: work that the process began by itself */
 	CLEW_LINK_CERTAIN = 1,

@@ -39,6 +39,34 @@ enum clew_source {
 	CLEW_SOURCE_ORDER = 1 << 6, /* the service's model, where several requests are open */
 };
 
+/* Why a call has become an orphan: the first of these that holds. */
+enum clew_orphan_why {
+	CLEW_ORPHAN_LOST,	 /* records of the thread or task that called were lost */
+	CLEW_ORPHAN_SHARED,	 /* several requests' messages are in it */
+	CLEW_ORPHAN_CONFLICT,	 /* it led to the answer of another request than the one guessed */
+	CLEW_ORPHAN_UNNAMED,	 /* who called had read none of the open requests */
+	CLEW_ORPHAN_UNCONFIRMED, /* one is guessed, too few checkpoints bear it out */
+	CLEW_N_ORPHAN_WHY
+};
+
+/** clew_orphan_why_name() - "lost", "shared", "conflict", "unnamed", "unconfirmed". */
+const char *clew_orphan_why_name(enum clew_orphan_why why);
+
+/* A service: processes of one program that share what was learned. */
+struct clew_service_report {
+	uint32_t tgid; /* one of them */
+	uint64_t proc_start_ns;
+	const char *model;     /* how it is thought to work; static */
+	uint64_t hits, misses; /* its checkpoints, before any link was made of them */
+	uint64_t answers;
+	uint64_t roots, certain, probable, orphans; /* its calls */
+	uint64_t
+		settled[CLEW_EV_N_FOR]; /* of certain and probable: by the bits of what spoke for */
+	uint64_t orphaned[CLEW_N_ORPHAN_WHY]; /* the orphans */
+};
+
+typedef void (*clew_report_fn)(void *user, const struct clew_service_report *r);
+
 struct clew_causality_opts {
 	uint32_t without; /* enum clew_source */
 	uint64_t
@@ -46,6 +74,7 @@ struct clew_causality_opts {
 	uint64_t
 		stream_ns; /* 0: 30 s; a call whose request is still not answered is decided after this */
 	uint32_t max_open; /* 0: 262144 undecided calls; beyond it the oldest is decided at once */
+	clew_report_fn gone; /* the last of a service's processes is forgotten; NULL: not told */
 };
 
 struct clew_causality_stats {
@@ -88,16 +117,6 @@ void clew_causality_advance(struct clew_causality *c, uint64_t now_ns);
 /** clew_causality_flush() - tracing ends: decide everything. */
 void clew_causality_flush(struct clew_causality *c);
 
-/* A service: processes of one program that share what was learned. */
-struct clew_service_report {
-	uint32_t tgid;	       /* one of them */
-	const char *model;     /* how it is thought to work; static */
-	uint64_t hits, misses; /* its checkpoints, before any link was made of them */
-	uint64_t answers;
-	uint64_t roots, certain, probable, orphans; /* its calls */
-};
-
-typedef void (*clew_report_fn)(void *user, const struct clew_service_report *r);
-/** clew_causality_report() - once for each service that is known now and made calls. */
+/** clew_causality_report() - once for each service that is known now and of which calls are decided. */
 void clew_causality_report(const struct clew_causality *c, clew_report_fn fn, void *user);
 const struct clew_causality_stats *clew_causality_stats(const struct clew_causality *c);

@@ -11,8 +11,10 @@
 
 static void group_put(struct group *g)
 {
-	if (g && !--g->refs)
-		free(g);
+	if (!g || --g->refs)
+		return;
+	report_gone(g);
+	free(g);
 }
 
 static void proc_unlist(struct clew_causality *c, struct proc *p)

@@ -309,7 +309,7 @@ static bool try_decide(struct clew_causality *c, struct node *n, bool final, boo
 	node_get(n);
 	node_get(owner);
 	if (n->birth.ctx)
-		n->birth.ctx->proc->group->links[link.class]++;
+		report_link(c, n, &link);
 	n->decided = true;
 	DL_DELETE2(c->by_age, n, age_prev, age_next);
 	c->n_undecided--;

@@ -95,6 +95,7 @@ enum stretch {
 
 struct group {
 	uint32_t refs;
+	struct tally *tally;  /* NULL: none of its calls is decided yet */
 	uint64_t answers;     /* first bytes of answers written */
 	uint64_t foreign;     /* ... by a context that did not read the request */
 	uint64_t mux_answers; /* ... by a context that does several things at once */
@@ -121,6 +122,17 @@ struct group {
 	uint64_t task_answers; /* by a runtime's task that did not read the request itself */
 	uint64_t task_hits;    /* calls of a task that then answered a request that was there */
 	uint64_t task_misses;  /* ... a request that came after the call */
+};
+
+/* What came of a group's calls, for the report. */
+struct tally {
+	struct tally *prev, *next; /* all, oldest first */
+	struct clew_causality *c;
+	const struct group *group;
+	uint32_t tgid; /* of the process that called first */
+	uint64_t proc_start_ns;
+	uint64_t settled[CLEW_EV_N_FOR];
+	uint64_t orphaned[CLEW_N_ORPHAN_WHY];
 };
 
 struct proc {
@@ -356,6 +368,8 @@ struct clew_causality {
 	struct node *loose; /* undecided calls without an owner, first due first */
 	struct node *fresh; /* requests that are over since SETTLE_NS at most, the same */
 	struct node *done;  /* requests that are over and have undecided calls */
+
+	struct tally *tallies;
 };
 
 static inline bool without(const struct clew_causality *c, enum clew_source source)
@@ -481,6 +495,12 @@ bool model_no_timers(const struct group *g);
 
 /* checkpoint.c */
 void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *req, bool slept);
+
+/* report.c */
+/* A call of a known context was decided so. */
+void report_link(struct clew_causality *c, const struct node *call, const struct clew_link *l);
+/* The group is about to be freed. */
+void report_gone(struct group *g);
 
 /* decide.c */
 void decide_begun(struct clew_causality *c, struct node *call);

@@ -3,6 +3,8 @@
  * What the engine knows of each service: the hypothesis that it works by, how that scored before any
  * link was made of it, and what came of it.
  */
+#include <stdlib.h>
+
 #include "causality/internal.h"
 
 static void add_buckets(const struct group *g, struct clew_service_report *r)
@@ -40,23 +42,103 @@ static void describe(const struct group *g, struct clew_service_report *r)
 	}
 }
 
+static void make_report(const struct tally *t, struct clew_service_report *ret)
+{
+	const struct group *g = t->group;
+
+	*ret = (struct clew_service_report){
+		.tgid = t->tgid,
+		.proc_start_ns = t->proc_start_ns,
+		.answers = g->answers + g->task_answers,
+		.roots = g->links[CLEW_LINK_ROOT],
+		.certain = g->links[CLEW_LINK_CERTAIN],
+		.probable = g->links[CLEW_LINK_PROBABLE],
+		.orphans = g->links[CLEW_LINK_ORPHAN],
+	};
+	memcpy(ret->settled, t->settled, sizeof(ret->settled));
+	memcpy(ret->orphaned, t->orphaned, sizeof(ret->orphaned));
+	describe(g, ret);
+}
+
+/* ---- counting ---- */
+
+/* A group has one from its first decided call on: most processes never call anybody. */
+static struct tally *tally_of(struct clew_causality *c, const struct ctx *ctx)
+{
+	struct group *g = ctx->proc->group;
+	struct tally *t = g->tally;
+
+	if (t)
+		return t;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->c = c;
+	t->group = g;
+	t->tgid = ctx->key.tgid;
+	t->proc_start_ns = ctx->key.proc_start_ns;
+	DL_APPEND(c->tallies, t);
+	g->tally = t;
+	return t;
+}
+
+static enum clew_orphan_why orphan_why(const struct node *n, const struct clew_link *l)
+{
+	if (n->birth.lost)
+		return CLEW_ORPHAN_LOST;
+	if (n->shared)
+		return CLEW_ORPHAN_SHARED;
+	if (l->evidence & CLEW_EV_CONFLICT)
+		return CLEW_ORPHAN_CONFLICT;
+	return n->owner ? CLEW_ORPHAN_UNCONFIRMED : CLEW_ORPHAN_UNNAMED;
+}
+
+void report_link(struct clew_causality *c, const struct node *n, const struct clew_link *l)
+{
+	struct tally *t = tally_of(c, n->birth.ctx);
+
+	n->birth.ctx->proc->group->links[l->class]++;
+	if (!t)
+		return;
+	if (l->class == CLEW_LINK_ORPHAN)
+		t->orphaned[orphan_why(n, l)]++;
+	for (uint32_t i = 0; l->parent && i < CLEW_EV_N_FOR; i++)
+		t->settled[i] += l->evidence >> i & 1;
+}
+
+/* ---- telling ---- */
+
+void report_gone(struct group *g)
+{
+	struct tally *t = g->tally;
+	struct clew_service_report r;
+
+	if (!t)
+		return;
+	if (t->c->opts.gone) {
+		make_report(t, &r);
+		t->c->opts.gone(t->c->user, &r);
+	}
+	DL_DELETE(t->c->tallies, t);
+	free(t);
+	g->tally = NULL;
+}
+
 void clew_causality_report(const struct clew_causality *c, clew_report_fn fn, void *user)
 {
-	for (const struct proc *p = c->proc_list; p; p = p->next) {
-		const struct group *g = p->group;
-		struct clew_service_report r = {.tgid = p->tgid};
-		const struct proc *first = c->proc_list;
+	const struct tally *t;
+	struct clew_service_report r;
 
-		while (first->group != g)
-			first = first->next;
-		if (first != p || (!g->links[0] && !g->links[1] && !g->links[2] && !g->links[3]))
-			continue;
-		r.answers = g->answers + g->task_answers;
-		r.roots = g->links[CLEW_LINK_ROOT];
-		r.certain = g->links[CLEW_LINK_CERTAIN];
-		r.probable = g->links[CLEW_LINK_PROBABLE];
-		r.orphans = g->links[CLEW_LINK_ORPHAN];
-		describe(g, &r);
+	DL_FOREACH (c->tallies, t) {
+		make_report(t, &r);
 		fn(user, &r);
 	}
+}
+
+const char *clew_orphan_why_name(enum clew_orphan_why why)
+{
+	static const char *const names[CLEW_N_ORPHAN_WHY] = {"lost", "shared", "conflict",
+							     "unnamed", "unconfirmed"};
+
+	return why < CLEW_N_ORPHAN_WHY ? names[why] : "unknown";
 }

@@ -58,8 +58,15 @@ const struct cli_command cli_commands[] = {
 	 "clew trace --last --why\nthe newest trace, and how each of its links is known\n"
 	 "clew trace 4bf92f35\nby the beginning of its id\n",
 	 cli_trace, 0, 1},
-	{"services", CLI_SERVICES, "[--json]", "list services",
-	 "Lists the services that were seen, with their requests, errors and latencies.", NULL,
+	{"services", CLI_SERVICES, "[--json] [--why]", "list services",
+	 "Lists the services that were seen, with their requests, errors and latencies. With "
+	 "--why: "
+	 "how each is thought to work, how many of its checkpoints agree (before any link was made "
+	 "of "
+	 "it), what came of its calls, and what would settle those without a parent; of the last "
+	 "recording that saw it.",
+	 "clew services --why\nhow sure the links of each service are, and what would make them "
+	 "surer\n",
 	 cli_services},
 	{"map", CLI_MAP, "[--dot|--json]", "draw who calls whom",
 	 "Draws the services and the calls between them, with their number, errors and latencies.",

@@ -40,3 +40,21 @@ uint64_t json_u64(const json_t *o, const char *key)
 		return json_real_value(v) > 0 ? (uint64_t)json_real_value(v) : 0;
 	return json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
 }
+
+int json_lines_all(const char *text, size_t len, json_t **ret)
+{
+	json_t *all = json_array(), *o;
+	size_t at = 0;
+	int r;
+
+	if (!all)
+		return -ENOMEM;
+	while ((r = json_lines_next(text, len, &at, &o)) > 0)
+		json_array_append_new(all, o);
+	if (r < 0) {
+		json_decref(all);
+		return r;
+	}
+	*ret = all;
+	return 0;
+}

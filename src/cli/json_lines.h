@@ -14,6 +14,9 @@
  */
 int json_lines_next(const char *text, size_t len, size_t *at, json_t **ret);
 
+/** json_lines_all() - all of them as an array, which the caller owns. 0, -EBADMSG, -ENOMEM. */
+int json_lines_all(const char *text, size_t len, json_t **ret);
+
 /* Fields of an object; "" and 0 for what is absent or of another type. */
 const char *json_str(const json_t *o, const char *key);
 uint64_t json_u64(const json_t *o, const char *key);

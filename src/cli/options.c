@@ -61,8 +61,10 @@ const struct clew_option cli_options[] = {
 	 "CompletableFutures and virtual threads is followed; a library stays in the JVM, idle.",
 	 .choices = "node|java", .repeat = true, .env = "CLEW_AGENT", .config = true},
 	{"tasks", 0, CLEW_OPT_CHOICE, "WHAT", "probes", CLI_CAPTURE,
-	 "How runtimes' own tasks (goroutines, contexts of asyncio, virtual threads) are told apart. "
-	 "none: threads stand for themselves. memory: read at each socket operation, 0.3 to 0.6 us. "
+	 "How runtimes' own tasks (goroutines, contexts of asyncio, virtual threads) are told "
+	 "apart. "
+	 "none: threads stand for themselves. memory: read at each socket operation, 0.3 to 0.6 "
+	 "us. "
 	 "probes: and Go's HTTP client is followed, about 2 us a call.",
 	 .choices = "none|memory|probes", .env = "CLEW_TASKS", .config = true},
 	{"go-channels", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
@@ -113,8 +115,10 @@ const struct clew_option cli_options[] = {
 	/* What to print. */
 	{"last", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_TRACE, "The trace that began last.",
 	 .group = "Output"},
-	{"why", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_TRACE,
-	 "Under each span, what evidence made its link, and how sure it is."},
+	{"why", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_TRACE | CLI_SERVICES,
+	 "Of a trace: under each span, what evidence made its link, and how sure it is. Of the "
+	 "services: how the calls of each were linked to its requests, and what would settle the "
+	 "orphans."},
 	{"dot", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_MAP, "Print the map for Graphviz."},
 	{"json", 0, CLEW_OPT_FLAG, NULL, NULL,
 	 CLI_CHECK | CLI_TRACES | CLI_SPANS | CLI_TRACE | CLI_SERVICES | CLI_MAP | CLI_SQL,

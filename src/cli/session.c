@@ -176,9 +176,18 @@ static int open_capture(struct session *s)
 	struct clew_capture_opts o = s->opts->capture;
 	_cleanup_(freep) char *error = NULL;
 	_cleanup_(freep) char *own_cgroup = own_cgroup_option();
-	char *meta[] = {own_cgroup, NULL};
+	_cleanup_(freep) char **meta = NULL;
+	size_t n = 0;
 	int r;
 
+	while (o.meta_options && o.meta_options[n])
+		n++;
+	meta = calloc(n + 2, sizeof(*meta));
+	if (!meta)
+		return -ENOMEM;
+	if (n)
+		memcpy(meta, o.meta_options, n * sizeof(*meta));
+	meta[n] = own_cgroup;
 	o.meta_options = meta;
 	r = clew_capture_open(&o, &s->capture, &error);
 	if (r < 0)
@@ -316,6 +325,7 @@ static int capture_loop(struct session *s)
 		if (targets_ended(s) || mono_ns() >= end_ns)
 			s->stop = true;
 		r = take_records(s);
+		session_keep_services(s, mono_ns());
 	}
 	if (!s->reader)
 		return r;
@@ -383,6 +393,7 @@ static void finish(struct session *s)
 				  st.last_error[0] ? st.last_error : strerror(-r));
 			s->failed = true;
 		}
+		session_keep_services_last(s);
 	}
 	if (s->raw) {
 		r = clew_recording_close(s->raw);

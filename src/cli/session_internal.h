@@ -32,7 +32,9 @@ struct session {
 	int signals; /* that asked us to stop */
 	int signal;  /* the last of them */
 	bool stop, failed;
-	uint64_t agents_failed; /* of which the user was told */
+	uint64_t agents_failed;	  /* of which the user was told */
+	uint64_t services_due_ns; /* when what is known of services is kept next; 0: not set */
+	bool services_failed;	  /* ... and could not be, last time */
 };
 
 /** session_print_agents() - warn of agents that could not be put in since the last call. */
@@ -45,3 +47,7 @@ void session_print_summary(struct session *s);
 void session_print_live(const struct clew_trace_done *trace);
 /** session_wait_for_store() - replay only: a recording is read faster than a disk takes it. */
 void session_wait_for_store(struct session *s);
+/** session_keep_services() - what is known of each service into the store, now and then. */
+void session_keep_services(struct session *s, uint64_t now_ns);
+/** session_keep_services_last() - the same, now: nothing more comes. */
+void session_keep_services_last(struct session *s);

@@ -63,11 +63,18 @@ void session_print_agents(struct session *s)
 	s->agents_failed = c.agents_failed;
 }
 
-static void print_service(void *user, const struct clew_service_report *r)
+static void print_service(void *user, const struct clew_service_known *k)
 {
+	const struct clew_service_report *r = &k->report;
+	const struct out_style st = {.width = 200};
+	_cleanup_(freep) char *name = strndup(k->service.p, k->service.n);
 	uint64_t all = r->hits + r->misses;
+	struct clew_buf b = {0};
 
-	fprintf(stderr, "clew: process %" PRIu32 ": %s", r->tgid, r->model);
+	/* A process may call itself what it likes. */
+	out_text(&b, &st, name ? name : "", st.width);
+	fprintf(stderr, "clew: %s: %s", b.data ? b.data : "", r->model);
+	clew_buf_done(&b);
 	if (all)
 		fprintf(stderr, ", %.1f %% of %" PRIu64 " checkpoints",
 			100.0 * (double)r->hits / (double)all, all);
@@ -97,7 +104,7 @@ void session_print_summary(struct session *s)
 			COUNT(p.causality.orphans, "orphan", "orphans"), p.incomplete_spans);
 	fputc('\n', stderr);
 	if (s->pipeline && s->opts->verbose)
-		clew_pipeline_report(s->pipeline, print_service, NULL);
+		(void)clew_pipeline_services(s->pipeline, print_service, NULL);
 	print_losses(s, &p);
 	if (s->store) {
 		clew_store_stats(s->store, &st);

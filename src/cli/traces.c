@@ -43,6 +43,14 @@ static int show_services(const struct cli *cli, const struct clew_buf *answer, s
 	return view_services(answer->data, answer->len, &st, b);
 }
 
+static int show_services_why(const struct cli *cli, const struct clew_buf *answer,
+			     struct clew_buf *b)
+{
+	struct out_style st = out_style();
+
+	return view_services_why(answer->data, answer->len, &st, b);
+}
+
 int cli_traces(struct cli *cli)
 {
 	return list(cli, "traces", true, clew_options_flag(&cli->options, "json"),
@@ -56,6 +64,13 @@ int cli_spans(struct cli *cli)
 
 int cli_services(struct cli *cli)
 {
-	return list(cli, "services", false, clew_options_flag(&cli->options, "json"),
-		    "the store holds no spans yet", show_services);
+	bool json = clew_options_flag(&cli->options, "json");
+
+	if (clew_options_flag(&cli->options, "why"))
+		return list(
+			cli, "services/why", false, json,
+			"nothing is known yet: it is kept a few seconds after the first calls of "
+			"a recording, and when it ends",
+			show_services_why);
+	return list(cli, "services", false, json, "the store holds no spans yet", show_services);
 }

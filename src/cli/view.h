@@ -17,6 +17,8 @@ int view_trace(const char *json, size_t n, const struct out_style *st, bool why,
 	       struct clew_buf *b);
 /** view_services() - lines of `services`. */
 int view_services(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
+/** view_services_why() - lines of `services/why`. */
+int view_services_why(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
 /** view_map() - the object of `map` as a drawing; view_map_dot() for Graphviz. */
 int view_map(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
 int view_map_dot(const char *json, size_t n, struct clew_buf *b);

@@ -122,22 +122,6 @@ static void add_trace(struct table *t, const json_t *trace, unsigned digits, uin
 	print_notes(t, trace);
 }
 
-static int read_all(const char *json, size_t n, json_t **ret)
-{
-	json_t *all = json_array(), *o;
-	size_t at = 0;
-	int r;
-
-	while ((r = json_lines_next(json, n, &at, &o)) > 0)
-		json_array_append_new(all, o);
-	if (r < 0) {
-		json_decref(all);
-		return r;
-	}
-	*ret = all;
-	return 0;
-}
-
 int view_traces(const char *json, size_t n, const struct out_style *st, uint64_t now_ns,
 		struct clew_buf *b)
 {
@@ -145,7 +129,7 @@ int view_traces(const char *json, size_t n, const struct out_style *st, uint64_t
 	json_t *all, *trace;
 	unsigned digits;
 	size_t i;
-	int r = read_all(json, n, &all);
+	int r = json_lines_all(json, n, &all);
 
 	if (r < 0)
 		return r;
@@ -201,7 +185,7 @@ int view_services(const char *json, size_t n, const struct out_style *st, struct
 	struct table t;
 	json_t *all, *service;
 	size_t i;
-	int r = read_all(json, n, &all);
+	int r = json_lines_all(json, n, &all);
 
 	if (r < 0)
 		return r;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline/pipeline.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "pipeline/assembly.h"
+#include "pipeline/services.h"
 
 /* Timers are looked at this often, in record time. */
 #define TICK_NS 10000000ull
@@ -15,6 +18,8 @@ struct clew_pipeline {
 	struct clew_stream *stream; /* made once the meta record has told the boot id */
 	struct clew_causality *causality;
 	struct clew_assembly *assembly;
+	struct services gone; /* services of groups of processes that are no more */
+	char options[256];
 	uint64_t now_ns, ticked_ns;
 };
 
@@ -57,6 +62,13 @@ static void on_decide(void *u, uint64_t id, const struct clew_link *link)
 	clew_assembly_decide(p->assembly, id, link);
 }
 
+static void on_gone(void *u, const struct clew_service_report *r)
+{
+	struct clew_pipeline *p = u;
+
+	services_add(&p->gone, p->identity, r);
+}
+
 static int make_stream(struct clew_pipeline *p)
 {
 	const struct clew_stream_ops ops = {
@@ -82,7 +94,7 @@ int clew_pipeline_new(const struct clew_pipeline_opts *opts, struct clew_pipelin
 		.on_trace = opts->on_trace,
 		.user = opts->user,
 	};
-	const struct clew_causality_opts causality = {.without = opts->without};
+	const struct clew_causality_opts causality = {.without = opts->without, .gone = on_gone};
 	struct clew_pipeline *p = calloc(1, sizeof(*p));
 	int r;
 
@@ -116,6 +128,7 @@ void clew_pipeline_free(struct clew_pipeline *p)
 	clew_stream_free(p->stream);
 	clew_causality_free(p->causality);
 	clew_assembly_free(p->assembly);
+	services_done(&p->gone);
 	clew_identity_free(p->identity);
 	free(p);
 }
@@ -146,6 +159,44 @@ static void count_loss(struct clew_pipeline *p, const struct clew_rec_loss *l)
 		break;
 	default:
 		p->stats.lost_limit += l->count;
+	}
+}
+
+/* Options that decide what is seen of runtimes. */
+static bool of_runtimes(struct slice option)
+{
+	static const char *const names[] = {"agent=", "tasks=", "go-channels=", "python-copies="};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (slice_starts(option, slice_str(names[i])))
+			return true;
+	return false;
+}
+
+static void learn_options(struct clew_pipeline *p, const struct clew_rec_meta *m)
+{
+	const char *at = (const char *)m + m->hdr_bytes, *end = at + m->tail_len;
+	size_t n = 0;
+
+	if (m->hdr.len < sizeof(*m) || m->hdr_bytes < sizeof(*m) ||
+	    (uint64_t)m->hdr_bytes + m->tail_len > m->hdr.len)
+		return;
+	p->options[0] = '\0';
+	while (end - at >= 4) {
+		uint16_t tag, len;
+		struct slice value;
+
+		memcpy(&tag, at, 2);
+		memcpy(&len, at + 2, 2);
+		if (end - at < 4 + len)
+			return;
+		value = slice_of(at + 4, len);
+		at += 4 + len;
+		if (tag != CLEW_TAG_OPTION || !of_runtimes(value) ||
+		    n + 2 + value.n > sizeof(p->options))
+			continue;
+		n += (size_t)snprintf(p->options + n, sizeof(p->options) - n, "%s%.*s",
+				      n ? " " : "", (int)value.n, value.p);
 	}
 }
 
@@ -208,6 +259,9 @@ int clew_pipeline_feed(struct clew_pipeline *p, const struct clew_rec *rec)
 		feed_thread(p, rec);
 		break;
 	case CLEW_REC_META:
+		learn_options(p, (const struct clew_rec_meta *)rec);
+		r = clew_identity_record(p->identity, rec);
+		break;
 	case CLEW_REC_PROCESS:
 		r = clew_identity_record(p->identity, rec);
 		break;
@@ -230,9 +284,36 @@ void clew_pipeline_flush(struct clew_pipeline *p)
 	clew_assembly_flush(p->assembly);
 }
 
-void clew_pipeline_report(const struct clew_pipeline *p, clew_report_fn fn, void *user)
+struct living {
+	struct services *services;
+	struct clew_identity *identity;
+};
+
+static void add_living(void *user, const struct clew_service_report *r)
 {
-	clew_causality_report(p->causality, fn, user);
+	const struct living *l = user;
+
+	services_add(l->services, l->identity, r);
+}
+
+int clew_pipeline_services(const struct clew_pipeline *p, clew_service_known_fn fn, void *user)
+{
+	struct services all;
+	struct living l = {&all, p->identity};
+	int r = services_copy(&p->gone, &all);
+
+	if (r < 0)
+		return r;
+	clew_causality_report(p->causality, add_living, &l);
+	r = all.dropped ? -ENOMEM : 0;
+	services_each(&all, fn, user);
+	services_done(&all);
+	return r;
+}
+
+const char *clew_pipeline_options(const struct clew_pipeline *p)
+{
+	return p->options;
 }
 
 void clew_pipeline_stats(const struct clew_pipeline *p, struct clew_pipeline_stats *ret)

@@ -30,7 +30,7 @@ struct clew_trace_done {
 
 struct clew_pipeline_opts {
 	char *const *name_rules;      /* --name, NULL-terminated or NULL */
-	uint32_t without; /* enum clew_source: evidence that is not used */
+	uint32_t without;	      /* enum clew_source: evidence that is not used */
 	char *const *capture_headers; /* --capture-header, lower case, NULL-terminated or NULL */
 	/* A span is final; the callee owns it. */
 	void (*on_span)(void *user, struct clew_span *span);
@@ -48,6 +48,16 @@ struct clew_pipeline_stats {
 		lost_limit; /* from loss records and our own limits */
 };
 
+/* A service by its name, with all its processes: how its calls were linked. */
+struct clew_service_known {
+	struct slice service;
+	struct slice runtime, version, task; /* as CLEW_TAG_RUNTIME has them; empty: not known */
+	uint64_t groups; /* of processes that share what was learned: workers of one program */
+	struct clew_service_report report; /* sums; tgid and model: of the group that calls most */
+};
+
+typedef void (*clew_service_known_fn)(void *user, const struct clew_service_known *k);
+
 struct clew_pipeline;
 
 /** clew_pipeline_new() - 0; -EINVAL for a malformed name rule (ret_bad names it); -ENOMEM. */
@@ -59,6 +69,14 @@ void clew_pipeline_free(struct clew_pipeline *p);
 int clew_pipeline_feed(struct clew_pipeline *p, const struct clew_rec *rec);
 /** clew_pipeline_flush() - tracing ends: everything open is ended, decided and handed out. */
 void clew_pipeline_flush(struct clew_pipeline *p);
-/** clew_pipeline_report() - what is known of each service: clew_causality_report(). */
-void clew_pipeline_report(const struct clew_pipeline *p, clew_report_fn fn, void *user);
+/**
+ * clew_pipeline_services() - what is known of each service that made calls, also of those that have
+ * ended, by name. 0 or -ENOMEM.
+ */
+int clew_pipeline_services(const struct clew_pipeline *p, clew_service_known_fn fn, void *user);
+/**
+ * clew_pipeline_options() - of what the records' tracer was asked to do with runtimes, "NAME=VALUE"
+ * with blanks between; "" if nothing or not known.
+ */
+const char *clew_pipeline_options(const struct clew_pipeline *p);
 void clew_pipeline_stats(const struct clew_pipeline *p, struct clew_pipeline_stats *ret);

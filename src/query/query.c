@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "model/otlp_json.h"
+#include "query/advice.h"
 #include "query/params.h"
 #include "query/span_json.h"
 
@@ -125,6 +126,68 @@ static int call_services(struct call *c)
 	return r < 0 ? r
 		     : clew_store_services(c->st, f.since_ns, f.until_ns, put_service, c,
 					   c->ret_error);
+}
+
+/* ---- why ---- */
+
+static void put_text(struct call *c, const char *name, struct slice text)
+{
+	clew_buf_addf(&c->out, ",\"%s\":", name);
+	if (text.n)
+		clew_json_str(&c->out, text);
+	else
+		clew_buf_adds(&c->out, "null");
+}
+
+/* An object that we have written; nothing else gets into the answer. */
+static void put_object(struct call *c, const char *name, struct slice json)
+{
+	clew_buf_addf(&c->out, ",\"%s\":", name);
+	if (json.n >= 2 && json.p[0] == '{' && json.p[json.n - 1] == '}')
+		clew_buf_add(&c->out, json.p, json.n);
+	else
+		clew_buf_adds(&c->out, "{}");
+}
+
+static int put_model(void *user, const struct clew_service_model *m)
+{
+	struct call *c = user;
+	struct advice a;
+
+	advice_make(m, &a);
+	clew_buf_adds(&c->out, "{\"service\":");
+	clew_json_str(&c->out, m->service);
+	clew_buf_addf(&c->out, ",\"time_ns\":%" PRIu64, m->time_ns);
+	put_text(c, "runtime", m->runtime);
+	put_text(c, "runtime_version", m->version);
+	put_text(c, "task", m->task);
+	put_text(c, "model", m->model);
+	clew_buf_addf(&c->out,
+		      ",\"groups\":%" PRIu64 ",\"answers\":%" PRIu64 ",\"hits\":%" PRIu64
+		      ",\"misses\":%" PRIu64 ",\"roots\":%" PRIu64 ",\"certain\":%" PRIu64
+		      ",\"probable\":%" PRIu64 ",\"orphans\":%" PRIu64,
+		      m->groups, m->answers, m->hits, m->misses, m->roots, m->certain, m->probable,
+		      m->orphans);
+	put_object(c, "settled", m->settled);
+	put_object(c, "orphaned", m->orphaned);
+	put_text(c, "options", m->options);
+	clew_buf_adds(&c->out, ",\"advice\":{\"option\":");
+	if (a.option)
+		clew_json_str(&c->out, slice_str(a.option));
+	else
+		clew_buf_adds(&c->out, "null");
+	clew_buf_adds(&c->out, ",\"up_to\":");
+	clew_json_double(&c->out, a.up_to);
+	put_text(c, "text", slice_str(a.text));
+	clew_buf_adds(&c->out, "}}");
+	return end_line(c);
+}
+
+static int call_services_why(struct call *c)
+{
+	if (c->params.n)
+		return fail(c, -EINVAL, "this call takes no parameters");
+	return clew_store_service_models(c->st, put_model, c, c->ret_error);
 }
 
 /* ---- the map ---- */
@@ -360,9 +423,13 @@ static const struct call_type {
 	int (*run)(struct call *c);
 	bool lines;
 } call_types[] = {
-	{"traces", "GET", call_traces, true}, {"spans", "GET", call_spans, true},
-	{"trace/", "GET", call_trace, false}, {"services", "GET", call_services, true},
-	{"map", "GET", call_map, false},      {"sql", "POST", call_sql, false},
+	{"traces", "GET", call_traces, true},
+	{"spans", "GET", call_spans, true},
+	{"trace/", "GET", call_trace, false},
+	{"services", "GET", call_services, true},
+	{"services/why", "GET", call_services_why, true},
+	{"map", "GET", call_map, false},
+	{"sql", "POST", call_sql, false},
 	{"stats", "GET", call_stats, false},
 };
 
@@ -404,7 +471,7 @@ int clew_query_run(struct clew_store *st, struct slice method, struct slice targ
 	if (!type)
 		return fail(&c, -ENOENT,
 			    "there is no such call; there are traces, spans, trace/ID, services, "
-			    "map, sql and stats under " CLEW_API_PREFIX);
+			    "services/why, map, sql and stats under " CLEW_API_PREFIX);
 	if (!slice_eq(method, slice_str(type->method)))
 		return fail(&c, -EOPNOTSUPP, "%s is a %s", type->name, type->method);
 	r = params_parse(&c.params, query, ret_error);

@@ -136,8 +136,7 @@ static uint64_t now_unix_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* A write beside the writer's thread: another connection, another file than the spans'. */
-static int write_catalog(struct clew_store *st, const char *sql, char **ret_error)
+int write_catalog(struct clew_store *st, const char *sql, char **ret_error)
 {
 	duckdb_connection conn = NULL;
 	int r;

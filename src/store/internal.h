@@ -187,6 +187,8 @@ void watchdog_stop(struct clew_store *st);
 void queries_interrupt(struct clew_store *st, int reason);
 
 /* ---- alias.c ---- */
+/** write_catalog() - beside the writer's thread: another connection, another file than the spans'. */
+int write_catalog(struct clew_store *st, const char *sql, char **ret_error);
 int aliases_load(struct clew_store *st, char **ret_error);
 struct clew_id128 alias_canonical(struct clew_store *st, struct clew_id128 id);
 /** alias_members() - the id and all that are aliases of it: fn for each. */

@@ -152,7 +152,9 @@ static int attach_catalog(struct clew_store *st, char **ret_error)
 	}
 	clew_buf_done(&sql);
 	clew_buf_done(&path);
-	return r < 0 ? r : check_version(st, ret_error);
+	if (r == 0)
+		r = check_version(st, ret_error);
+	return r == 0 && !st->opts.read_only ? duck_exec(st->conn, schema_later, ret_error) : r;
 }
 
 void fix_modes(struct clew_store *st)

@@ -19,6 +19,12 @@ static const char catalog_tables[] =
 	" added_ns BIGINT);"
 	"INSERT INTO c.meta VALUES ('engine', 'duckdb');";
 
+const char schema_later[] =
+	"CREATE TABLE IF NOT EXISTS c.service_model (service VARCHAR, time_ns UBIGINT,"
+	" runtime VARCHAR, runtime_version VARCHAR, task VARCHAR, model VARCHAR, groups UBIGINT,"
+	" answers UBIGINT, hits UBIGINT, misses UBIGINT, roots UBIGINT, certain UBIGINT,"
+	" probable UBIGINT, orphans UBIGINT, settled VARCHAR, orphaned VARCHAR, options VARCHAR);";
+
 static int span_table(struct clew_buf *sql, const char *part, const char *table);
 
 int schema_catalog(struct clew_buf *sql)

@@ -78,6 +78,8 @@ extern const char *const dict_tables[N_DICTS];
 
 /** schema_catalog() - the statements that make the catalog c. */
 int schema_catalog(struct clew_buf *sql);
+/* Tables that came later, without a new version: readers do without them, writers make them. */
+extern const char schema_later[];
 /** schema_partition() - the statements that make the partition's tables. */
 int schema_partition(struct clew_buf *sql, const char *part);
 /** schema_hot() - the statement that makes the table of a partition's newest spans. */

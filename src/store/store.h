@@ -101,6 +101,28 @@ struct clew_store_fragment {
 int clew_store_add_fragment(struct clew_store *st, const struct clew_store_fragment *fragment,
 			    char **ret_error);
 
+/* How a service's calls were linked in the recording that saw it last: clew_pipeline_services(). */
+struct clew_service_model {
+	struct slice service;
+	uint64_t time_ns;		     /* Unix: when the figures were taken */
+	struct slice runtime, version, task; /* "nodejs", "20.19.2", "thread"; empty: not known */
+	struct slice model;		     /* how it is thought to work, in words */
+	uint64_t groups;		     /* of processes that share what was learned */
+	uint64_t answers;
+	uint64_t hits, misses; /* the model's checkpoints, before any link was made of them */
+	uint64_t roots, certain, probable, orphans; /* its calls */
+	struct slice settled;  /* JSON: {"thread":12,...}: certain and probable, by evidence */
+	struct slice orphaned; /* JSON: {"conflict":2,...}: orphans, by what stood in the way */
+	struct slice options;  /* of the tracer, about runtimes: "agent=node go-channels=true" */
+};
+
+/**
+ * clew_store_put_service_models() - each takes the place of the row of its service. Durable when it
+ * returns 0. Any thread, one at a time.
+ */
+int clew_store_put_service_models(struct clew_store *st, const struct clew_service_model *v,
+				  size_t n, char **ret_error);
+
 struct clew_store_stats {
 	uint64_t appended;	/* spans given to clew_store_append() */
 	uint64_t stored;	/* committed */
@@ -196,6 +218,13 @@ typedef int (*clew_service_fn)(void *user, const struct clew_service_stats *s);
 
 int clew_store_services(struct clew_store *st, uint64_t since_ns, uint64_t until_ns,
 			clew_service_fn fn, void *user, char **ret_error);
+
+/** clew_service_model_fn - a row; its texts live during the call. As clew_span_fn. */
+typedef int (*clew_service_model_fn)(void *user, const struct clew_service_model *m);
+
+/** clew_store_service_models() - all, by service; none in a store that was written before. */
+int clew_store_service_models(struct clew_store *st, clew_service_model_fn fn, void *user,
+			      char **ret_error);
 
 struct clew_edge_stats {
 	struct slice client; /* p NULL: callers that are not traced */

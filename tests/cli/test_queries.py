@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 import recording
-from conftest import CLEW
+from conftest import CLEW, ROOT
 
 
 @pytest.fixture
@@ -118,6 +118,28 @@ def test_services_and_map(ask):
     assert "└╴shopd" in ask("map").out
     dot = ask("map", "--dot").out
     assert dot.startswith("digraph clew {") and '"loadgen" -> "shopd" [label="11 calls' in dot
+
+
+def test_services_why(ask):
+    rows = {s["service"]: s for s in lines(ask("services", "--why", "--json"))}
+    gen = rows["loadgen"]
+    assert gen["roots"] == 11 and gen["advice"] == {"option": None, "up_to": 0, "text": "it made no calls for requests"}
+    text = ask("services", "--why").out
+    assert re.search(r"^SERVICE +RUNTIME +CHECKED +CALLS +CERTAIN +PROBABLE +ORPHANS +OWN$", text, re.M)
+    assert re.search(r"^loadgen +· .* 11$", text, re.M) and "loadgen: " in text
+    assert ask("services", "--why", env={"LC_ALL": "C"}).out.isascii()
+    for width in (80, 120):
+        assert max(map(len, ask("services", "--why", env={"COLUMNS": str(width)}).out.splitlines())) <= width
+    assert "checkpoints" not in ask("services").out and "REQUESTS" in ask("services").out
+
+
+def test_advice_names_options_that_exist(clew):
+    """What services --why advises is in the option table."""
+    source = open(os.path.join(ROOT, "src/query/advice.c")).read()
+    named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", source))
+    known = clew("help", "record", check=0).out
+    assert {"--agent", "--ring-size"} <= named
+    assert not [o for o in named if o + " " not in known and o + "\n" not in known and o + "=" not in known], named
 
 
 def test_sql(ask):

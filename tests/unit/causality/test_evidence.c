@@ -27,9 +27,16 @@ static void on_decide(void *user, uint64_t id, const struct clew_link *l)
 	got[id] = *l;
 }
 
+static struct clew_service_report gone;
+
+static void on_gone(void *user, const struct clew_service_report *r)
+{
+	gone = *r;
+}
+
 static void start(uint32_t without)
 {
-	const struct clew_causality_opts opts = {.without = without};
+	const struct clew_causality_opts opts = {.without = without, .gone = on_gone};
 
 	memset(got, 0, sizeof(got));
 	now = SEC;
@@ -261,6 +268,34 @@ static void test_report(void **state)
 	assert_int_equal(r.hits, 1);
 	assert_int_equal(r.misses, 0);
 	assert_int_equal(r.certain, 1);
+	assert_int_equal(r.settled[__builtin_ctz(CLEW_EV_TASK)], 1);
+	assert_int_equal(r.settled[__builtin_ctz(CLEW_EV_THREAD)], 0);
+}
+
+/* Orphans by what stood in the way; and the last word when the process is gone. */
+static void test_report_orphans(void **state)
+{
+	struct fab_thread loop = thread(1), other = thread(2);
+	struct clew_service_report r = {0};
+	struct fab_exchange a, b, x;
+
+	start(0);
+	request(&a, 1, &loop);
+	request(&b, 2, &loop);
+	call(&x, 3, &other);
+	response(&x, &other);
+	answer(&a, &loop);
+	answer(&b, &loop);
+	clew_causality_advance(c, now + 3 * SEC);
+	clew_causality_report(c, on_report, &r);
+	assert_int_equal(r.orphans, 1);
+	assert_int_equal(r.orphaned[CLEW_ORPHAN_UNNAMED], 1);
+	for (int i = 0; i < CLEW_EV_N_FOR; i++)
+		assert_int_equal(r.settled[i], 0);
+	gone = (struct clew_service_report){0};
+	stop();
+	assert_int_equal(gone.orphans, 1);
+	assert_int_equal(gone.orphaned[CLEW_ORPHAN_UNNAMED], 1);
 }
 
 struct pool {
@@ -359,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_task_writes_for_all),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_report_orphans),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -363,6 +363,102 @@ static void test_sql_time_limit(void **state)
 	assert_int_equal(ask("POST", API "sql", "select 1"), 0);
 }
 
+struct advice_case {
+	struct clew_service_model m;
+	const char *option, *words;
+	int percent;
+};
+
+#define LINKS .certain = 50, .probable = 7, .orphans = 43
+
+/* What is advised follows from the facts, and only where there is something to settle. */
+static void test_services_why(void **state)
+{
+	static const struct advice_case cases[] = {
+		{{.runtime = SLICE("nodejs"), .task = SLICE("thread"), LINKS},
+		 "--agent node",
+		 "Node: no task visible; --agent node would settle up to 43 % of its links",
+		 43},
+		{{.runtime = SLICE("nodejs"),
+		  .task = SLICE("thread"),
+		  .options = SLICE("agent=node"),
+		  LINKS},
+		 NULL,
+		 "warning says why",
+		 0},
+		{{.runtime = SLICE("nodejs"), .task = SLICE("request"), LINKS},
+		 NULL,
+		 "nothing that clew can see",
+		 0},
+		{{.runtime = SLICE("nodejs"), .task = SLICE("thread"), .certain = 9},
+		 NULL,
+		 "nothing is missing",
+		 0},
+		{{.runtime = SLICE("nodejs"), .task = SLICE("thread"), .roots = 9},
+		 NULL,
+		 "made no calls",
+		 0},
+		{{.runtime = SLICE("nodejs"),
+		  .task = SLICE("thread"),
+		  .orphaned = SLICE("{\"lost\":30,\"unnamed\":13}"),
+		  LINKS},
+		 "--ring-size",
+		 "a larger --ring-size would settle up to 30 %",
+		 30},
+		{{.runtime = SLICE("hotspot"), .task = SLICE("virtual thread"), LINKS},
+		 "--agent java",
+		 "Java",
+		 43},
+		{{.runtime = SLICE("hotspot"), .task = SLICE("virtual thread, work"), LINKS},
+		 NULL,
+		 "nothing that clew can see",
+		 0},
+		{{.runtime = SLICE("cpython"),
+		  .task = SLICE("context"),
+		  .orphaned = SLICE("{\"lost\":3}"),
+		  LINKS},
+		 "--python-copies",
+		 "40 %",
+		 40},
+		{{.runtime = SLICE("cpython"),
+		  .task = SLICE("context"),
+		  .options = SLICE("agent=java python-copies=yes"),
+		  LINKS},
+		 NULL,
+		 "nothing that clew",
+		 0},
+		{{.options = SLICE("tasks=none"), LINKS}, "--tasks probes", "not read", 43},
+		{{.orphaned = SLICE("{\"conflict\":40,\"unnamed\":3}"), LINKS},
+		 NULL,
+		 "several requests fit",
+		 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct clew_service_model m = cases[i].m;
+		json_t *all, *advice;
+		double up_to;
+
+		m.service = SLICE("say \"hi\"");
+		assert_int_equal(clew_store_put_service_models(st, &m, 1, NULL), 0);
+		all = get(API "services/why");
+		assert_int_equal(json_array_size(all), 1);
+		assert_string_equal(str(json_array_get(all, 0), "service"), "say \"hi\"");
+		assert_int_equal(num(json_array_get(all, 0), "orphans"), m.orphans);
+		advice = json_object_get(json_array_get(all, 0), "advice");
+		if (cases[i].option)
+			assert_string_equal(str(advice, "option"), cases[i].option);
+		else
+			assert_true(json_is_null(json_object_get(advice, "option")));
+		if (!strstr(str(advice, "text"), cases[i].words))
+			fail_msg("case %zu: %s", i, str(advice, "text"));
+		up_to = json_number_value(json_object_get(advice, "up_to")) * 100;
+		assert_int_equal((int)(up_to + 0.5), cases[i].percent);
+		json_decref(all);
+	}
+	assert_int_equal(ask("GET", API "services/why?since=1", ""), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,7 +466,7 @@ int main(void)
 		cmocka_unit_test(test_trace),		cmocka_unit_test(test_services_map_stats),
 		cmocka_unit_test(test_errors),		cmocka_unit_test(test_sql),
 		cmocka_unit_test(test_sql_is_confined), cmocka_unit_test(test_sql_time_limit),
-		cmocka_unit_test(test_ambiguous),
+		cmocka_unit_test(test_ambiguous),	cmocka_unit_test(test_services_why),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
