@@ -4,18 +4,19 @@
  */
 #pragma once
 
-/*
- * t connects (n is 0), or moves n bytes on this socket. 0: the thread stands for itself.
- */
-static __always_inline __u64 task_current(struct clew_sock_state *st, struct task_struct *t,
-					  __u32 n, bool tx)
+/* Global for the verifier: looked at once, not in each of its callers' many states. */
+__noinline __u64 task_of_chain(struct clew_sock_state *st, __u32 n, bool tx)
 {
-	struct clew_task_chain *c = chain_of(st, t);
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct clew_task_chain *c;
 	__u64 task, at = 0;
 
+	if (!st)
+		return 0;
+	c = chain_of(st, t);
 	if (!c || (t->flags & PF_IO_WORKER) || !regs_in_call(task_regs(t)))
 		return 0;
-	task = chain_task_at(c, t, &at);
+	task = chain_task_at(c, t, st->task, &at);
 	if (task && c->kind == CLEW_TASK_GO) {
 		if ((c->go_flags & CLEW_GO_CHANNELS) && st->role == CLEW_ROLE_SERVER)
 			task_mark_as(t, task, TASK_SERVES);
@@ -26,4 +27,16 @@ static __always_inline __u64 task_current(struct clew_sock_state *st, struct tas
 	}
 	st->task = task;
 	return task;
+}
+
+/*
+ * t, the current thread, connects (n is 0), or moves n bytes on this socket. 0: the thread stands for
+ * itself.
+ */
+static __always_inline __u64 task_current(struct clew_sock_state *st, struct task_struct *t,
+					  __u32 n, bool tx)
+{
+	if (!st->chain && st->chain_gen == chain_gen && st->chain_tgid == (__u32)t->tgid)
+		return 0;
+	return task_of_chain(st, n, tx);
 }

@@ -78,7 +78,7 @@ static __always_inline __u64 go_conn_cookie(struct task_struct *t, __u64 persist
 }
 
 /* The goroutine g, and who began it if that was not told yet. */
-static __always_inline __u64 go_task(struct clew_task_chain *c, struct task_struct *t, __u64 g)
+static __always_inline __u64 go_task(struct clew_task_chain *c, __u64 g)
 {
 	__u64 id, task;
 
@@ -86,7 +86,7 @@ static __always_inline __u64 go_task(struct clew_task_chain *c, struct task_stru
 		return 0;
 	task = CLEW_TASK(CLEW_TASK_GO, id);
 	if (c->go_parent)
-		go_tell_parent(c, t, g, task);
+		go_tell_parent(c, g, task);
 	return task;
 }
 
@@ -113,7 +113,7 @@ int on_go_end(struct pt_regs *ctx)
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct task_key key = {.start_ns = t->group_leader->start_time};
 	struct clew_task_chain *c;
-	struct go_site site;
+	struct go_site site = {};
 	__u32 slot;
 	__u64 id;
 

@@ -114,7 +114,7 @@ static __always_inline void go_claim(struct go_scan *s, struct task_struct *t)
 	/* It may have been sent, or claimed, again meanwhile. */
 	if (!gift || gift->ts_ns != s->ts_ns || __sync_val_compare_and_swap(&gift->by, 0, s->task))
 		return;
-	tell_task_since(t, s->from, s->task, s->ts_ns);
+	tell_task_since(s->from, s->task, s->ts_ns);
 }
 
 /* Goroutine g, whose stack is used from sp on, makes a call: for whom? */
@@ -205,7 +205,7 @@ int on_go_round_trip(struct pt_regs *ctx)
 	c = chain_by_tgid(t, &slot);
 	if (!c || c->state != CLEW_CHAIN_TRUSTED || c->kind != CLEW_TASK_GO)
 		return 0;
-	conn.task = go_task(c, t, ctx->r14);
+	conn.task = go_task(c, ctx->r14);
 	if (conn.task && (c->go_flags & CLEW_GO_CHANNELS)) {
 		go_find_giver(t, ctx->r14, ctx->sp, conn.task);
 		task_mark_as(t, conn.task, TASK_CALLS);

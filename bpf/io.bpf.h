@@ -313,12 +313,15 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
  * as soon as they are noticed: by the hook below once it is attached, else at this thread's next
  * operation on the socket, so that counts and order are right from the first one.
  */
-static __noinline int io_spliced(struct clew_sock_state *st, struct task_struct *cur, __u32 n)
+__noinline int io_spliced(struct clew_sock_state *st, __u32 n)
 {
-	struct io_op op = {
-		.offset = st->rx_next, .n = n, .reserved = IO_HEAD, .flags = CLEW_IO_SPLICED};
+	struct io_op op = {.n = n, .reserved = IO_HEAD, .flags = CLEW_IO_SPLICED};
+	struct task_struct *cur = bpf_get_current_task_btf();
 	struct io_rec *r;
 
+	if (!st)
+		return 0;
+	op.offset = st->rx_next;
 	if (io_want(st, &op))
 		op.flags |= CLEW_IO_NOCAP;
 	st->rx_next += n;
@@ -369,7 +372,7 @@ static __always_inline void io_place(struct sock *sk, struct clew_sock_state *st
 	}
 	if (gap > 0 && gap < 1u << 30) {
 		lazy_wanted |= CLEW_LAZY_SPLICE;
-		io_spliced(st, cur, gap);
+		io_spliced(st, gap);
 	}
 	if (!op->tx) {
 		st->rx_next = end;
@@ -473,7 +476,7 @@ int BPF_PROG(on_splice, struct sock *sk)
 		return 0;
 	n = tcp_rx_end(view(struct tcp_sock, sk), sk, st->rx_seq0) - st->rx_next;
 	if (n > 0 && n < 1u << 30)
-		io_spliced(st, cur, n);
+		io_spliced(st, n);
 	return 0;
 }
 

@@ -19,7 +19,7 @@ int on_java_handed(struct pt_regs *regs)
 	c = chain_by_tgid(t, &slot);
 	if (!c || c->state != CLEW_CHAIN_TRUSTED)
 		return 0;
-	tell_task(t, chain_task(c, t), to);
+	tell_task(chain_task(c, t), to);
 	return 0;
 }
 
@@ -32,6 +32,6 @@ int on_java_joined(struct pt_regs *regs)
 
 	if (!from || !to || !task_in_scope(t))
 		return 0;
-	tell_task(t, from, to);
+	tell_task(from, to);
 	return 0;
 }

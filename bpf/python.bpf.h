@@ -20,6 +20,6 @@ int on_python_copy(struct pt_regs *regs)
 	c = chain_by_tgid(t, &slot);
 	if (!c || c->state != CLEW_CHAIN_TRUSTED || c->kind != CLEW_TASK_PYTHON)
 		return 0;
-	tell_task(t, chain_task(c, t), CLEW_TASK(CLEW_TASK_PYTHON, copy));
+	tell_task(chain_task(c, t), CLEW_TASK(CLEW_TASK_PYTHON, copy));
 	return 0;
 }

@@ -92,6 +92,8 @@ static __always_inline struct clew_task_chain *chain_of(struct clew_sock_state *
 	__u32 gen = chain_gen;
 
 	if (st->chain_gen != gen || st->chain_tgid != (__u32)t->tgid) {
+		if (st->chain_tgid != (__u32)t->tgid)
+			st->task = 0; /* another process's */
 		st->chain = 0;
 		st->chain_gen = gen;
 		st->chain_tgid = t->tgid;
@@ -107,15 +109,18 @@ static __always_inline struct clew_task_chain *chain_of(struct clew_sock_state *
 #define SINCE_NOW     (~0ull)
 #define SINCE_UNKNOWN 0
 
-/* One task began another, or gave work to it: now, or at some time since since_ns. */
-static __always_inline void tell_task_since(struct task_struct *t, __u64 from, __u64 to,
-					    __u64 since_ns)
+/*
+ * One task began another, or gave work to it: now, or at some time since since_ns. What is not static
+ * here is global for the verifier: looked at once, not again for each way that leads to it.
+ */
+__noinline int tell_task_since(__u64 from, __u64 to, __u64 since_ns)
 {
+	struct task_struct *t = bpf_get_current_task_btf();
 	struct clew_rec_handoff *r = ring_reserve(sizeof(*r));
 
 	if (!r) {
 		thread_lost(t);
-		return;
+		return 0;
 	}
 	r->hdr.type = CLEW_REC_HANDOFF;
 	r->hdr.flags = 0;
@@ -137,11 +142,12 @@ static __always_inline void tell_task_since(struct task_struct *t, __u64 from, _
 		r->age_us = since_ns && age_us < CLEW_AGE_UNKNOWN ? age_us : CLEW_AGE_UNKNOWN;
 	}
 	ring_commit(&r->hdr, sizeof(*r), sizeof(*r));
+	return 0;
 }
 
-static __always_inline void tell_task(struct task_struct *t, __u64 from, __u64 to)
+static __always_inline void tell_task(__u64 from, __u64 to)
 {
-	tell_task_since(t, from, to, SINCE_NOW);
+	tell_task_since(from, to, SINCE_NOW);
 }
 
 /*
@@ -171,7 +177,7 @@ struct {
 	__type(value, struct go_unseen);
 } go_born SEC(".maps");
 
-static __noinline int go_birth(struct go_site *site)
+__noinline int go_birth(struct go_site *site)
 {
 	struct go_unseen one = {.n = 1, .since_ns = bpf_ktime_get_ns()}, *u;
 
@@ -186,7 +192,7 @@ static __noinline int go_birth(struct go_site *site)
 }
 
 /* One of them was seen, or ended; it is no older than what is returned (0: not known). */
-static __noinline __u64 go_unseen_less(struct go_site *site)
+__noinline __u64 go_unseen_less(struct go_site *site)
 {
 	struct go_unseen *u;
 	__u64 since_ns;
@@ -217,19 +223,18 @@ static __always_inline bool go_site_of(struct clew_task_chain *c, struct task_st
 }
 
 /* Who began this goroutine, once for each. */
-static __noinline int go_tell_parent(struct clew_task_chain *c, struct task_struct *t, __u64 g,
-				     __u64 task)
+__noinline int go_tell_parent(struct clew_task_chain *c, __u64 g, __u64 task)
 {
+	struct task_struct *t = bpf_get_current_task_btf();
 	struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
-	struct go_site site;
+	struct go_site site = {};
 	__u8 one = TASK_TOLD;
 
-	if (bpf_map_lookup_elem(&tasks_told, &key))
+	if (!c || bpf_map_lookup_elem(&tasks_told, &key))
 		return 0;
 	bpf_map_update_elem(&tasks_told, &key, &one, BPF_ANY);
 	if (go_site_of(c, t, g, &site))
-		tell_task_since(t, CLEW_TASK(CLEW_TASK_GO, site.parent), task,
-				go_unseen_less(&site));
+		tell_task_since(CLEW_TASK(CLEW_TASK_GO, site.parent), task, go_unseen_less(&site));
 	return 0;
 }
 
@@ -249,10 +254,13 @@ static __always_inline bool read_word(struct clew_task_chain *c, __u64 *ret, __u
 }
 
 /* Walks the chain; 0: the thread stands for itself. *ret_at: where the last step led. */
-static __noinline __u64 chain_walk(struct clew_task_chain *c, struct task_struct *t, __u64 *ret_at)
+__noinline __u64 chain_walk(struct clew_task_chain *c, __u64 *ret_at)
 {
+	struct task_struct *t = bpf_get_current_task_btf();
 	__u64 window[8], id, at = t->thread.fsbase;
 
+	if (!c || !ret_at)
+		return 0;
 	barrier_var(at); /* one load of either pointer would be refused */
 	if (c->base == CLEW_CHAIN_ADDR)
 		at = c->addr;
@@ -302,11 +310,14 @@ static __always_inline __u64 cell_task(struct clew_task_chain *c, struct task_st
 	return CLEW_TASK(CLEW_TASK_AGENT, number);
 }
 
-/* The current task of a process with this chain; 0: none. *ret_at: where the last step led. */
+/*
+ * The current task of a process with this chain; 0: none. known: one that told its parent.
+ * *ret_at: where the last step led.
+ */
 static __always_inline __u64 chain_task_at(struct clew_task_chain *c, struct task_struct *t,
-					   __u64 *ret_at)
+					   __u64 known, __u64 *ret_at)
 {
-	__u64 id = chain_walk(c, t, ret_at);
+	__u64 id = chain_walk(c, ret_at);
 	__u64 task;
 	__u32 n;
 
@@ -320,8 +331,8 @@ static __always_inline __u64 chain_task_at(struct clew_task_chain *c, struct tas
 	if (c->state != CLEW_CHAIN_TRUSTED)
 		return 0;
 	task = CLEW_TASK(c->kind, id);
-	if (c->kind == CLEW_TASK_GO && c->go_parent)
-		go_tell_parent(c, t, *ret_at, task);
+	if (c->kind == CLEW_TASK_GO && c->go_parent && task != known)
+		go_tell_parent(c, *ret_at, task);
 	return task;
 }
 
@@ -329,7 +340,7 @@ static __always_inline __u64 chain_task(struct clew_task_chain *c, struct task_s
 {
 	__u64 at = 0;
 
-	return chain_task_at(c, t, &at);
+	return chain_task_at(c, t, 0, &at);
 }
 
 /* fsbase of each thread of one process, for the finders: read it as struct clew_thread_base. */
