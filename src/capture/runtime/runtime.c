@@ -1,35 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread that finds runtimes.
- *
- *	inbox (lock)    thread records of processes, from the reader
- *	procs           one for each process that lives; with what was found, its chain and probes
- *	active          those that are to be looked at again, at next_ns
- *	out (lock)      finished process records, for the reader
- *
- * All but inbox and out belongs to this thread alone.
+ * The thread that finds runtimes: processes that come and go, their finders, the self-test. What it
+ * keeps is in state.h.
  */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
-#include <uthash.h>
 #include <utlist.h>
 
-#include <bpf/bpf.h>
-
 #include "base/log.h"
-#include "capture/internal.h"
-#include "capture/runtime/proc.h"
+#include "capture/runtime/state.h"
 #include "clew.skel.h"
 
-#define MS	      1000000ull
-#define ROUND_NS      (10 * MS)	   /* at most one round in this time */
-#define SWEEP_NS      (10000 * MS) /* ends of processes that were not told */
-#define QUARANTINE_NS (1000 * MS)  /* a hook may still read a slot that became free */
-#define CHECK_FIRST   (20 * MS)
-#define CHECK_LAST    (30000 * MS)
-#define OUT_BYTES     (8u << 20)
+#define ROUND_NS    (10 * MS)	 /* at most one round in this time */
+#define SWEEP_NS    (10000 * MS) /* ends of processes that were not told */
+#define CHECK_FIRST (20 * MS)
+#define CHECK_LAST  (30000 * MS)
+#define OUT_BYTES   (8u << 20)
 
 /* Who may have begun a moment ago is looked at then, and again: after this time each. */
 static const uint64_t tries_ns[] = {10 * MS, 50 * MS, 250 * MS, 1000 * MS, 5000 * MS};
@@ -45,139 +30,6 @@ static const struct {
 	{"nodejs", runtime_detect_node},
 	{"jvm", runtime_detect_hotspot},
 };
-
-struct proc {
-	UT_hash_handle hh;
-	struct proc *prev, *next; /* in active */
-	uint32_t tgid;
-	struct clew_rec_thread t; /* what it was first heard by */
-	uint64_t image, born_ns, next_ns;
-	size_t tries; /* done; TRIES: no more */
-	bool active;
-	struct runtime_info *info; /* NULL: no runtime is known */
-	uint32_t slot;		   /* of its chain; 0: none */
-	bool trusted;
-	uint32_t checked; /* samples that were looked at */
-	uint64_t check_ns;
-	uint64_t renew_ns; /* when its agent is to hear of us; 0: it has none */
-	struct bpf_link *links[RUNTIME_MAX_PROBES];
-};
-
-struct event {
-	struct event *next;
-	struct clew_rec_thread t;
-};
-
-struct slot {
-	bool used;
-	uint64_t free_ns; /* became free then */
-};
-
-struct runtimes {
-	struct clew_capture *capture;
-	struct clew_runtime_opts opts;
-	pthread_t thread;
-	bool joined;
-	pthread_mutex_t lock; /* of those up to busy */
-	pthread_cond_t more;
-	struct event *inbox, **inbox_end;
-	size_t n_inbox;
-	uint64_t agents, agents_failed;
-	char agent_why[240]; /* of the last one that failed */
-	bool busy;	     /* a process is not looked at yet */
-	struct clew_buf out;
-	bool stop;
-
-	struct proc *procs, *active;
-	struct slot slots[CLEW_MAX_CHAINS];
-	uint32_t next_slot;
-	uint64_t next_sweep_ns;
-	struct runtime_proc_data *data;
-	struct clew_buf scratch;
-	atomic_ullong found, tasks, dropped, distrusted;
-};
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
-/* Chains */
-
-static void slot_write(struct runtimes *r, uint32_t slot, const struct clew_task_chain *chain)
-{
-	bpf_map__update_elem(r->capture->skel->maps.task_chains, &slot, sizeof(slot), chain,
-			     sizeof(*chain), BPF_ANY);
-}
-
-static int slot_read(struct runtimes *r, uint32_t slot, struct clew_task_chain *ret)
-{
-	return bpf_map__lookup_elem(r->capture->skel->maps.task_chains, &slot, sizeof(slot), ret,
-				    sizeof(*ret), 0);
-}
-
-static void chains_changed(struct runtimes *r)
-{
-	__atomic_add_fetch(&r->capture->skel->bss->chain_gen, 1, __ATOMIC_RELEASE);
-}
-
-static void chain_remove(struct runtimes *r, struct proc *p)
-{
-	static const struct clew_task_chain none;
-
-	if (!p->slot)
-		return;
-	bpf_map__delete_elem(r->capture->skel->maps.task_chain_of, &p->tgid, sizeof(p->tgid), 0);
-	slot_write(r, p->slot, &none);
-	chains_changed(r);
-	r->slots[p->slot] = (struct slot){.free_ns = now_ns()};
-	p->slot = 0;
-	p->trusted = false;
-}
-
-static uint32_t slot_find(struct runtimes *r)
-{
-	uint64_t now = now_ns();
-
-	for (uint32_t i = 1; i < CLEW_MAX_CHAINS; i++) {
-		uint32_t at = 1 + (r->next_slot + i) % (CLEW_MAX_CHAINS - 1);
-
-		if (r->slots[at].used || now - r->slots[at].free_ns < QUARANTINE_NS)
-			continue;
-		r->next_slot = at;
-		return at;
-	}
-	return 0;
-}
-
-static int chain_install(struct runtimes *r, struct proc *p)
-{
-	struct clew_task_chain *chain = &p->info->chain;
-	uint32_t slot = slot_find(r);
-	int err;
-
-	if (!slot)
-		return -ENOSPC;
-	chain->start_ns = p->t.proc_start_ns;
-	chain->image = p->image;
-	chain->tgid = p->tgid;
-	chain->state = p->info->learn ? CLEW_CHAIN_LEARN : CLEW_CHAIN_TRUSTED;
-	chain->n_samples = 0;
-	slot_write(r, slot, chain);
-	err = bpf_map__update_elem(r->capture->skel->maps.task_chain_of, &p->tgid, sizeof(p->tgid),
-				   &slot, sizeof(slot), BPF_ANY);
-	if (err)
-		return err;
-	r->slots[slot].used = true;
-	p->slot = slot;
-	p->checked = 0;
-	p->trusted = chain->state == CLEW_CHAIN_TRUSTED;
-	chains_changed(r);
-	return 0;
-}
 
 /* Probes */
 
@@ -224,21 +76,12 @@ static void proc_wait(struct runtimes *r, struct proc *p, uint64_t until_ns)
 	p->next_ns = until_ns;
 }
 
-static void agent_done(struct proc *p)
-{
-	if (p->info && p->info->agent)
-		p->info->agent_done(p->info->agent);
-	if (p->info)
-		p->info->agent = NULL;
-	p->renew_ns = 0;
-}
-
 static void proc_reset(struct runtimes *r, struct proc *p)
 {
 	proc_idle(r, p);
 	chain_remove(r, p);
 	probes_detach(p);
-	agent_done(p);
+	agents_done(p);
 	free(p->info);
 	p->info = NULL;
 	p->tries = 0;
@@ -266,7 +109,7 @@ static void describe(const struct runtime_info *info, bool has_task, char *ret, 
 		 has_task ? info->task : "thread");
 }
 
-static void emit(struct runtimes *r, struct proc *p)
+void runtime_emit(struct runtimes *r, struct proc *p)
 {
 	char text[128];
 	int err;
@@ -282,14 +125,6 @@ static void emit(struct runtimes *r, struct proc *p)
 	pthread_mutex_unlock(&r->lock);
 	if (err)
 		atomic_fetch_add(&r->dropped, 1);
-}
-
-static void agent_failed(struct runtimes *r, const struct proc *p)
-{
-	pthread_mutex_lock(&r->lock);
-	r->agents_failed++;
-	snprintf(r->agent_why, sizeof(r->agent_why), "process %u: %s", p->tgid, p->info->why_not);
-	pthread_mutex_unlock(&r->lock);
 }
 
 /* p->info was filled in: put it to use. */
@@ -317,15 +152,8 @@ static void proc_found(struct runtimes *r, struct proc *p)
 			proc_wait(r, p, now_ns() + p->check_ns);
 		}
 	}
-	if (info->agent_failed)
-		agent_failed(r, p);
-	if (info->agent) {
-		p->renew_ns = now_ns() + info->agent_renew_ns;
-		pthread_mutex_lock(&r->lock);
-		r->agents += !info->agent_failed;
-		pthread_mutex_unlock(&r->lock);
-	}
-	emit(r, p);
+	agents_found(r, p);
+	runtime_emit(r, p);
 }
 
 /* A fork of a process that is known runs the same image. */
@@ -420,7 +248,7 @@ static void proc_check(struct runtimes *r, struct proc *p)
 
 	r->data->proc.capture = r->capture;
 	r->data->proc.opts = &r->opts;
-	if (err || r->data->proc.image != p->image || slot_read(r, p->slot, &chain)) {
+	if (err || r->data->proc.image != p->image || chain_read(r, p, &chain)) {
 		proc_idle(r, p);
 		return;
 	}
@@ -436,14 +264,14 @@ static void proc_check(struct runtimes *r, struct proc *p)
 		proc_idle(r, p);
 		chain_remove(r, p);
 		probes_detach(p);
-		emit(r, p);
+		runtime_emit(r, p);
 		return;
 	}
 	if (!err)
 		p->checked = chain.n_samples;
 	if (!err && !p->trusted && chain.n_samples >= p->info->learn) {
 		chain.state = CLEW_CHAIN_TRUSTED;
-		slot_write(r, p->slot, &chain);
+		chain_write(r, p, &chain);
 		p->trusted = true;
 	}
 	if (p->trusted && p->checked >= 1024) {
@@ -454,33 +282,6 @@ static void proc_check(struct runtimes *r, struct proc *p)
 	if (!p->trusted && p->check_ns > 500 * MS)
 		p->check_ns = 500 * MS;
 	proc_wait(r, p, now_ns() + p->check_ns);
-}
-
-/* Tell the agents that we live. Returns when the next one is due. */
-static uint64_t renew_agents(struct runtimes *r, uint64_t now)
-{
-	uint64_t due = UINT64_MAX;
-	struct proc *p, *next;
-
-	HASH_ITER (hh, r->procs, p, next) {
-		if (!p->renew_ns)
-			continue;
-		if (p->renew_ns <= now) {
-			p->renew_ns = now + p->info->agent_renew_ns;
-			if (p->info->agent_renew(p->info->agent) < 0) {
-				snprintf(p->info->why_not, sizeof(p->info->why_not),
-					 "its agent is gone");
-				if (!p->info->agent_failed && runtime_image(p->tgid) == p->image)
-					agent_failed(r, p);
-				agent_done(p);
-				chain_remove(r, p);
-				emit(r, p);
-				continue;
-			}
-		}
-		due = p->renew_ns < due ? p->renew_ns : due;
-	}
-	return due;
 }
 
 static void take_event(struct runtimes *r, const struct clew_rec_thread *t)
@@ -545,9 +346,9 @@ static uint64_t round_of(struct runtimes *r, struct event *events)
 			proc_try(r, p);
 		/* That may have attached an agent, which takes long. */
 		if (r->opts.agents)
-			renew_agents(r, now_ns());
+			agents_renew(r, now_ns());
 	}
-	due = r->opts.agents ? renew_agents(r, now) : UINT64_MAX;
+	due = r->opts.agents ? agents_renew(r, now) : UINT64_MAX;
 	due = r->next_sweep_ns < due ? r->next_sweep_ns : due;
 	DL_FOREACH (r->active, p) {
 		due = p->next_ns < due ? p->next_ns : due;
@@ -715,7 +516,7 @@ void runtimes_stop(struct runtimes *r)
 	}
 	HASH_ITER (hh, r->procs, p, next) {
 		probes_detach(p);
-		agent_done(p);
+		agents_done(p);
 	}
 }
 
@@ -725,11 +526,7 @@ void runtimes_stats(struct runtimes *r, struct clew_capture_stats *ret)
 	ret->runtime_tasks = atomic_load(&r->tasks);
 	ret->runtime_dropped = atomic_load(&r->dropped);
 	ret->runtime_distrusted = atomic_load(&r->distrusted);
-	pthread_mutex_lock(&r->lock);
-	ret->agents = r->agents;
-	ret->agents_failed = r->agents_failed;
-	memcpy(ret->agent_why, r->agent_why, sizeof(ret->agent_why));
-	pthread_mutex_unlock(&r->lock);
+	agents_stats(r, ret);
 }
 
 void runtimes_free(struct runtimes *r)
