@@ -54,6 +54,8 @@ struct clew_capture_stats {
 	uint64_t runtime_tasks;	     /* of these: their task is read */
 	uint64_t runtime_dropped;    /* processes not looked at, or without room for a chain */
 	uint64_t runtime_distrusted; /* chains that did not read what a task would be */
+	uint64_t go_conns_unknown;   /* calls of Go's HTTP client whose socket was not found */
+	uint64_t go_conns_full;	     /* or had no room in the table */
 	uint64_t agents;	     /* that were put in */
 	uint64_t agents_failed;	     /* could not be, or left too early; the last one's reason: */
 	char agent_why[240];

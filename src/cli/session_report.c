@@ -84,6 +84,22 @@ static void print_service(void *user, const struct clew_service_known *k)
 		r->certain, r->probable, r->orphans, r->roots);
 }
 
+/* For -v: what was read of runtimes' tasks, and what could not be. */
+static void print_runtimes(const struct session *s)
+{
+	struct clew_capture_stats c = {0};
+
+	if (!s->capture || s->opts->capture.runtime.off)
+		return;
+	clew_capture_stats(s->capture, &c);
+	fprintf(stderr,
+		"clew: runtimes: %" PRIu64 " %s, tasks read in %" PRIu64 "; not looked at %" PRIu64
+		", self-test failed %" PRIu64 "; Go HTTP calls without socket %" PRIu64
+		", table full %" PRIu64 "\n",
+		COUNT(c.runtimes, "process", "processes"), c.runtime_tasks, c.runtime_dropped,
+		c.runtime_distrusted, c.go_conns_unknown, c.go_conns_full);
+}
+
 void session_print_summary(struct session *s)
 {
 	struct clew_pipeline_stats p = {0};
@@ -105,6 +121,8 @@ void session_print_summary(struct session *s)
 	fputc('\n', stderr);
 	if (s->pipeline && s->opts->verbose)
 		(void)clew_pipeline_services(s->pipeline, print_service, NULL);
+	if (s->opts->verbose)
+		print_runtimes(s);
 	print_losses(s, &p);
 	if (s->store) {
 		clew_store_stats(s->store, &st);
