@@ -13,7 +13,7 @@ clang=${CLANG:-$(command -v clang-19 || command -v clang)} || {
 exec "$clang" -std=gnu17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "$@" \
 	-I"$root" -I"$root/src" -I"$here" "$here/fuzz_$target.c" \
-	"$root"/src/base/buf.c "$root"/src/base/id.c "$root"/src/base/slice.c \
+	"$root"/src/base/buf.c "$root"/src/base/id.c "$root"/src/base/pool.c "$root"/src/base/slice.c \
 	"$root"/src/proto/*.c "$root"/src/stream/*.c \
 	"$root"/src/capture/recording.c "$root"/src/capture/record_check.c "$root"/src/capture/record_json.c \
 	-lxxhash -ljansson -o "$out"
