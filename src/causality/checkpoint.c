@@ -23,6 +23,23 @@ static uint8_t path_stretch(const struct node *cur, bool slept, uint32_t *ret_ca
 	return stretch;
 }
 
+/* Does who reads a request and works for one at a time answer it? A loop may read for others. */
+static void look_at_reader(struct ctx *ctx, struct node *req)
+{
+	struct group *g = ctx->proc->group;
+	bool kept = ctx_has_open(ctx, req);
+
+	req->given = !kept;
+	if (kept || req->born_ns > ctx->stray_ns)
+		g->strays_lone += ctx->strays;
+	ctx->strays = 0;
+	for (uint32_t i = 0; i < req->n_readers; i++)
+		if (req->readers[i].ctx && req->readers[i].ctx->mux)
+			return;
+	g->kept += kept;
+	g->given += !kept;
+}
+
 void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *req, bool slept)
 {
 	struct group *g = ctx->proc->group;
@@ -33,6 +50,7 @@ void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 	uint8_t stretch = path_stretch(cur, slept, &calls);
 
 	g->answers++;
+	look_at_reader(ctx, req);
 	if (!ctx_has_open(ctx, req))
 		g->foreign++;
 	if (ctx->mux)
@@ -48,7 +66,7 @@ void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 		if (calls)
 			req->confirmed = true;
 		if (calls && ctx->n_open > 1)
-			model_hit(g, stretch, others);
+			model_hit(&g->buckets[stretch], others);
 		return;
 	}
 	for (uint32_t i = 0; i < calls; i++, n = n->birth.parent)
@@ -57,5 +75,5 @@ void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 	req->sink_elsewhere = true;
 	c->stats.late += cur && cur->decided;
 	if (others > 1)
-		model_miss(g, stretch, others);
+		model_miss(&g->buckets[stretch], others);
 }

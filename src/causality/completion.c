@@ -16,6 +16,10 @@
  * request open, read it itself, and has no call out; and when W itself is woken (it was idle: its task is
  * over). Wake-ups at locks make none (lock.c).
  *
+ * A worker that writes the answer itself ends its task with that: the calls since its last such end are
+ * for the request that it answers. So are all calls of a thread that was begun while the one who began it
+ * worked on the request that it then answers first.
+ *
  * What is measured, for each group, before any link is made of it:
  * - one, many, none: requests whose owner was woken by one such worker, by several, by none. A wake that
  *   is no completion shows as a second one; it can only be taken for the true one where that was not
@@ -33,11 +37,14 @@
 #define SAFETY	     2.0
 #define UNSEEN	     0.05
 #define UNSEEN_OVER  0.1
+#define UNSEEN_TASK  1.0
 #define UNSEEN_MANY  0.5
 #define SURE_BITS    20
 #define COMMON	     4 /* so many times are all stretches those that are common */
 #define UNSEEN_IDLE  0.2
+#define AT_ONCE_NS   1000000ull
 #define MIN_REQUESTS 32
+#define MIN_BORN     20
 #define MAX_LOOK     64 /* open requests that are looked at to weigh one test */
 
 static bool in_call(const struct ctx *ctx)
@@ -92,6 +99,8 @@ void completion_forget_ctx(struct ctx *ctx)
 	ctx->n_marks = 0;
 	node_put(ctx->out);
 	ctx->out = NULL;
+	node_put(ctx->born_for);
+	ctx->born_for = NULL;
 }
 
 void completion_forget_request(struct node *req)
@@ -121,6 +130,16 @@ static bool add_mark(struct ctx *w, struct node *req, uint64_t key)
 	node_put(m->req);
 	*m = (struct mark){w->todo_seq, key, node_get(req)};
 	return true;
+}
+
+void completion_serves(struct ctx *ctx)
+{
+	const struct mark *m = last_mark(ctx);
+
+	node_put(ctx->born_for);
+	ctx->born_for = NULL;
+	if (ctx->todo_seq && (!m || m->seq != ctx->todo_seq))
+		add_mark(ctx, NULL, 0);
 }
 
 static bool counts(struct clew_causality *c, const struct ctx *w, const struct mark *m)
@@ -231,16 +250,25 @@ static void test_order(struct bucket *b, const struct node *req, const struct no
 	b->false_hits += weight;
 }
 
-/* The stretch of d's worker before d's mark, back to the mark before: *ret_n calls. */
+/* A call that follows a failed one at once is the same one again: no sign of another task. */
+static bool is_again(const struct node *before, const struct node *call)
+{
+	return before->failed_ns && call->born_ns < before->failed_ns + AT_ONCE_NS;
+}
+
+/*
+ * The stretch of d's worker before d's mark, back to the mark before: *ret_n calls, *ret_again of them
+ * made again.
+ */
 static struct node *stretch(struct clew_causality *c, const struct done *d, const struct node *req,
-			    uint32_t *ret_n)
+			    uint32_t *ret_n, uint32_t *ret_again)
 {
 	const struct ctx *w = d->by;
 	uint64_t at, from = 0, oldest = w->n_marks > MAX_MARKS ? w->n_marks - MAX_MARKS : 0;
 	struct node *n, *first = NULL;
 	bool found = oldest == 0;
 
-	*ret_n = 0;
+	*ret_n = *ret_again = 0;
 	if (d->mark < oldest)
 		return NULL;
 	at = w->marks[d->mark % MAX_MARKS].seq;
@@ -268,6 +296,8 @@ static struct node *stretch(struct clew_causality *c, const struct done *d, cons
 			continue;
 		if (!first)
 			first = n;
+		else if (is_again(n->todo_prev, n))
+			++*ret_again;
 		++*ret_n;
 	}
 	return first;
@@ -291,28 +321,63 @@ static uint64_t shares_mark(struct clew_causality *c, const struct done *d, cons
 	return 0;
 }
 
-static void claim(struct clew_causality *c, const struct done *d, struct node *req, bool many)
+static void claim(struct clew_causality *c, const struct done *d, struct node *req, enum done_by by)
 {
 	struct group *g = req->proc->group;
+	struct ends *e = &g->ends[by >= DONE_SELF];
 	uint64_t at = d->by->marks[d->mark % MAX_MARKS].seq;
-	uint32_t calls, left;
-	struct node *n = stretch(c, d, req, &calls), *next;
+	uint32_t calls, again, left, size;
+	struct node *n = stretch(c, d, req, &calls, &again), *next;
 
-	g->n_stretches++;
-	if (n || d->by->todo_seq)
-		g->stretches[calls < N_STRETCH ? calls : N_STRETCH - 1]++;
+	size = calls - again < N_STRETCH ? calls - again : N_STRETCH - 1;
+	if (by != DONE_BORN) {
+		e->n++;
+		e->stretches[size]++;
+	}
 	for (left = calls; n && left; n = next, left--) {
 		bool direct = n->todo_seq == at;
 
 		next = n->todo_next;
-		if (direct)
-			test_order(&g->done[many], req, n);
-		n->stretch_calls = calls < N_STRETCH ? (uint8_t)calls : N_STRETCH - 1;
-		n->many = many;
+		if (direct && by != DONE_BORN)
+			test_order(&g->done[by], req, n);
+		n->stretch_calls = (uint8_t)size;
+		n->done_by = by;
 		n->sink = shares_mark(c, d, req, n);
 		decide_charge(c, n, req, direct ? CLAIM_DONE : CLAIM_DONE_BACK);
 		completion_forget_call(n);
 	}
+}
+
+/* Did the thread answer the request that it was begun for? Weighed like a checkpoint. */
+static bool answers_birth(struct ctx *ctx, const struct node *req)
+{
+	struct node *born_for = ctx->born_for;
+	struct bucket *b = &ctx->proc->group->forked;
+
+	ctx->born_for = NULL;
+	if (!born_for)
+		return false;
+	if (ctx->proc->n_open > 1 && born_for == req)
+		model_hit(b, ctx->proc->n_open);
+	else if (born_for != req)
+		model_miss(b, ctx->proc->n_open > 1 ? ctx->proc->n_open : 2);
+	node_put(born_for);
+	return born_for == req;
+}
+
+/* The worker answers a request that another context read. */
+static void answered_itself(struct clew_causality *c, struct ctx *w, struct node *req)
+{
+	struct done d = {.by = w};
+	bool born = answers_birth(w, req);
+
+	if (!w->todo_seq || !is_worker(w) || ctx_has_open(w, req) || in_call(w) || !req->proc)
+		return;
+	several(w, req);
+	if (!add_mark(w, req, 0))
+		return;
+	d.mark = w->n_marks - 1;
+	claim(c, &d, req, born ? DONE_BORN : DONE_SELF);
 }
 
 void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *req)
@@ -320,8 +385,10 @@ void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 	struct group *g = ctx->proc->group;
 	uint32_t k = 0;
 
-	if (owned(ctx) != req)
+	if (owned(ctx) != req) {
+		answered_itself(c, ctx, req);
 		return;
+	}
 	/* Of each worker the last wake; locks may have been learned since. */
 	for (uint32_t i = 0; i < req->n_done; i++) {
 		struct done *d = &req->done[i];
@@ -342,7 +409,7 @@ void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 		g->done_many++;
 	for (uint32_t i = 0; i < req->n_done; i++)
 		if (req->done[i].counts)
-			claim(c, &req->done[i], req, k > 1);
+			claim(c, &req->done[i], req, k > 1 ? DONE_MANY : DONE_ONE);
 	completion_forget_request(req);
 }
 
@@ -365,64 +432,98 @@ static double order_wrong(const struct bucket *b, bool many)
  * together: where tasks of k calls are common and hardly any stretch has more than k, tasks are hardly
  * ever taken together. *ret_k: the largest such k.
  */
-static double merged(struct group *g, uint32_t *ret_k)
+static double merged(struct ends *e, uint32_t *ret_k)
 {
-	uint64_t over = g->stretches[N_STRETCH - 1], all = over;
+	uint64_t over = e->stretches[N_STRETCH - 1], all = over;
 
-	if (g->merged_at && g->n_stretches - g->merged_at <= g->merged_at / 64) {
-		*ret_k = g->merged_k;
-		return g->merged;
+	if (e->merged_at && e->n - e->merged_at <= e->merged_at / 64) {
+		*ret_k = e->merged_k;
+		return e->merged;
 	}
-	g->merged_at = g->n_stretches;
-	g->merged_k = 0;
-	g->merged = 1;
+	e->merged_at = e->n;
+	e->merged_k = 0;
+	e->merged = 1;
+	e->over = e->same = 0;
 	for (uint32_t k = 1; k < N_STRETCH - 1; k++)
-		all += g->stretches[k];
+		all += e->stretches[k];
 	for (uint32_t k = N_STRETCH - 2; k; k--) {
-		uint64_t same = g->stretches[k];
+		uint64_t same = e->stretches[k];
 		double wrong = (SAFETY * (double)over + UNSEEN_OVER) / (double)(same ? same : 1);
 
-		if (same * COMMON >= all && wrong < g->merged) {
-			g->merged = wrong;
-			g->merged_k = k;
+		if (same * COMMON >= all && wrong < e->merged) {
+			e->merged = wrong;
+			e->merged_k = k;
+			e->over = over;
+			e->same = same;
 		}
 		over += same;
 	}
-	*ret_k = g->merged_k;
-	return g->merged;
+	*ret_k = e->merged_k;
+	return e->merged;
 }
 
-/* The call before the wake is another task's where that was not seen to end and this one never called. */
-static double direct_wrong(struct group *g)
+/*
+ * The call before the end is another task's where that was not seen to end and this one never called.
+ * Two rare things at once: not many need to be seen to be ruled out, but some.
+ */
+static double direct_wrong(struct ends *e)
 {
 	uint64_t all = 0;
 	uint32_t k;
+	double joined = 1;
 
 	for (uint32_t i = 0; i < N_STRETCH; i++)
-		all += g->stretches[i];
-	return merged(g, &k) * ((double)g->stretches[0] + UNSEEN) / (double)(all ? all : 1);
+		all += e->stretches[i];
+	merged(e, &k);
+	if (e->same)
+		joined = (SAFETY * (double)e->over + UNSEEN_TASK) / (double)e->same;
+	if (joined > 1)
+		joined = 1;
+	return joined * ((double)e->stretches[0] + UNSEEN) / (double)(all ? all : 1);
 }
 
 static bool reaches_back(struct group *g, const struct node *call)
 {
+	struct ends *e = &g->ends[call->done_by >= DONE_SELF];
 	uint32_t k;
-	double wrong = merged(g, &k);
+	double wrong = merged(e, &k);
 
 	return (wrong <= MAX_WRONG && call->stretch_calls <= k) ||
 	       SAFETY * (double)g->idle_dirty + UNSEEN_IDLE <= MAX_WRONG * (double)g->idle_clean;
 }
 
+/* A thread that was begun for the request that it answered. */
+static enum verdict born_verdict(const struct node *call, double *ret_wrong)
+{
+	const struct bucket *b = &call->birth.ctx->proc->group->forked;
+
+	*ret_wrong = model_wrong(b);
+	if (b->hits >= MIN_BORN && *ret_wrong <= MAX_WRONG)
+		return VERDICT_PASS;
+	*ret_wrong = 0.01;
+	return call->birth.n_proc <= 1 && !b->misses ? VERDICT_PASS : VERDICT_WAIT;
+}
+
 enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 {
 	struct group *g = call->birth.ctx->proc->group;
-	const struct bucket *b = &g->done[call->many];
+	struct ends *e = &g->ends[call->done_by >= DONE_SELF];
+	const struct bucket *b = &g->done[call->done_by];
+	bool many = call->done_by == DONE_MANY;
 	double all = (double)(g->done_one + g->done_many + g->done_none);
-	double mixed = 2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;
-	double wrong = direct_wrong(g) + (call->many ? 0 : mixed);
-	/* One request at a time tests nothing, and leaves nothing to choose from. */
-	bool alone = call->birth.n_proc <= 1 && !call->many && !b->misses && wrong <= MAX_WRONG;
+	double wrong = direct_wrong(e);
+	bool alone;
 
-	*ret_wrong = wrong + order_wrong(b, call->many);
+	if (call->done_by == DONE_BORN)
+		return born_verdict(call, ret_wrong);
+	if (call->done_by == DONE_SELF)
+		all = (double)e->n;
+	else if (!many)
+		wrong +=
+			2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;
+	/* One request at a time tests nothing, and leaves nothing to choose from. */
+	alone = call->birth.n_proc <= 1 && !many && !b->misses && wrong <= MAX_WRONG;
+	*ret_wrong = wrong + order_wrong(b, many);
 	if (alone && *ret_wrong > MAX_WRONG)
 		*ret_wrong = 0.01;
 	if (all < MIN_REQUESTS || (*ret_wrong > MAX_WRONG && !alone))

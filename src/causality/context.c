@@ -279,6 +279,26 @@ static void forked(struct clew_causality *c, const struct clew_rec_thread *t)
 		child->inherited = node_get(req);
 }
 
+/* A new thread may have been begun for what its maker read last. */
+static void thread_begun(struct clew_causality *c, const struct clew_rec_thread *t)
+{
+	struct ctx_key maker = {t->proc_start_ns, 0, t->ptgid, t->ptid};
+	struct ctx *parent = ctx_find(c, &maker), *ctx;
+	struct node *req;
+
+	if (!parent || without(c, CLEW_SOURCE_FORK))
+		return;
+	req = parent->cur ? parent->cur->owner : NULL;
+	if (!req || req->ended || req->answered)
+		return;
+	req = node_get(req);
+	ctx = ctx_of(c, t->tgid, t->proc_start_ns, 0, t->tid);
+	if (ctx && !ctx->born_for)
+		ctx->born_for = req;
+	else
+		node_put(req);
+}
+
 static void execed(struct clew_causality *c, const struct clew_rec_thread *t)
 {
 	struct proc *p = proc_of(c, t->tgid, t->proc_start_ns);
@@ -321,6 +341,8 @@ void context_record(struct clew_causality *c, const struct clew_rec_thread *t)
 		drop_thread(c, t->tgid, t->proc_start_ns, t->tid);
 		if (t->tgid != t->ptgid)
 			forked(c, t);
+		else
+			thread_begun(c, t);
 		break;
 	case CLEW_THREAD_EXEC:
 		execed(c, t);

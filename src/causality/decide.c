@@ -28,7 +28,7 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 	enum verdict v;
 	bool mature;
 
-	if (!n->birth.sole || n->birth.ctx->mux)
+	if (!n->birth.sole || n->birth.ctx->mux || n->owner->given)
 		return VERDICT_FAIL;
 	v = model_sequential(n->birth.ctx->proc->group, &mature);
 	if (v == VERDICT_FAIL)
@@ -41,6 +41,15 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 	return accept(l, CLEW_LINK_PROBABLE, 0.01);
 }
 
+static uint32_t claim_evidence(const struct node *n)
+{
+	if (n->done_by == DONE_BORN)
+		return CLEW_EV_FORK | CLEW_EV_COMPLETION;
+	if (n->done_by == DONE_SELF)
+		return CLEW_EV_THREAD | CLEW_EV_COMPLETION;
+	return CLEW_EV_WAKE | CLEW_EV_COMPLETION;
+}
+
 /* Another context's evidence charged it after its birth. */
 static enum verdict by_claim(const struct node *n, bool final, bool settled, struct clew_link *l)
 {
@@ -51,7 +60,7 @@ static enum verdict by_claim(const struct node *n, bool final, bool settled, str
 	if (n->sink || n->born_ns < n->owner->born_ns)
 		return VERDICT_FAIL;
 	if (n->claim >= CLAIM_DONE) {
-		l->evidence |= CLEW_EV_WAKE | CLEW_EV_COMPLETION;
+		l->evidence |= claim_evidence(n);
 		v = completion_verdict(n, &wrong);
 		if (v != VERDICT_PASS || !settled)
 			return wait_or_fail(final);

@@ -93,14 +93,35 @@ enum stretch {
 #define MAX_MARKS 16 /* of a worker, the latest */
 #define MAX_DONE  8  /* wake-ups of a request's owner, the latest */
 
+/* How a task was seen to end. */
+enum done_by {
+	DONE_ONE,  /* one worker woke the one who answered */
+	DONE_MANY, /* several did */
+	DONE_SELF, /* the worker answered */
+	DONE_BORN, /* ... a thread that was begun for that request */
+	N_DONE,
+};
+
+/* Stretches of workers up to such an end: see completion.c. */
+struct ends {
+	uint64_t stretches[N_STRETCH]; /* by their calls */
+	uint64_t n, merged_at;	       /* all; when the next ones were computed */
+	double merged;
+	uint32_t merged_k;
+	uint64_t over, same;
+};
+
 struct group {
 	uint32_t refs;
 	struct tally *tally;  /* NULL: none of its calls is decided yet */
 	uint64_t answers;     /* first bytes of answers written */
 	uint64_t foreign;     /* ... by a context that did not read the request */
 	uint64_t mux_answers; /* ... by a context that does several things at once */
+	uint64_t kept, given; /* ... read by contexts that work for one request at a time: by their
+				 readers; by others */
 	uint64_t strays; /* calls by contexts that serve, but had no request open, while others had
 			  */
+	uint64_t strays_lone;	 /* ... and that did not answer another one next that was there */
 	uint64_t self_calls;	 /* calls without cause by contexts that serve requests: timers */
 	uint64_t reads;		 /* of loops */
 	uint64_t reads_slept[2]; /* ... after a sleep; [1]: and a pause of GAP_NS */
@@ -110,13 +131,11 @@ struct group {
 	uint64_t off_slept[2];	 /* ... made after a sleep: what a timer's own calls look like */
 	uint64_t links[CLEW_LINK_ORPHAN + 1]; /* its calls, by enum clew_link_class */
 	struct bucket buckets[N_BUCKETS];
-	struct bucket done[2]; /* completions: was the request there? [1]: of several workers */
+	struct bucket done[N_DONE];		 /* completions: was the request there? */
 	uint64_t done_one, done_many, done_none; /* requests, by who woke their owners */
 	uint64_t idle_clean, idle_dirty;	 /* stretches of workers that then went idle */
-	uint64_t stretches[N_STRETCH];		 /* by their calls */
-	uint64_t n_stretches, merged_at;	 /* all; when the next two were computed */
-	double merged;				 /* see completion.c */
-	uint32_t merged_k;
+	struct ends ends[2];			 /* [1]: where the worker writes the answer */
+	struct bucket forked; /* threads that were begun for a request: did they answer it? */
 	uint64_t
 		task_mixed; /* answers by a task to a request that waited while it answered another */
 	uint64_t task_answers; /* by a runtime's task that did not read the request itself */
@@ -189,7 +208,12 @@ struct ctx {
 	struct node *shared; /* the last call of it that several requests share */
 	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
 	struct work *work;		    /* a task's: see task.c */
-	struct node *out;		    /* its last call */
+	uint64_t answered_conn;		    /* where it wrote last, if that was an answer */
+	uint64_t answer_ns;
+	struct node *out;      /* its last call */
+	uint32_t strays;       /* since its last answer */
+	uint64_t stray_ns;     /* when the first of them was made */
+	struct node *born_for; /* a thread's: what the one who began it had read last */
 	/* A worker's: see completion.c */
 	struct node *todo; /* calls without a request, oldest first */
 	uint64_t todo_seq; /* of the last one */
@@ -268,7 +292,7 @@ enum claim {
 	CLAIM_NONE,
 	CLAIM_TASK,	 /* the task that called wrote the answer */
 	CLAIM_HANDED,	 /* a task of the request began the one that called, or gave it its work */
-	CLAIM_DONE,	 /* the worker that called then woke the one who answers */
+	CLAIM_DONE,	 /* the worker that called then woke the one who answers, or answered */
 	CLAIM_DONE_BACK, /* ... but called again before that */
 };
 
@@ -305,7 +329,8 @@ struct node {
 	uint64_t todo_seq;
 	struct node *todo_prev, *todo_next;
 	uint8_t stretch_calls;
-	bool many; /* several workers woke the one who answered */
+	enum done_by done_by;
+	uint64_t failed_ns; /* when a response came that said so (5xx); 0: it did not */
 	bool loose;
 	uint64_t due_ns;		  /* loose: looked at then */
 	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
@@ -316,6 +341,8 @@ struct node {
 	struct node *calls;
 	uint32_t n_calls_open; /* of its undecided calls, those that have not ended */
 	bool answered;
+	bool given;	     /* ... by a context that did not read it */
+	bool rest;	     /* perhaps only bytes that the request before left over */
 	bool sink_elsewhere; /* its answer was written where another request's work was expected */
 	bool confirmed;	     /* some call of it is on the path */
 	struct node **queue; /* the list that it is in: over, with undecided calls */
@@ -474,14 +501,18 @@ enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
 void completion_call(struct ctx *ctx, struct node *call);
 void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h);
 void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
+/* The context has read a request: what it did for others is over. */
+void completion_serves(struct ctx *ctx);
 void completion_forget_call(struct node *call);
 void completion_forget_ctx(struct ctx *ctx);
 void completion_forget_request(struct node *req);
 enum verdict completion_verdict(const struct node *call, double *ret_wrong);
 
 /* model.c */
-void model_hit(struct group *g, uint8_t stretch, uint32_t n);
-void model_miss(struct group *g, uint8_t stretch, uint32_t n);
+void model_hit(struct bucket *b, uint32_t n);
+void model_miss(struct bucket *b, uint32_t n);
+/* The share of wrong links among hits that are borne out by nothing else. */
+double model_wrong(const struct bucket *b);
 /* Both: expected share of wrong links in *ret_wrong. */
 enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_wrong);
 enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_wrong);

@@ -37,10 +37,8 @@ static void forget(struct bucket *b)
 	b->false_hits /= 2;
 }
 
-void model_hit(struct group *g, uint8_t stretch, uint32_t n)
+void model_hit(struct bucket *b, uint32_t n)
 {
-	struct bucket *b = &g->buckets[stretch];
-
 	b->hits++;
 	if (n > 3 && b->bits < SURE_BITS)
 		b->bits += 31 - (uint32_t)__builtin_clz(n - 1);
@@ -48,10 +46,8 @@ void model_hit(struct group *g, uint8_t stretch, uint32_t n)
 	forget(b);
 }
 
-void model_miss(struct group *g, uint8_t stretch, uint32_t n)
+void model_miss(struct bucket *b, uint32_t n)
 {
-	struct bucket *b = &g->buckets[stretch];
-
 	b->misses++;
 	b->bits = 0;
 	b->chance += 1.0 / (n - 1);
@@ -98,12 +94,18 @@ static enum verdict judge(const struct bucket *b, double wrong, double *ret_wron
 	return VERDICT_WAIT;
 }
 
+double model_wrong(const struct bucket *b)
+{
+	uint64_t all = b->hits + b->misses;
+	double mean = all ? b->chance / (double)all : 1;
+
+	return (SAFETY * b->false_hits + UNSEEN * mean) / (double)(b->hits ? b->hits : 1);
+}
+
 enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_wrong)
 {
 	const struct bucket *b = &g->buckets[stretch];
-	uint64_t all = b->hits + b->misses;
-	double mean = all ? b->chance / (double)all : 1;
-	double wrong = (SAFETY * b->false_hits + UNSEEN * mean) / (double)(b->hits ? b->hits : 1);
+	double wrong = model_wrong(b);
 
 	/*
 	 * A pool connects a few times and never again: fewer hits do where they are as unlikely by
@@ -185,13 +187,17 @@ bool model_moves(const struct group *g)
 }
 
 /*
- * "A context works for the one request that it has open": fails where answers are written by others
- * than the readers (work moves between threads) or by contexts that do several things at once.
+ * "A context works for the one request that it has open": fails where what such a context reads is
+ * answered by others (work moves between threads), where it works for others and does not answer them,
+ * or where contexts that do several things at once answer. What a loop read for the others (Puma's
+ * reactor) and these then work on and answer says nothing against it.
  */
 enum verdict model_sequential(const struct group *g, bool *ret_mature)
 {
-	*ret_mature = g->answers >= 64;
-	if (model_moves(g) || often(g->mux_answers, g))
+	uint64_t all = g->kept + g->given;
+
+	*ret_mature = g->kept >= 64;
+	if (g->given * 200 > all || g->strays_lone * 200 > all || g->mux_answers * 200 > all)
 		return VERDICT_FAIL;
 	return *ret_mature ? VERDICT_PASS : VERDICT_WAIT;
 }

@@ -55,6 +55,7 @@ static void read_by(struct ctx *ctx, struct node *n, const struct clew_rec_io *i
 	ctx->read_shared = n->shared;
 	if (n->shared)
 		ctx_set_cur(ctx, NULL);
+	ctx->answered_conn = 0;
 	ctx->op_conn = io->conn;
 	ctx->op_offset = io->offset;
 	ctx->op_ns = io->end_ns;
@@ -73,14 +74,27 @@ static void make_room(struct ctx *ctx, const struct node *req)
 	{
 		if (r->req->conn == req->conn)
 			continue;
-		if (!r->req->answered)
+		if (!r->req->answered && !r->req->rest)
 			ctx->mux = true;
 		else if (!ctx->mux)
 			ctx_close(r);
 	}
 }
 
-static void request_read(struct ctx *ctx, struct node *n, const struct clew_rec_io *io)
+/*
+ * On a connection whose messages are not told apart, bytes that are read right after the answer may be
+ * what the request left over (FastCGI's last record), which nobody answers. The connection may stay half
+ * open while its reader goes on with another one.
+ */
+static bool is_rest(const struct ctx *ctx, const struct node *n, const struct clew_exchange *x,
+		    const struct clew_rec_io *io)
+{
+	return x->proto == CLEW_PROTO_RAW && ctx->answered_conn == n->conn &&
+	       io->end_ns < ctx->answer_ns + GAP_NS;
+}
+
+static void request_read(struct ctx *ctx, struct node *n, const struct clew_exchange *x,
+			 const struct clew_rec_io *io)
 {
 	if (!n->proc) {
 		n->proc = ctx->proc;
@@ -89,6 +103,8 @@ static void request_read(struct ctx *ctx, struct node *n, const struct clew_rec_
 		n->proc->n_open++;
 	}
 	if (!n->answered && !ctx_has_open(ctx, n)) {
+		completion_serves(ctx);
+		n->rest = is_rest(ctx, n, x, io);
 		make_room(ctx, n);
 		ctx_open(ctx, n);
 		ctx->serves = true;
@@ -114,6 +130,8 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	if (!ctx->key.task || ctx->n_open)
 		checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
+	ctx->answered_conn = n->conn;
+	ctx->answer_ns = io->end_ns;
 }
 
 static void call_written(struct clew_causality *c, struct ctx *ctx, struct node *n,
@@ -127,9 +145,13 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 		ctx->proc->group->self_calls++;
 	n->post = write.closed || (ctx->cur && ctx->cur->post);
 	if (ctx->serves && !write.n_ctx && write.n_proc && !write.lost && !write.fork &&
-	    (write.slept || !n->post))
+	    (write.slept || !n->post)) {
 		ctx->proc->group->strays++;
+		if (!ctx->strays++)
+			ctx->stray_ns = c->now_ns;
+	}
 	n->born_seq = ++ctx->seq;
+	ctx->answered_conn = 0;
 	if (x->began_by_connect && birth_take_pending(c, x->conn->cookie, &connect)) {
 		if (connect.ctx != ctx)
 			n->born_seq = 0;
@@ -181,7 +203,7 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 	} else if (n->is_call) {
 		response_read(c, ctx, n, io);
 	} else if (part == CLEW_PART_REQUEST) {
-		request_read(ctx, n, io);
+		request_read(ctx, n, x, io);
 	} else {
 		answer_written(c, ctx, n, first, io);
 	}
