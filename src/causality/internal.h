@@ -209,7 +209,8 @@ struct ctx {
 	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
 	struct work *work;		    /* a task's: see task.c */
 	uint64_t answered_conn;		    /* where it wrote last, if that was an answer */
-	uint64_t answer_ns;
+	uint64_t answer_ns, answer_nv;
+	bool answer_counted;
 	struct node *out;      /* its last call */
 	uint32_t strays;       /* since its last answer */
 	uint64_t stray_ns;     /* when the first of them was made */
