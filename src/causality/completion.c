@@ -261,7 +261,7 @@ static bool is_again(const struct node *before, const struct node *call)
  * made again.
  */
 static struct node *stretch(struct clew_causality *c, const struct done *d, const struct node *req,
-			    uint32_t *ret_n, uint32_t *ret_again)
+			    enum done_by by, uint32_t *ret_n, uint32_t *ret_again)
 {
 	const struct ctx *w = d->by;
 	uint64_t at, from = 0, oldest = w->n_marks > MAX_MARKS ? w->n_marks - MAX_MARKS : 0;
@@ -288,7 +288,10 @@ static struct node *stretch(struct clew_causality *c, const struct done *d, cons
 		from = m->seq;
 		break;
 	}
-	if (!found)
+	if (by ==
+	    DONE_BORN) /* what it was begun for was there first, whatever it waited for since */
+		from = 0;
+	else if (!found)
 		from = at ? at - 1 : 0; /* forgotten: the direct one only */
 	DL_FOREACH2(w->todo, n, todo_next)
 	{
@@ -327,7 +330,7 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 	struct ends *e = &g->ends[by >= DONE_SELF];
 	uint64_t at = d->by->marks[d->mark % MAX_MARKS].seq;
 	uint32_t calls, again, left, size;
-	struct node *n = stretch(c, d, req, &calls, &again), *next;
+	struct node *n = stretch(c, d, req, by, &calls, &again), *next;
 
 	size = calls - again < N_STRETCH ? calls - again : N_STRETCH - 1;
 	if (by != DONE_BORN) {
@@ -389,10 +392,10 @@ void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 		answered_itself(c, ctx, req);
 		return;
 	}
-	/* Of each worker the last wake; locks may have been learned since. */
+	/* Of each worker the last wake, unless it has exited; locks may have been learned since. */
 	for (uint32_t i = 0; i < req->n_done; i++) {
 		struct done *d = &req->done[i];
-		bool last = !lock_is(c, ctx->proc, d->key);
+		bool last = d->mark < d->by->n_marks && !lock_is(c, ctx->proc, d->key);
 
 		for (uint32_t j = i + 1; last && j < req->n_done; j++)
 			last = req->done[j].by != d->by || lock_is(c, ctx->proc, req->done[j].key);

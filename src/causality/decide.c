@@ -35,6 +35,8 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 		return v;
 	if (v == VERDICT_WAIT && !final)
 		return v;
+	if (model_in_doubt(n->birth.ctx->proc->group))
+		return VERDICT_FAIL;
 	l->evidence |= CLEW_EV_EXCLUSIVE;
 	if (mature)
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);

@@ -518,6 +518,8 @@ double model_wrong(const struct bucket *b);
 enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_wrong);
 enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_wrong);
 enum verdict model_sequential(const struct group *g, bool *ret_mature);
+/* Something speaks against that: where it has to be decided now, it fails. */
+bool model_in_doubt(const struct group *g);
 void model_read(struct group *g, bool slept, bool paused);
 void model_off_call(struct group *g, uint8_t stretch, bool beside);
 enum verdict model_beside(const struct group *g, uint8_t stretch, double *ret_wrong);

@@ -22,6 +22,7 @@
 #define UNSEEN	     0.05
 #define UNSEEN_OFF   0.2 /* the same where the misses' share itself counts */
 #define MIN_HITS     20
+#define FEW	     2
 #define FORGET	     100000 /* checkpoints, after which old ones count half */
 #define FORGET_READS 1000000
 #define SURE_BITS    20
@@ -186,6 +187,13 @@ bool model_moves(const struct group *g)
 	return often(g->foreign, g) || often(g->strays, g);
 }
 
+bool model_in_doubt(const struct group *g)
+{
+	uint64_t all = g->kept + g->given;
+
+	return g->given * 200 > all || g->strays_lone * 200 > all || g->mux_answers * 200 > all;
+}
+
 /*
  * "A context works for the one request that it has open": fails where what such a context reads is
  * answered by others (work moves between threads), where it works for others and does not answer them,
@@ -195,10 +203,13 @@ bool model_moves(const struct group *g)
 enum verdict model_sequential(const struct group *g, bool *ret_mature)
 {
 	uint64_t all = g->kept + g->given;
+	uint64_t against = g->given > g->strays_lone ? g->given : g->strays_lone;
 
+	if (g->mux_answers > against)
+		against = g->mux_answers;
 	*ret_mature = g->kept >= 64;
-	if (g->given * 200 > all || g->strays_lone * 200 > all || g->mux_answers * 200 > all)
-		return VERDICT_FAIL;
+	if (against * 200 > all) /* one or two in the first moments: more will tell */
+		return against <= FEW ? VERDICT_WAIT : VERDICT_FAIL;
 	return *ret_mature ? VERDICT_PASS : VERDICT_WAIT;
 }
 
