@@ -382,6 +382,136 @@ static void test_lock(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* Three requests at a time, each read by a connection's thread that begins one to serve it. */
+static uint32_t begun_run(uint32_t n, bool swapped)
+{
+	struct fab_exchange req[3], x;
+	uint64_t id = 1, first;
+	uint32_t right = 0;
+
+	start(0);
+	for (uint32_t i = 0; i < n; i++) {
+		struct fab_thread reader[3], t[3];
+
+		first = id;
+		for (uint32_t k = 0; k < 3; k++) {
+			reader[k] = thread(20 + k);
+			t[k] = thread(1000 + i * 3 + k);
+			request(&req[k], id++, &reader[k]);
+			fab_thread_event(c, CLEW_THREAD_FORK, &t[k], 10, 20 + k, tick());
+		}
+		for (uint32_t k = 0; k < 3; k++) {
+			call(&x, id++, &t[k]);
+			response(&x, &t[k]);
+			answer(&req[swapped ? (k + 1) % 3 : k], &t[k]);
+			fab_thread_event(c, CLEW_THREAD_EXIT, &t[k], 10, 20 + k, tick());
+		}
+		clew_causality_advance(c, now += SEC);
+		for (uint32_t k = 0; k < 3; k++) {
+			uint64_t parent = got[first + 3 + k].parent;
+
+			right += parent == first + (swapped ? (k + 1) % 3 : k);
+		}
+	}
+	stop();
+	return right;
+}
+
+static void test_thread_begun(void **state)
+{
+	assert_in_range(begun_run(60, false), 140, 180);
+	/* They answer others than they were begun for; what is believed then is who answers. */
+	begun_run(60, true);
+	for (uint64_t first = 1; first < 360; first += 6)
+		for (uint64_t k = 0; k < 3; k++)
+			assert_true(!got[first + 3 + k].parent ||
+				    got[first + 3 + k].parent == first + (k + 1) % 3);
+}
+
+/* FastCGI: after the answer the rest of the request is read; the next one comes while that is open. */
+static void test_rest_of_request(void **state)
+{
+	struct fab_thread t = thread(10);
+	struct fab_exchange a, b, rest, x;
+
+	for (int waited = 0; waited < 2; waited++) {
+		start(0);
+		request(&a, 1, &t);
+		a.x.proto = CLEW_PROTO_RAW;
+		answer(&a, &t);
+		fab_init(&rest, 2, CLEW_ROLE_SERVER, a.conn.cookie);
+		rest.x.proto = CLEW_PROTO_RAW;
+		t.nvcsw += (uint64_t)waited; /* then it is another request */
+		fab_io(c, &rest, CLEW_PART_REQUEST, &t, tick());
+		request(&b, 3, &t);
+		call(&x, 4, &t);
+		response(&x, &t);
+		fab_end(c, &rest, CLEW_INC_NO_RESPONSE);
+		answer(&b, &t);
+		clew_causality_advance(c, now += 5 * SEC);
+		if (!waited)
+			assert_parent(4, 3, CLEW_LINK_PROBABLE);
+		else
+			assert_int_not_equal(got[4].class, CLEW_LINK_CERTAIN);
+		stop();
+	}
+}
+
+/*
+ * A loop reads two requests at a time for a thread that also reads for itself. given: what it reads for
+ * itself another one answers.
+ */
+static uint32_t reactor_run(uint32_t n, bool given)
+{
+	struct fab_thread loop = thread(10), t = thread(11), u = thread(12);
+	struct fab_exchange a, b, own, x;
+	uint32_t linked = 0;
+	uint64_t id = 1;
+
+	start(0);
+	for (uint32_t i = 0; i < n; i++, id += 8) {
+		request(&a, id, &loop);
+		request(&b, id + 1, &loop);
+		call(&x, id + 2, &t);
+		response(&x, &t);
+		answer(&a, &t);
+		call(&x, id + 3, &t);
+		response(&x, &t);
+		answer(&b, &t);
+		request(&own, id + 4, &t);
+		call(&x, id + 5, &t);
+		response(&x, &t);
+		answer(&own, given ? &u : &t);
+		clew_causality_advance(c, now += 3 * SEC);
+		linked += got[id + 5].parent == id + 4;
+	}
+	stop();
+	return linked;
+}
+
+static void test_loop_reads_for_others(void **state)
+{
+	assert_int_equal(reactor_run(100, false), 100);
+	assert_int_equal(reactor_run(100, true), 0);
+}
+
+/* A worker that woke the owner is gone when that one answers. */
+static void test_worker_gone(void **state)
+{
+	struct fab_thread owner = thread(10), w = thread(11);
+	struct fab_exchange a, x;
+
+	start(0);
+	request(&a, 1, &owner);
+	call(&x, 2, &w);
+	response(&x, &w);
+	handoff(&w, &owner, CLEW_HANDOFF_FUTEX, 0x7000);
+	fab_thread_event(c, CLEW_THREAD_EXIT, &w, 10, 10, tick());
+	answer(&a, &owner);
+	stop();
+	assert_true(got[2].class == CLEW_LINK_ORPHAN || got[2].parent == 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +525,10 @@ int main(void)
 		cmocka_unit_test(test_task_writes_for_all),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_report_orphans),
+		cmocka_unit_test(test_thread_begun),
+		cmocka_unit_test(test_rest_of_request),
+		cmocka_unit_test(test_loop_reads_for_others),
+		cmocka_unit_test(test_worker_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
