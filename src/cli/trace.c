@@ -3,6 +3,7 @@
 #include "cli/out.h"
 #include "cli/query.h"
 #include "cli/view.h"
+#include "query/query.h"
 
 /* The shortest beginning of an id that is looked for. */
 #define ID_MIN_DIGITS 4
@@ -40,6 +41,8 @@ int cli_trace(struct cli *cli)
 		return r;
 	query_init(&target, "trace/");
 	clew_buf_adds(&target, last ? "last" : id);
+	if (clew_options_flag(o, "why"))
+		clew_query_param(&target, "why", SLICE("1"));
 	if (clew_options_flag(o, "json"))
 		r = query_copy(cli, &target);
 	else

@@ -219,22 +219,42 @@ static void print_words(struct view *v, const struct walk_row *row, const char *
 }
 
 /* Words may quote what was seen on a wire: made safe before they are wrapped. */
+static void print_safe(struct view *v, const struct walk_row *row, const char *what,
+		       const struct clew_buf *raw)
+{
+	struct clew_buf safe;
+	char lead[48];
+
+	clew_buf_init(&safe, 1 << 17);
+	if (raw->data)
+		out_text(&safe, v->st, raw->data, UINT32_MAX / 2);
+	snprintf(lead, sizeof(lead), "%s%s: ", v->st->utf8 ? "\xe2\x94\x94 " : "`- ", what);
+	print_words(v, row, lead, &safe);
+	clew_buf_done(&safe);
+}
+
 static void print_reason(struct view *v, const struct walk_row *row, const char *what,
 			 void (*words)(struct clew_buf *b, const struct tree *t,
 				       const struct tree_span *s))
 {
-	struct clew_buf raw, safe;
-	char lead[48];
+	struct clew_buf raw;
 
 	clew_buf_init(&raw, 1 << 16);
-	clew_buf_init(&safe, 1 << 17);
 	words(&raw, v->t, &v->t->spans[row->span]);
-	if (raw.data)
-		out_text(&safe, v->st, raw.data, UINT32_MAX / 2);
-	snprintf(lead, sizeof(lead), "%s%s: ", v->st->utf8 ? "\xe2\x94\x94 " : "`- ", what);
-	print_words(v, row, lead, &safe);
+	print_safe(v, row, what, &raw);
 	clew_buf_done(&raw);
-	clew_buf_done(&safe);
+}
+
+static void print_candidates(struct view *v, const struct walk_row *row)
+{
+	struct clew_buf raw;
+
+	clew_buf_init(&raw, 1 << 16);
+	for (size_t i = 0; why_candidate(&raw, v->t, &v->t->spans[row->span], i); i++) {
+		print_safe(v, row, "candidate", &raw);
+		clew_buf_clear(&raw);
+	}
+	clew_buf_done(&raw);
 }
 
 static void link_words(struct clew_buf *b, const struct tree *t, const struct tree_span *s)
@@ -276,7 +296,7 @@ static void print_row(void *user, const struct walk_row *row)
 		return;
 	print_reason(v, row, "why", link_words);
 	if (tree_is_orphan(s))
-		print_reason(v, row, "candidates", why_candidates);
+		print_candidates(v, row);
 	print_reason(v, row, "incomplete", incomplete_words);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/why.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "cli/json_lines.h"
 
 struct phrase {
@@ -123,41 +125,94 @@ void why_link(struct clew_buf *b, const struct tree_span *s)
 	add_evidence(b, s->evidence, tree_is_orphan(s));
 }
 
-static double link_confidence(const json_t *link)
+static const json_t *link_attr(const json_t *link, const char *key)
 {
 	const json_t *attribute;
 	size_t i;
 
-	json_array_foreach(json_object_get(link, "attributes"), i, attribute) if (
-		!strcmp(json_str(attribute, "key"),
-			"clew.link.confidence")) return json_number_value(json_object_get(json_object_get(attribute,
-													  "value"),
-											  "doubleVa"
-											  "lue"));
-	return -1;
+	json_array_foreach(json_object_get(link, "attributes"), i,
+			   attribute) if (!strcmp(json_str(attribute, "key"),
+						  key)) return json_object_get(attribute, "value");
+	return NULL;
 }
 
-void why_candidates(struct clew_buf *b, const struct tree *t, const struct tree_span *s)
+/* OTLP/JSON writes 64-bit integers as strings. */
+static uint64_t link_time(const json_t *link, const char *key)
 {
-	const char *sep = "";
-	const json_t *link;
-	size_t i;
+	return strtoull(json_str(link_attr(link, key), "intValue"), NULL, 10);
+}
 
-	json_array_foreach(s->links, i, link)
-	{
-		const char *trace = json_str(link, "traceId"), *span = json_str(link, "spanId");
-		uint32_t here = strcmp(trace, t->trace_id) ? TREE_NONE : tree_find(t, span);
-		double confidence = link_confidence(link);
+/* The time between two, "3.2 ms after the call". */
+static void add_distance(struct clew_buf *b, uint64_t at_ns, uint64_t call_ns)
+{
+	char text[CLEW_UNITS_TEXT];
 
-		clew_buf_adds(b, sep);
-		sep = ", ";
-		if (here != TREE_NONE)
-			clew_buf_addf(b, "%s %s", t->spans[here].service, t->spans[here].name);
-		else
-			clew_buf_addf(b, "span %.8s of trace %.12s", span, trace);
-		if (confidence >= 0)
-			clew_buf_addf(b, " (%.2f)", confidence);
+	if (at_ns == call_ns)
+		clew_buf_adds(b, "with the call");
+	else
+		clew_buf_addf(b, "%s %s the call",
+			      clew_format_duration(
+				      at_ns > call_ns ? at_ns - call_ns : call_ns - at_ns, text),
+			      at_ns > call_ns ? "after" : "before");
+}
+
+static void add_doubt(struct clew_buf *b, const struct tree_span *s, size_t i, bool over)
+{
+	const char *against = strstr(s->evidence, "against: ");
+	bool guess = i == 0 && *s->evidence && against != s->evidence;
+
+	if (guess && against && strstr(against, "conflict"))
+		clew_buf_adds(b, "the best guess, and what followed speaks against it");
+	else if (guess)
+		clew_buf_adds(b, "the best guess, and too little bears it out");
+	else if (over)
+		clew_buf_adds(b, "it was over, and work may go on after an answer");
+	else
+		clew_buf_adds(b, "it was open, and nothing names it rather than another");
+}
+
+bool why_candidate(struct clew_buf *b, const struct tree *t, const struct tree_span *s, size_t i)
+{
+	const json_t *link = json_array_get(s->links, i), *confidence;
+	const char *trace, *span, *service, *name;
+	uint64_t start_ns, end_ns;
+	uint32_t here;
+
+	if (!link)
+		return false;
+	trace = json_str(link, "traceId");
+	span = json_str(link, "spanId");
+	here = strcmp(trace, t->trace_id) ? TREE_NONE : tree_find(t, span);
+	service = json_str(link_attr(link, "clew.candidate.service"), "stringValue");
+	name = json_str(link_attr(link, "clew.candidate.name"), "stringValue");
+	start_ns = link_time(link, "clew.candidate.start_ns");
+	end_ns = link_time(link, "clew.candidate.end_ns");
+	if (here != TREE_NONE) {
+		service = t->spans[here].service;
+		name = t->spans[here].name;
+		start_ns = t->spans[here].start_ns;
+		end_ns = t->spans[here].end_ns;
 	}
+	if (*service)
+		clew_buf_addf(b, "%s %s", service, name);
+	else
+		clew_buf_addf(b, "span %.8s of trace %.12s", span, trace);
+	if (*service && here == TREE_NONE)
+		clew_buf_addf(b, " of trace %.12s", trace);
+	confidence = json_object_get(link_attr(link, "clew.link.confidence"), "doubleValue");
+	if (json_is_number(confidence))
+		clew_buf_addf(b, " (%.2f)", json_number_value(confidence));
+	if (*service) {
+		clew_buf_adds(b, ": began ");
+		add_distance(b, start_ns, s->start_ns);
+		clew_buf_adds(b, ", answered ");
+		add_distance(b, end_ns, s->start_ns);
+		clew_buf_adds(b, "; ");
+		add_doubt(b, s, i, end_ns < s->start_ns);
+	} else {
+		clew_buf_adds(b, ": it is not in the store");
+	}
+	return true;
 }
 
 void why_incomplete(struct clew_buf *b, const struct tree_span *s)

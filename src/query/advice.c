@@ -115,20 +115,20 @@ void advice_make(const struct clew_service_model *m, struct advice *ret)
 
 	*ret = (struct advice){0};
 	if (!links_of(m))
-		snprintf(ret->text, sizeof(ret->text), "it made no calls for requests");
+		snprintf(ret->text, sizeof(ret->text), "It made no calls for requests");
 	else if (!m->orphans)
-		snprintf(ret->text, sizeof(ret->text), "nothing is missing: no call is an orphan");
+		snprintf(ret->text, sizeof(ret->text), "Nothing is missing: no call is an orphan");
 	else if (lost * 2 >= m->orphans) {
-		say(m, ret, lost, "a larger --ring-size", "records of it were lost");
+		say(m, ret, lost, "a larger --ring-size", "Records of it were lost");
 		ret->option = "--ring-size";
 	} else if (has(m->options, "tasks=none"))
-		say(m, ret, m->orphans - lost, "--tasks probes", "runtimes' tasks were not read");
+		say(m, ret, m->orphans - lost, "--tasks probes", "Runtimes' tasks were not read");
 	else if (agent_missing(m))
 		snprintf(ret->text, sizeof(ret->text),
 			 "--agent was given and is not in this process: the recording's warning "
 			 "says why");
 	else if (!by_runtime(m, ret, m->orphans - lost))
 		snprintf(ret->text, sizeof(ret->text),
-			 "nothing that clew can see from outside would settle its orphans: %s",
+			 "Nothing that clew can see from outside would settle its orphans: %s",
 			 main_reason(m));
 }

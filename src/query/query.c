@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "model/otlp_json.h"
 #include "query/advice.h"
+#include "query/candidates.h"
 #include "query/params.h"
 #include "query/span_json.h"
 
@@ -310,12 +311,14 @@ static int keep_span(void *user, struct clew_span *s)
 	return 0;
 }
 
-static int put_document(struct call *c, const struct clew_id128 *id)
+static int put_document(struct call *c, const struct clew_id128 *id, bool why)
 {
 	struct span_list l = {0};
 	char hex[33];
 	int r = clew_store_get_trace(c->st, id, keep_span, &l, c->ret_error);
 
+	if (r == 0 && why)
+		r = candidates_describe(c->st, l.v, l.n, c->ret_error);
 	if (r == 0)
 		r = clew_otlp_json(&c->out, l.v, l.n);
 	for (size_t i = 0; i < l.n; i++)
@@ -368,13 +371,15 @@ static int ambiguous(struct call *c, const struct clew_id128 *ids, int n)
 static int call_trace(struct call *c)
 {
 	struct clew_id128 ids[ID_CANDIDATES];
+	bool why = c->params.n == 1 && slice_eq(c->params.p[0].key, SLICE("why")) &&
+		   slice_eq(c->params.p[0].value, SLICE("1"));
 	int n;
 
-	if (c->params.n)
-		return fail(c, -EINVAL, "this call takes no parameters");
+	if (c->params.n && !why)
+		return fail(c, -EINVAL, "why=1 is the only parameter of this call");
 	if (slice_eq(c->rest, SLICE("last"))) {
 		n = find_last(c, &ids[0]);
-		return n < 0 ? n : put_document(c, &ids[0]);
+		return n < 0 ? n : put_document(c, &ids[0], why);
 	}
 	if (c->rest.n < 4)
 		return fail(c, -EINVAL, "give at least 4 digits of the trace's id");
@@ -384,7 +389,7 @@ static int call_trace(struct call *c)
 	if (n == 0)
 		return fail(c, -ENOENT, "there is no trace whose id begins with %.*s",
 			    (int)c->rest.n, c->rest.p);
-	return n > 1 ? ambiguous(c, ids, n) : put_document(c, &ids[0]);
+	return n > 1 ? ambiguous(c, ids, n) : put_document(c, &ids[0], why);
 }
 
 /* ---- sql, stats ---- */

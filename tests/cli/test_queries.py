@@ -123,7 +123,7 @@ def test_services_and_map(ask):
 def test_services_why(ask):
     rows = {s["service"]: s for s in lines(ask("services", "--why", "--json"))}
     gen = rows["loadgen"]
-    assert gen["roots"] == 11 and gen["advice"] == {"option": None, "up_to": 0, "text": "it made no calls for requests"}
+    assert gen["roots"] == 11 and gen["advice"] == {"option": None, "up_to": 0, "text": "It made no calls for requests"}
     text = ask("services", "--why").out
     assert re.search(r"^SERVICE +RUNTIME +CHECKED +CALLS +CERTAIN +PROBABLE +ORPHANS +OWN$", text, re.M)
     assert re.search(r"^loadgen +· .* 11$", text, re.M) and "loadgen: " in text

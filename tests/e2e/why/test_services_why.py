@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -49,6 +50,10 @@ def test_node_without_its_agent(lab):
     assert feed["advice"]["up_to"] == pytest.approx(feed["orphans"] / links(feed), abs=1e-6)
     text = lab.clew("services", "--why", "-d", recording.db).stdout
     assert "Node: no task visible; --agent node would settle up to" in text, text
+
+    orphan = next(s for s in lab.spans(recording.db) if s["attributes"].get("clew.link.class") == "orphan" and s["links"])
+    drawn = " ".join(lab.clew("trace", orphan["trace_id"], "--why", "-d", recording.db, env={"COLUMNS": "200"}).stdout.split())
+    assert re.search(r"candidate: feed GET /\S+ of trace \w+ \(0\.\d\d\): began \S+ .{1,2} before the call, answered", drawn), drawn
 
     again = lab.path("again")
     lab.clew("replay", raw, "-d", again, "--name", "%d=feed" % one.proc.pid)

@@ -96,7 +96,7 @@ static void check_width(const char *name, const struct clew_buf *b, const struct
 	free(copy);
 }
 
-enum kind { TRACE, WHY, TRACES, SERVICES, MAP, SQL };
+enum kind { TRACE, WHY, TRACES, SERVICES, SERVICES_WHY, MAP, SQL };
 
 static int show(enum kind kind, const struct clew_buf *json, const struct out_style *st,
 		struct clew_buf *b)
@@ -109,6 +109,8 @@ static int show(enum kind kind, const struct clew_buf *json, const struct out_st
 		return view_traces(json->data, json->len, st, NOW_NS, b);
 	case SERVICES:
 		return view_services(json->data, json->len, st, b);
+	case SERVICES_WHY:
+		return view_services_why(json->data, json->len, st, b);
 	case MAP:
 		return view_map(json->data, json->len, st, b);
 	default:
@@ -127,10 +129,15 @@ static const struct {
 	enum kind kind;
 	const char *name, *fixture;
 } views[] = {
-	{TRACE, "trace", "trace.json"},	    {WHY, "why", "trace.json"},
-	{WHY, "orphan", "orphan.json"},	    {WHY, "hostile", "hostile.json"},
-	{TRACES, "traces", "traces.jsonl"}, {SERVICES, "services", "services.jsonl"},
-	{MAP, "map", "map.json"},	    {SQL, "sql", "sql.json"},
+	{TRACE, "trace", "trace.json"},
+	{WHY, "why", "trace.json"},
+	{WHY, "orphan", "orphan.json"},
+	{WHY, "hostile", "hostile.json"},
+	{TRACES, "traces", "traces.jsonl"},
+	{SERVICES, "services", "services.jsonl"},
+	{SERVICES_WHY, "services-why", "services-why.jsonl"},
+	{MAP, "map", "map.json"},
+	{SQL, "sql", "sql.json"},
 };
 
 #define N_STYLES (sizeof(styles) / sizeof(styles[0]))
@@ -211,7 +218,8 @@ static void test_broken_answers(void **state)
 
 			clew_buf_clear(&b);
 			r = show(views[i].kind, &cut, &st, &b);
-			if (views[i].kind == TRACES || views[i].kind == SERVICES)
+			if (views[i].kind == TRACES || views[i].kind == SERVICES ||
+			    views[i].kind == SERVICES_WHY)
 				assert_true(r == 0 || r == -EBADMSG);
 			else if (n < json.len - 2)
 				assert_int_equal(r, -EBADMSG);
@@ -226,6 +234,7 @@ static void test_broken_answers(void **state)
 	/* Fields of the wrong type, or absent. */
 	clew_buf_clear(&b);
 	assert_int_equal(view_traces(odd, sizeof(odd) - 1, &st, 0, &b), 0);
+	assert_int_equal(view_services_why(odd, sizeof(odd) - 1, &st, &b), 0);
 	assert_int_equal(view_trace("{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{}]}]}]}", 51,
 				    &st, true, &b),
 			 0);

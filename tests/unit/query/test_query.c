@@ -190,6 +190,43 @@ static void test_trace(void **state)
 	assert_int_equal(ask("GET", API "trace/ffffffffffff00000000", ""), -ENOENT);
 }
 
+/* Orphans' candidates are told apart by more than their ids, where that is asked for. */
+static void test_candidates(void **state)
+{
+	struct clew_id128 id = trace_id(1000);
+	char hex[33], target[100];
+	json_t *l, *attrs, *a;
+	size_t i, found = 0;
+
+	clew_hex(id.b, 16, hex);
+	snprintf(target, sizeof(target), API "trace/%s", hex);
+	l = get(target);
+	attrs = json_object_get(
+		json_array_get(json_object_get(first_span(json_array_get(l, 0)), "links"), 0),
+		"attributes");
+	assert_int_equal(json_array_size(attrs), 1);
+	json_decref(l);
+	snprintf(target, sizeof(target), API "trace/%s?why=1", hex);
+	l = get(target);
+	attrs = json_object_get(
+		json_array_get(json_object_get(first_span(json_array_get(l, 0)), "links"), 0),
+		"attributes");
+	json_array_foreach(attrs, i, a)
+	{
+		json_t *v = json_object_get(a, "value");
+
+		if (!strcmp(str(a, "key"), "clew.candidate.service"))
+			found += !strcmp(str(v, "stringValue"), "front");
+		if (!strcmp(str(a, "key"), "clew.candidate.start_ns"))
+			found += strtoull(str(v, "intValue"), NULL, 10) == T0 + 3 * MS;
+		if (!strcmp(str(a, "key"), "clew.link.confidence"))
+			found += json_number_value(json_object_get(v, "doubleValue")) == 0.5;
+	}
+	assert_int_equal(found, 3);
+	json_decref(l);
+	assert_int_equal(ask("GET", API "trace/last?why=2", ""), -EINVAL);
+}
+
 static void test_ambiguous(void **state)
 {
 	struct clew_span *s[2];
@@ -388,11 +425,11 @@ static void test_services_why(void **state)
 		 0},
 		{{.runtime = SLICE("nodejs"), .task = SLICE("request"), LINKS},
 		 NULL,
-		 "nothing that clew can see",
+		 "Nothing that clew can see",
 		 0},
 		{{.runtime = SLICE("nodejs"), .task = SLICE("thread"), .certain = 9},
 		 NULL,
-		 "nothing is missing",
+		 "Nothing is missing",
 		 0},
 		{{.runtime = SLICE("nodejs"), .task = SLICE("thread"), .roots = 9},
 		 NULL,
@@ -411,7 +448,7 @@ static void test_services_why(void **state)
 		 43},
 		{{.runtime = SLICE("hotspot"), .task = SLICE("virtual thread, work"), LINKS},
 		 NULL,
-		 "nothing that clew can see",
+		 "Nothing that clew can see",
 		 0},
 		{{.runtime = SLICE("cpython"),
 		  .task = SLICE("context"),
@@ -425,7 +462,7 @@ static void test_services_why(void **state)
 		  .options = SLICE("agent=java python-copies=yes"),
 		  LINKS},
 		 NULL,
-		 "nothing that clew",
+		 "Nothing that clew",
 		 0},
 		{{.options = SLICE("tasks=none"), LINKS}, "--tasks probes", "not read", 43},
 		{{.orphaned = SLICE("{\"conflict\":40,\"unnamed\":3}"), LINKS},
@@ -467,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_errors),		cmocka_unit_test(test_sql),
 		cmocka_unit_test(test_sql_is_confined), cmocka_unit_test(test_sql_time_limit),
 		cmocka_unit_test(test_ambiguous),	cmocka_unit_test(test_services_why),
+		cmocka_unit_test(test_candidates),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
