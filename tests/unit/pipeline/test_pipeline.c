@@ -327,6 +327,84 @@ static void freeing_without_a_flush_leaks_nothing(void **state)
 	end(&w);
 }
 
+struct known {
+	uint32_t n, calls, groups;
+	char names[128], runtime[32];
+};
+
+static void on_known(void *user, const struct clew_service_known *k)
+{
+	struct known *all = user;
+	const struct clew_service_report *r = &k->report;
+	size_t at = strlen(all->names);
+
+	all->n++;
+	all->calls += (uint32_t)(r->roots + r->certain + r->probable + r->orphans);
+	all->groups += (uint32_t)k->groups;
+	snprintf(all->names + at, sizeof(all->names) - at, "%.*s ", (int)k->service.n,
+		 k->service.p);
+	snprintf(all->runtime, sizeof(all->runtime), "%.*s/%.*s", (int)k->runtime.n, k->runtime.p,
+		 (int)k->task.n, k->task.p);
+	assert_non_null(r->model);
+}
+
+static void process(struct world *w, uint32_t pid, const char *runtime)
+{
+	_Alignas(8) char bytes[256] = {0};
+	struct clew_rec_process *r = (struct clew_rec_process *)bytes;
+	uint16_t tag[2] = {CLEW_TAG_RUNTIME, (uint16_t)strlen(runtime)};
+
+	*r = (struct clew_rec_process){
+		.hdr = {.len = sizeof(*r) + ((4u + tag[1] + 7) & ~7u), .type = CLEW_REC_PROCESS},
+		.tgid = pid,
+		.proc_start_ns = pid,
+		.hdr_bytes = sizeof(*r),
+		.tail_len = 4u + tag[1],
+	};
+	memcpy(bytes + sizeof(*r), tag, 4);
+	memcpy(bytes + sizeof(*r) + 4, runtime, tag[1]);
+	feed(w, r);
+}
+
+/* Processes of one service add up, those that have ended too; by name, each once. */
+static void services_are_known_by_name(void **state)
+{
+	struct clew_rec_thread gone = {
+		.hdr = {.len = sizeof(gone), .type = CLEW_REC_THREAD},
+		.proc_start_ns = 10,
+		.tgid = 10,
+		.tid = 10,
+		.event = CLEW_THREAD_EXIT,
+	};
+	struct known all = {0};
+	struct world w;
+
+	begin(&w, (char *[]){"10=front", "11=front", "30=cron", NULL});
+	process(&w, 10, "nodejs/20.1/thread");
+	process(&w, 11, "nodejs/20.1/thread");
+	for (uint64_t i = 0; i < 3; i++) {
+		uint32_t pid = i == 2 ? 30 : 10 + (uint32_t)i;
+
+		connection(&w, 100 + 2 * i, pid, 0, 90);
+		io(&w, 100 + 2 * i, pid, CLEW_DIR_TX, 0, "GET /a HTTP/1.1\r\nHost: b\r\n\r\n");
+		io(&w, 100 + 2 * i, pid, CLEW_DIR_RX, 0, OK);
+	}
+	for (int i = 0; i < 50; i++)
+		clock_to(&w, w.now + 100 * MS);
+	gone.ts_ns = w.now;
+	feed(&w, &gone);
+	for (int twice = 0; twice < 2; twice++) {
+		all = (struct known){0};
+		assert_int_equal(clew_pipeline_services(w.p, on_known, &all), 0);
+		assert_string_equal(all.names, "cron front ");
+		assert_int_equal(all.n, 2);
+		assert_int_equal(all.calls, 3);
+		assert_int_equal(all.groups, 3);
+		assert_string_equal(all.runtime, "nodejs/thread");
+	}
+	end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +415,7 @@ int main(void)
 		cmocka_unit_test(records_in_another_order_join_all_the_same),
 		cmocka_unit_test(an_open_request_gets_its_place_and_its_span_at_the_end),
 		cmocka_unit_test(freeing_without_a_flush_leaks_nothing),
+		cmocka_unit_test(services_are_known_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
