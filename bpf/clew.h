@@ -132,7 +132,9 @@ struct clew_task_chain {
 	 * thread's work. It counts where the chain finds no task. 0: none.
 	 */
 	__s32 cell;
-	__u32 pad;
+	__u8 go_recvx;	    /* hchan.recvx; the element's type is 16 bytes in front of it */
+	__u8 go_sudog_elem; /* sudog.elem */
+	__u8 pad[2];
 	/* What the hooks read: for the self-test. Written by BPF without locks. */
 	__u32 n_samples; /* how many were ever written; stops at 1024 */
 	__u32 n_faults;	 /* addresses that could not be read */

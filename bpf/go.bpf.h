@@ -90,6 +90,33 @@ static __always_inline __u64 go_task(struct clew_task_chain *c, __u64 g)
 	return task;
 }
 
+/* (*persistConn).roundTrip: the goroutine g asks for a call on this connection. */
+SEC("uprobe")
+int on_go_round_trip(struct pt_regs *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct clew_task_chain *c;
+	struct go_conn conn = {}, *known;
+	__u64 cookie;
+	__u32 slot;
+
+	c = chain_by_tgid(t, &slot);
+	if (!c || c->state != CLEW_CHAIN_TRUSTED || c->kind != CLEW_TASK_GO)
+		return 0;
+	conn.task = go_task(c, ctx->r14);
+	cookie = go_conn_cookie(t, ctx->ax);
+	if (!conn.task || !cookie) {
+		__sync_fetch_and_add(&go_conns_unknown, 1);
+		return 0;
+	}
+	known = bpf_map_lookup_elem(&go_conns, &cookie);
+	if (known)
+		known->task = conn.task;
+	else if (bpf_map_update_elem(&go_conns, &cookie, &conn, BPF_ANY))
+		__sync_fetch_and_add(&go_conns_full, 1);
+	return 0;
+}
+
 /* runtime.newproc: a go statement, in the goroutine g. The return address is on top of its stack. */
 SEC("uprobe")
 int on_go_new(struct pt_regs *ctx)

@@ -1,224 +1,336 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Go: work that was given to a goroutine through a channel (--go-channels), and roundTrip's probe.
+ * Go: work that was given to a goroutine through a channel (--go-channels).
  *
- * What goes through a channel is mostly a pointer, or begins with one, and the goroutine that got it
- * keeps it in the frame of its loop, near the top of its stack:
+ * Under the channel's lock the runtime either copies an element between two goroutines or through a slot
+ * of the channel's buffer. Both are seen, so who gave what to whom is known and not guessed:
  *
- *	handler: jobs <- j      chansend: word of j ─► go_gifts: who sent it
- *	worker:  for j := range jobs { ... http.Get() }
- *	         roundTrip: the words at the top of its stack that are in go_gifts: who sent them
+ *	chansend, selectgo: CALL typedmemmove(type, slot, from)    slot ─► go_slots: who sent it
+ *	chanrecv, selectgo: CALL typedmemmove(type, to, slot)      go_slots: from whom it is
+ *	send(c, sudog, elem)	current ─► sudog.g, which waited
+ *	recv(c, sudog, ...)	unbuffered: sudog.g, which waited ─► current
+ *				full buffer: its first slot ─► current, and sudog.g's into that slot
  *
- * Only what goroutines send that serve a connection counts, and not the request that roundTrip itself
- * sends to the connection's own goroutine: the memory of those is used again soon, and may lie dead on
- * anybody's stack.
+ * Every send overwrites its slot's entry, so an entry never speaks of another element. The probes do
+ * nothing until all of them stand (CLEW_GO_CHANNELS, set by runtime.c).
  *
- * A gift is claimed by the first goroutine that calls with it on its stack. Where the stack holds
- * unclaimed gifts of two senders, which of them it works on is not known, and nothing is told.
+ * Not every element is work. Told is what a worker takes: a goroutine that serves no connection, was not
+ * begun by one that does, and takes it at the top of its stack (what is taken further down is needed for
+ * work that it has). What goes back into the buffer that it came from, sent by who took it, is
+ * something that is lent: elements of such a type are no work from then on.
  */
 #pragma once
 
+#define GO_STACK_HI	 8  /* g.stack.hi; 1.21 to 1.26, as are the next */
+#define GO_SCHED_SP	 56 /* g.sched.sp */
+#define GO_CHAN_DATAQSIZ 8  /* hchan */
+#define GO_CHAN_BUF	 16
+#define GO_CHAN_ELEMSIZE 24
+#define GO_WORKER_STACK	 1280 /* from the top of its stack down to where it takes an element */
+#define GO_BUFFER_NEAR	 65536
+#define GO_WORD		 8
+
+enum { PARCEL_REQUEST = 1, PARCEL_WORK = 2 };
+
+struct go_parcel {
+	__u64 from; /* task; 0: not known */
+	__u64 ts_ns;
+	__u64 word;  /* the first of what was sent */
+	__u64 type;  /* of the element */
+	__u64 flags; /* sent by one with a request; may be work */
+};
+
+struct go_addr {
+	__u64 addr;
+	__u64 start_ns; /* of the process */
+};
+
+/* By slot. The oldest go; what lies in one of these is from nobody. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct go_addr);
+	__type(value, struct go_parcel);
+} go_slots SEC(".maps");
+
+/* By an element's first word: who took it last, and from which slot. The oldest go. */
+struct go_taken {
+	__u64 by;
+	__u64 slot;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct go_addr);
+	__type(value, struct go_taken);
+} go_taken SEC(".maps");
+
+/* Types of what is lent. The oldest go, and are learned again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct go_addr);
+	__type(value, __u8);
+} go_lent SEC(".maps");
+
+/* Elements that workers took: of unknown senders, so their calls are orphans; and of types that are lent. */
+__u64 go_gifts_unknown, go_gifts_lent;
+
 /*
- * Is this the address of something in Go's heap? Other words (small numbers, addresses of code and
- * constants) come again. The heap begins anywhere (since 1.26); a g is in it.
+ * Is this the address of something in Go's heap? A counter or a token of a semaphore is not. The heap
+ * begins anywhere (since 1.26); a g is in it.
  */
 static __always_inline bool go_in_heap(__u64 word, __u64 g)
 {
 	return word - g + (1ull << 36) < 1ull << 37 && word >> 32;
 }
 
-#define GO_STACK_HI	 8  /* g.stack.hi; 1.21 to 1.26, as is the next */
-#define GO_CHAN_ELEMSIZE 24 /* hchan.elemsize */
-#define GO_SCAN_BYTES	 960
-#define GO_SCAN_WORDS	 (GO_SCAN_BYTES / 8)
-#define GO_GIFT_OLD_NS	 30000000000ull
-
-struct go_gift_key {
-	__u64 word;
-	__u64 start_ns; /* of the process */
-};
-
-struct go_gift {
-	__u64 from; /* task */
-	__u64 by;   /* claimed by; 0: not yet */
-	__u64 ts_ns;
-};
-
-/* The oldest go; a worker that got one of these long ago is not linked. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct go_gift_key);
-	__type(value, struct go_gift);
-} go_gifts SEC(".maps");
-/* Calls by goroutines with gifts of several senders, and scans that met another on their CPU. */
-__u64 go_gifts_unclear, go_scans_missed;
-
-struct go_scan {
-	__u32 busy; /* a program may be preempted by another thread's */
-	__u32 pad;
-	__u64 start_ns, now, task, g;
-	__u64 from; /* who gave what is unclaimed */
-	__u64 word; /* and what that is: the newest */
-	__u64 ts_ns;
-	__u32 unclear;
-	__u32 n;
-	__u64 words[GO_SCAN_WORDS];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct go_scan);
-} go_scans SEC(".maps");
-
-static int go_scan_step(__u32 i, void *unused)
+static __always_inline struct clew_task_chain *go_chain(struct task_struct *t)
 {
-	__u32 zero = 0;
-	struct go_scan *s = bpf_map_lookup_elem(&go_scans, &zero);
-	struct go_gift_key key = {};
-	struct go_gift *gift;
+	__u32 slot;
+	struct clew_task_chain *c = chain_by_tgid(t, &slot);
 
-	if (!s || i >= GO_SCAN_WORDS || i >= s->n)
-		return 1;
-	key.word = s->words[i];
-	if (!go_in_heap(key.word, s->g))
+	return c && c->state == CLEW_CHAIN_TRUSTED && c->kind == CLEW_TASK_GO &&
+			       (c->go_flags & CLEW_GO_CHANNELS)
+		       ? c
+		       : NULL;
+}
+
+/* enum task_mark of the goroutine g; whether it was begun for a request is found out once. */
+__noinline __u64 go_marks(struct clew_task_chain *c, __u64 g, __u64 task)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
+	struct task_key up = {.start_ns = key.start_ns};
+	__u8 *marks, *above;
+	__u64 parent;
+
+	if (!c)
 		return 0;
-	key.start_ns = s->start_ns;
-	gift = bpf_map_lookup_elem(&go_gifts, &key);
-	if (!gift || gift->by || gift->from == s->task || s->now - gift->ts_ns > GO_GIFT_OLD_NS)
+	marks = bpf_map_lookup_elem(&tasks_told, &key);
+	if (!marks) {
+		go_tell_parent(c, g, task);
+		marks = bpf_map_lookup_elem(&tasks_told, &key);
+	}
+	if (!marks || (*marks & TASK_PARENT_SEEN))
+		return marks ? *marks : 0;
+	*marks |= TASK_PARENT_SEEN;
+	if (!read_word(c, &parent, g + c->go_parent) || !parent)
+		return *marks;
+	up.task = CLEW_TASK(CLEW_TASK_GO, parent);
+	above = bpf_map_lookup_elem(&tasks_told, &up);
+	if (above && (*above & (TASK_SERVES | TASK_HELPS | TASK_GIVEN)))
+		*marks |= TASK_HELPS;
+	return *marks;
+}
+
+static __always_inline __u64 go_task_id(struct clew_task_chain *c, __u64 g)
+{
+	__u64 id;
+
+	return read_word(c, &id, g + c->id_off) && id && id <= c->max_id
+		       ? CLEW_TASK(CLEW_TASK_GO, id)
+		       : 0;
+}
+
+/* What goroutine g puts into a slot, or into another's hands (near: the channel's buffer). */
+__noinline int go_pack(struct clew_task_chain *c, __u64 g, __u64 elem, __u64 near,
+		       struct go_parcel *p)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct go_addr key = {.start_ns = t->group_leader->start_time};
+	struct go_taken *taken;
+	__u64 size = 0;
+	__u8 one = 1;
+
+	if (!c || !p)
 		return 0;
-	if (s->from && s->from != gift->from)
-		s->unclear = 1;
-	if (gift->ts_ns > s->ts_ns) {
-		s->ts_ns = gift->ts_ns;
-		s->word = key.word;
-		s->from = gift->from;
+	p->ts_ns = bpf_ktime_get_ns();
+	p->from = go_task_id(c, g);
+	p->flags = p->word = 0;
+	if (!p->from || !read_word(c, &size, p->type) || size < GO_WORD ||
+	    !read_word(c, &p->word, elem))
+		return 0;
+	if (size > GO_WORD || go_in_heap(p->word, g))
+		p->flags |= PARCEL_WORK;
+	if (go_marks(c, g, p->from) & (TASK_SERVES | TASK_HELPS | TASK_GIVEN))
+		p->flags |= PARCEL_REQUEST;
+	key.addr = p->word;
+	taken = bpf_map_lookup_elem(&go_taken, &key);
+	if (taken && taken->by == p->from &&
+	    near - taken->slot + GO_BUFFER_NEAR < 2 * GO_BUFFER_NEAR) {
+		key.addr = p->type;
+		bpf_map_update_elem(&go_lent, &key, &one, BPF_ANY);
 	}
 	return 0;
 }
 
-static __always_inline void go_claim(struct go_scan *s, struct task_struct *t)
+/* Goroutine g, whose stack is used from sp on, takes this; slot: it was there, or 0. */
+__noinline int go_unpack(struct clew_task_chain *c, __u64 g, __u64 sp, __u64 slot,
+			 struct go_parcel *p)
 {
-	struct go_gift_key key = {.word = s->word, .start_ns = s->start_ns};
-	struct go_gift *gift;
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct go_addr key = {.start_ns = t->group_leader->start_time};
+	struct go_taken taken = {.slot = slot};
+	__u64 hi, marks;
 
-	if (!s->from)
-		return;
-	if (s->unclear) {
-		__sync_fetch_and_add(&go_gifts_unclear, 1);
-		return;
-	}
-	gift = bpf_map_lookup_elem(&go_gifts, &key);
-	/* It may have been sent, or claimed, again meanwhile. */
-	if (!gift || gift->ts_ns != s->ts_ns || __sync_val_compare_and_swap(&gift->by, 0, s->task))
-		return;
-	tell_task_since(s->from, s->task, s->ts_ns);
-}
-
-/* Goroutine g, whose stack is used from sp on, makes a call: for whom? */
-static __noinline int go_find_giver(struct task_struct *t, __u64 g, __u64 sp, __u64 task)
-{
-	__u32 zero = 0, n = GO_SCAN_BYTES;
-	struct go_scan *s = bpf_map_lookup_elem(&go_scans, &zero);
-	__u64 hi;
-
-	if (!s)
+	if (!c || !p)
 		return 0;
-	if (__sync_lock_test_and_set(&s->busy, 1)) {
-		__sync_fetch_and_add(&go_scans_missed, 1);
+	taken.by = go_task_id(c, g);
+	if (!taken.by || taken.by == p->from)
+		return 0;
+	if (slot && p->word) {
+		key.addr = p->word;
+		bpf_map_update_elem(&go_taken, &key, &taken, BPF_ANY);
+	}
+	marks = go_marks(c, g, taken.by);
+	if ((marks & (TASK_SERVES | TASK_HELPS | TASK_OF_CONN)) ||
+	    (!(p->flags & PARCEL_REQUEST) && !(marks & TASK_GIVEN)) ||
+	    !read_word(c, &hi, g + GO_STACK_HI) || hi - sp > GO_WORKER_STACK)
+		return 0;
+	key.addr = p->type;
+	if (bpf_map_lookup_elem(&go_lent, &key)) {
+		__sync_fetch_and_add(&go_gifts_lent, 1);
 		return 0;
 	}
-	s->start_ns = t->group_leader->start_time;
-	s->now = bpf_ktime_get_ns();
-	s->task = task;
-	s->g = g;
-	s->from = s->word = s->ts_ns = 0;
-	s->unclear = 0;
-	if (bpf_probe_read_user(&hi, sizeof(hi), (void *)(g + GO_STACK_HI)) || hi <= sp)
-		goto out;
-	if (hi - sp < n)
-		n = (hi - sp) & ~7ull;
-	barrier_var(n); /* the bound must follow the last change of n */
-	if (n > GO_SCAN_BYTES)
-		goto out;
-	if (bpf_probe_read_user(s->words, n, (void *)(hi - n)))
-		goto out;
-	s->n = n / 8;
-	bpf_loop(GO_SCAN_WORDS, go_scan_step, NULL, 0);
-	go_claim(s, t);
-out:
-	s->busy = 0;
+	if (!p->from || !(p->flags & PARCEL_WORK)) {
+		__sync_fetch_and_add(&go_gifts_unknown, 1);
+		tell_task(0, taken.by);
+		return 0;
+	}
+	tell_task_since(p->from, taken.by, p->ts_ns);
+	if (p->flags & PARCEL_REQUEST)
+		task_mark_as(t, taken.by, TASK_GIVEN);
 	return 0;
 }
 
-/* chansend(c *hchan, ep unsafe.Pointer, ...): AX, BX. */
+static __always_inline void go_put(struct task_struct *t, __u64 slot, struct go_parcel *p)
+{
+	struct go_addr key = {.addr = slot, .start_ns = t->group_leader->start_time};
+
+	if (bpf_map_update_elem(&go_slots, &key, p, BPF_ANY))
+		bpf_map_delete_elem(&go_slots, &key);
+}
+
+/* What is in a slot is taken out; what was not seen to be put there is nobody's. */
+static __always_inline bool go_take(struct task_struct *t, __u64 slot, struct go_parcel *ret)
+{
+	struct go_addr key = {.addr = slot, .start_ns = t->group_leader->start_time};
+	struct go_parcel *p = bpf_map_lookup_elem(&go_slots, &key);
+
+	if (!p)
+		return false;
+	*ret = *p;
+	bpf_map_delete_elem(&go_slots, &key);
+	return true;
+}
+
+/* chansend: typedmemmove(type AX, slot BX, elem CX) */
 SEC("uprobe")
 int on_go_chansend(struct pt_regs *ctx)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct go_gift_key key = {};
-	struct go_gift gift = {};
-	struct task_key sender = {};
-	struct clew_task_chain *c;
-	__u64 id;
-	__u32 slot;
-	__u16 size = 0;
-	__u8 *marks;
+	struct go_parcel p = {.type = ctx->ax};
+	struct clew_task_chain *c = go_chain(t);
 
-	if (bpf_probe_read_user(&size, sizeof(size), (void *)(ctx->ax + GO_CHAN_ELEMSIZE)) ||
-	    size < sizeof(key.word) ||
-	    bpf_probe_read_user(&key.word, sizeof(key.word), (void *)ctx->bx) ||
-	    !go_in_heap(key.word, ctx->r14))
+	if (!c)
 		return 0;
-	c = chain_by_tgid(t, &slot);
-	if (!c || c->state != CLEW_CHAIN_TRUSTED || c->kind != CLEW_TASK_GO)
-		return 0;
-	if (!read_word(c, &id, ctx->r14 + c->id_off) || !id || id > c->max_id)
-		return 0;
-	key.start_ns = t->group_leader->start_time;
-	gift.from = CLEW_TASK(CLEW_TASK_GO, id);
-	sender.task = gift.from;
-	sender.start_ns = key.start_ns;
-	marks = bpf_map_lookup_elem(&tasks_told, &sender);
-	if (!marks || !(*marks & TASK_SERVES) || (*marks & TASK_OF_CONN))
-		return 0;
-	if (*marks & TASK_CALLS) {
-		*marks &= ~TASK_CALLS;
-		return 0;
-	}
-	gift.ts_ns = bpf_ktime_get_ns();
-	bpf_map_update_elem(&go_gifts, &key, &gift, BPF_ANY);
+	go_pack(c, ctx->r14, ctx->cx, ctx->bx, &p);
+	go_put(t, ctx->bx, &p);
 	return 0;
 }
 
+/* chanrecv: typedmemmove(type AX, elem BX, slot CX) */
 SEC("uprobe")
-int on_go_round_trip(struct pt_regs *ctx)
+int on_go_chanrecv(struct pt_regs *ctx)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct clew_task_chain *c;
-	struct go_conn conn = {}, *known;
-	__u64 cookie;
-	__u32 slot;
+	struct go_parcel p = {};
+	struct clew_task_chain *c = go_chain(t);
 
-	c = chain_by_tgid(t, &slot);
-	if (!c || c->state != CLEW_CHAIN_TRUSTED || c->kind != CLEW_TASK_GO)
+	if (!c)
 		return 0;
-	conn.task = go_task(c, ctx->r14);
-	if (conn.task && (c->go_flags & CLEW_GO_CHANNELS)) {
-		go_find_giver(t, ctx->r14, ctx->sp, conn.task);
-		task_mark_as(t, conn.task, TASK_CALLS);
-	}
-	cookie = go_conn_cookie(t, ctx->ax);
-	if (!conn.task || !cookie) {
-		__sync_fetch_and_add(&go_conns_unknown, 1);
+	if (!go_take(t, ctx->cx, &p))
+		p.type = ctx->ax;
+	go_unpack(c, ctx->r14, ctx->sp, ctx->cx, &p);
+	return 0;
+}
+
+/* selectgo does either: what comes from a slot is taken, what goes to other than the own stack is put. */
+SEC("uprobe")
+int on_go_select(struct pt_regs *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct go_parcel p = {};
+	struct clew_task_chain *c = go_chain(t);
+
+	if (!c)
+		return 0;
+	if (go_take(t, ctx->cx, &p)) {
+		go_unpack(c, ctx->r14, ctx->sp, ctx->cx, &p);
 		return 0;
 	}
-	known = bpf_map_lookup_elem(&go_conns, &cookie);
-	if (known)
-		known->task = conn.task;
-	else if (bpf_map_update_elem(&go_conns, &cookie, &conn, BPF_ANY))
-		__sync_fetch_and_add(&go_conns_full, 1);
+	p.type = ctx->ax;
+	go_pack(c, ctx->r14, ctx->cx, ctx->bx, &p);
+	go_put(t, ctx->bx, &p);
+	return 0;
+}
+
+/* An element's type, its channel's buffer, and the sp of a goroutine that waits. */
+static __always_inline bool go_chan_words(struct clew_task_chain *c, __u64 chan, __u64 *ret_type,
+					  __u64 *ret_buf)
+{
+	return read_word(c, ret_type, chan + c->go_recvx - 16) &&
+	       read_word(c, ret_buf, chan + GO_CHAN_BUF);
+}
+
+/* send(c AX, sudog BX, elem CX): the sudog's goroutine waits for it. */
+SEC("uprobe")
+int on_go_send(struct pt_regs *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct go_parcel p = {};
+	struct clew_task_chain *c = go_chain(t);
+	__u64 to, sp, buf;
+
+	if (!c || !go_chan_words(c, ctx->ax, &p.type, &buf) || !read_word(c, &to, ctx->bx) ||
+	    !read_word(c, &sp, to + GO_SCHED_SP))
+		return 0;
+	go_pack(c, ctx->r14, ctx->cx, buf, &p);
+	p.ts_ns = SINCE_NOW;
+	go_unpack(c, to, sp, buf, &p);
+	return 0;
+}
+
+/* recv(c AX, sudog BX, elem CX): the sudog's goroutine waits to send. */
+SEC("uprobe")
+int on_go_recv(struct pt_regs *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct go_parcel p = {}, first = {};
+	struct clew_task_chain *c = go_chain(t);
+	__u64 from, elem, slots, slot, at, size = 0;
+
+	if (!c || !go_chan_words(c, ctx->ax, &p.type, &slot) || !read_word(c, &from, ctx->bx) ||
+	    !read_word(c, &elem, ctx->bx + c->go_sudog_elem) ||
+	    !read_word(c, &slots, ctx->ax + GO_CHAN_DATAQSIZ))
+		return 0;
+	if (!slots) {
+		go_pack(c, from, elem, 0, &p);
+		p.ts_ns = SINCE_NOW;
+		go_unpack(c, ctx->r14, ctx->sp, 0, &p);
+		return 0;
+	}
+	if (!read_word(c, &at, ctx->ax + c->go_recvx) ||
+	    !read_word(c, &size, ctx->ax + GO_CHAN_ELEMSIZE))
+		return 0;
+	slot += at * (size & 0xffff);
+	if (!go_take(t, slot, &first))
+		first.type = p.type;
+	if (ctx->cx)
+		go_unpack(c, ctx->r14, ctx->sp, slot, &first);
+	go_pack(c, from, elem, slot, &p);
+	go_put(t, slot, &p);
 	return 0;
 }

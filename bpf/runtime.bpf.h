@@ -38,7 +38,9 @@ enum task_mark {
 	TASK_TOLD = 1,
 	TASK_OF_CONN = 2, /* a client connection's own */
 	TASK_SERVES = 4,  /* uses a server's connection */
-	TASK_CALLS = 8,	  /* began a call, and has not sent it to the connection's own */
+	TASK_HELPS = 8,	  /* was begun by one that does, or by a worker */
+	TASK_GIVEN = 16,  /* a worker that was given a request's work */
+	TASK_PARENT_SEEN = 32,
 };
 
 struct task_key {

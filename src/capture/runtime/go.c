@@ -7,13 +7,13 @@
  * Offsets were read from the DWARF of programs that each toolchain built (tests/capture/runtime does
  * it again for those that are there); within a minor version they did not change:
  *
- *	       g.m  g.goid  g.parentGoid  m.procid  m.curg
- *	1.21    48     152           272        72     192
- *	1.22    48     152           272        72     192
- *	1.23    48     160           280        72     192
- *	1.24    48     160           280        72     192
- *	1.25    48     152           272        64     184
- *	1.26    48     152           280        64     184
+ *	       g.m  g.goid  g.parentGoid  m.procid  m.curg  hchan.recvx  sudog.elem
+ *	1.21    48     152           272        72     192           48          24
+ *	1.22    48     152           272        72     192           48          24
+ *	1.23    48     160           280        72     192           56          24
+ *	1.24    48     160           280        72     192           56          24
+ *	1.25    48     152           272        64     184           56          24
+ *	1.26    48     152           280        64     184           56          32
  *
  * They are checked against the process's own threads: m.procid is the kernel's thread id.
  */
@@ -25,12 +25,13 @@
 
 struct go_offsets {
 	unsigned minor;
-	int g_goid, g_parent, m_procid, m_curg;
+	int g_goid, g_parent, m_procid, m_curg, hchan_recvx, sudog_elem;
 };
 
 static const struct go_offsets versions[] = {
-	{21, 152, 272, 72, 192}, {22, 152, 272, 72, 192}, {23, 160, 280, 72, 192},
-	{24, 160, 280, 72, 192}, {25, 152, 272, 64, 184}, {26, 152, 280, 64, 184},
+	{21, 152, 272, 72, 192, 48, 24}, {22, 152, 272, 72, 192, 48, 24},
+	{23, 160, 280, 72, 192, 56, 24}, {24, 160, 280, 72, 192, 56, 24},
+	{25, 152, 272, 64, 184, 56, 24}, {26, 152, 280, 64, 184, 56, 32},
 };
 #define MAX_TLS	       4096
 #define G_M	       48
@@ -116,6 +117,41 @@ int go_pclntab_find(struct slice t, const char *name, uint64_t *ret_offset)
 		at = names + get32(t.p + func + 4);
 		if (at < t.n && len <= t.n - at && !memcmp(t.p + at, name, len)) {
 			*ret_offset = get32(t.p + funcs + i * 8);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int go_pclntab_end(struct slice t, uint64_t offset, uint64_t *ret_end)
+{
+	uint64_t n, funcs;
+
+	if (t.n < 72)
+		return -EBADMSG;
+	n = get64(t.p + 8);
+	funcs = get64(t.p + 64);
+	/* One more entry ends the table. */
+	if (funcs >= t.n || n > (t.n - funcs) / 8 || (t.n - funcs) / 8 - n < 1)
+		return -EBADMSG;
+	for (uint64_t i = 0; i < n; i++) {
+		const char *at = t.p + funcs + i * 8;
+
+		if (get32(at) == offset && get32(at + 8) > offset) {
+			*ret_end = get32(at + 8);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int go_find_call(struct slice code, uint64_t here, uint64_t callee, uint64_t *at)
+{
+	for (uint64_t i = *at; i + 5 <= code.n; i++) {
+		int32_t to = (int32_t)get32(code.p + i + 1);
+
+		if (code.p[i] == (char)0xe8 && here + i + 5 + (int64_t)to == callee) {
+			*at = i;
 			return 0;
 		}
 	}
@@ -248,34 +284,78 @@ static int find_text(const struct runtime_proc *p, const struct runtime_elf *e, 
 	return runtime_elf_symbol(e, "runtime.text", ret, &size);
 }
 
-/* A probe at a function's PUSHQ BP. */
-static int want_probe(const struct runtime_proc *p, const struct runtime_elf *e,
-		      const char *function, const char *program, struct runtime_info *ret)
+/* Go's functions: their table, and where its text begins. */
+struct functions {
+	const struct runtime_elf *elf;
+	struct slice table;
+	uint64_t text;
+};
+
+static int find_functions(const struct runtime_proc *p, const struct runtime_elf *e,
+			  struct functions *ret)
+{
+	uint64_t addr;
+
+	ret->elf = e;
+	if (runtime_elf_section(e, ".gopclntab", &ret->table, &addr) &&
+	    runtime_elf_section(e, ".data.rel.ro.gopclntab", &ret->table, &addr))
+		return -ENOENT;
+	return find_text(p, e, addr, &ret->text);
+}
+
+static int add_probe(const struct functions *f, uint64_t addr, const char *program,
+		     struct runtime_info *ret)
 {
 	struct runtime_probe *probe = &ret->probes[ret->n_probes];
-	struct slice table, code;
-	uint64_t addr, text, func;
-	uint32_t push;
 	int err;
 
-	if (runtime_elf_section(e, ".gopclntab", &table, &addr) &&
-	    runtime_elf_section(e, ".data.rel.ro.gopclntab", &table, &addr))
-		return -ENOENT;
-	err = go_pclntab_find(table, function, &func);
-	if (!err)
-		err = find_text(p, e, addr, &text);
-	if (!err)
-		err = runtime_elf_bytes(e, text + func, PROLOGUE_BYTES, &code);
-	if (!err)
-		err = go_find_push(code, &push);
-	if (!err)
-		err = runtime_elf_offset(e, text + func + push, &probe->offset);
+	if (ret->n_probes == RUNTIME_MAX_PROBES)
+		return -ENOSPC;
+	err = runtime_elf_offset(f->elf, addr, &probe->offset);
 	if (err)
 		return err;
 	probe->program = program;
-	snprintf(probe->path, sizeof(probe->path), "%s", runtime_elf_path(e));
+	snprintf(probe->path, sizeof(probe->path), "%s", runtime_elf_path(f->elf));
 	ret->n_probes++;
 	return 0;
+}
+
+/* A probe at a function's PUSHQ BP. */
+static int want_probe(const struct functions *f, const char *function, const char *program,
+		      struct runtime_info *ret)
+{
+	struct slice code;
+	uint64_t func;
+	uint32_t push;
+	int err = go_pclntab_find(f->table, function, &func);
+
+	if (!err)
+		err = runtime_elf_bytes(f->elf, f->text + func, PROLOGUE_BYTES, &code);
+	if (!err)
+		err = go_find_push(code, &push);
+	return err ? err : add_probe(f, f->text + func + push, program, ret);
+}
+
+/* Probes at the calls of typedmemmove in a function, of which there must be n. */
+static int want_moves(const struct functions *f, const char *function, size_t n,
+		      const char *program, struct runtime_info *ret)
+{
+	uint64_t func, end, callee, at = 0;
+	struct slice code;
+	size_t found = 0;
+	int err = go_pclntab_find(f->table, function, &func);
+
+	if (!err)
+		err = go_pclntab_find(f->table, "runtime.typedmemmove", &callee);
+	if (!err)
+		err = go_pclntab_end(f->table, func, &end);
+	if (!err)
+		err = runtime_elf_bytes(f->elf, f->text + func, end - func, &code);
+	for (; !err && !go_find_call(code, func, callee, &at); at++, found++)
+		err = add_probe(f, f->text + func + at, program, ret);
+	if (err)
+		return err;
+	return found == n ? 0 : -EBADMSG;
 }
 
 static void cannot_probe(struct runtime_info *ret, const char *function, int err)
@@ -284,30 +364,52 @@ static void cannot_probe(struct runtime_info *ret, const char *function, int err
 		 strerror(-err));
 }
 
+/* All of them or none: an unseen send would leave a slot to whoever sent there before. */
+static void want_channels(const struct functions *f, struct runtime_info *ret)
+{
+	size_t before = ret->n_probes;
+	int err = want_moves(f, "runtime.chansend", 1, "on_go_chansend", ret);
+
+	if (!err)
+		err = want_moves(f, "runtime.chanrecv", 1, "on_go_chanrecv", ret);
+	if (!err)
+		err = want_moves(f, "runtime.selectgo", 2, "on_go_select", ret);
+	if (!err)
+		err = want_probe(f, "runtime.send", "on_go_send", ret);
+	if (!err)
+		err = want_probe(f, "runtime.recv", "on_go_recv", ret);
+	if (!err) {
+		ret->go_channels = true;
+		return;
+	}
+	ret->n_probes = before;
+	cannot_probe(ret, "channels", err);
+}
+
 static void want_probes(const struct runtime_proc *p, const struct runtime_elf *e,
 			struct runtime_info *ret)
 {
 	static const char round_trip[] = "net/http.(*persistConn).roundTrip";
-	static const char chansend[] = "runtime.chansend";
+	struct functions f;
 	int err;
 
 	if (p->opts->no_probes)
 		return;
+	err = find_functions(p, e, &f);
+	if (err) {
+		cannot_probe(ret, "Go's functions", err);
+		return;
+	}
 	/* The end first: what ends unseen must not be counted for ever. */
-	if (!want_probe(p, e, "runtime.goexit1", "on_go_end", ret))
-		want_probe(p, e, "runtime.newproc", "on_go_new", ret);
-	err = want_probe(p, e, round_trip, "on_go_round_trip", ret);
+	if (!want_probe(&f, "runtime.goexit1", "on_go_end", ret))
+		want_probe(&f, "runtime.newproc", "on_go_new", ret);
+	err = want_probe(&f, round_trip, "on_go_round_trip", ret);
 	if (!err)
 		ret->chain.go_flags |= CLEW_GO_ROUND_TRIP;
 	else if (err != -ENOENT) /* there is none without net/http */
 		cannot_probe(ret, round_trip, err);
-	if (err || !p->opts->go_channels)
-		return;
-	err = want_probe(p, e, chansend, "on_go_chansend", ret);
-	if (!err)
-		ret->chain.go_flags |= CLEW_GO_CHANNELS;
-	else
-		cannot_probe(ret, chansend, err);
+	if (p->opts->go_channels)
+		want_channels(&f, ret);
 }
 
 int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
@@ -350,6 +452,8 @@ int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
 		.go_m = G_M,
 		.go_curg = o->m_curg,
 		.go_parent = o->g_parent,
+		.go_recvx = o->hchan_recvx,
+		.go_sudog_elem = o->sudog_elem,
 	};
 	ret->plausible = plausible;
 	err = find_slot(p, e, o, &ret->chain.step[0]);

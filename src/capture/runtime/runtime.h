@@ -33,7 +33,7 @@
 
 #define RUNTIME_MAX_PROCS  32768
 #define RUNTIME_PATH	   256
-#define RUNTIME_MAX_PROBES 8
+#define RUNTIME_MAX_PROBES 12
 #define RUNTIME_MAX_MAPS   4096 /* mappings of a process that are looked at */
 
 /* One mapping of a file. */
@@ -137,6 +137,7 @@ struct runtime_info {
 	struct clew_task_chain chain; /* from .kind on; .kind 0: none. .state is runtime.c's */
 	struct runtime_probe probes[RUNTIME_MAX_PROBES];
 	size_t n_probes;
+	bool go_channels; /* CLEW_GO_CHANNELS is to be set once all of the probes stand */
 	/*
 	 * The self-test: the chain is trusted after so many samples that plausible() accepted; 0: at once,
 	 * as the finder checked it against the process's own threads. Until then records name no task.
