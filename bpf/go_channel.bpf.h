@@ -26,18 +26,18 @@
 #define GO_CHAN_DATAQSIZ 8  /* hchan */
 #define GO_CHAN_BUF	 16
 #define GO_CHAN_ELEMSIZE 24
-#define GO_WORKER_STACK	 1280 /* from the top of its stack down to where it takes an element */
+#define GO_WORKER_STACK	 1024 /* from the top of its stack down to where it takes an element */
 #define GO_BUFFER_NEAR	 65536
 #define GO_WORD		 8
 
-enum { PARCEL_REQUEST = 1, PARCEL_WORK = 2 };
+enum { PARCEL_REQUEST = 1, PARCEL_WORK = 2, PARCEL_SMALL = 4 };
 
 struct go_parcel {
 	__u64 from; /* task; 0: not known */
 	__u64 ts_ns;
-	__u64 word;  /* the first of what was sent */
-	__u64 type;  /* of the element */
-	__u64 flags; /* sent by one with a request; may be work */
+	__u64 word; /* the first of what was sent */
+	__u64 type; /* of the element */
+	__u64 flags; /* sent by one with a request; may be work; too small for anything but a signal */
 };
 
 struct go_addr {
@@ -149,8 +149,11 @@ __noinline int go_pack(struct clew_task_chain *c, __u64 g, __u64 elem, __u64 nea
 	p->ts_ns = bpf_ktime_get_ns();
 	p->from = go_task_id(c, g);
 	p->flags = p->word = 0;
-	if (!p->from || !read_word(c, &size, p->type) || size < GO_WORD ||
-	    !read_word(c, &p->word, elem))
+	if (!read_word(c, &size, p->type))
+		return 0;
+	if (size < GO_WORD)
+		p->flags |= PARCEL_SMALL;
+	if (!p->from || size < GO_WORD || !read_word(c, &p->word, elem))
 		return 0;
 	if (size > GO_WORD || go_in_heap(p->word, g))
 		p->flags |= PARCEL_WORK;
@@ -178,7 +181,7 @@ __noinline int go_unpack(struct clew_task_chain *c, __u64 g, __u64 sp, __u64 slo
 	if (!c || !p)
 		return 0;
 	taken.by = go_task_id(c, g);
-	if (!taken.by || taken.by == p->from)
+	if (!taken.by || taken.by == p->from || (p->flags & PARCEL_SMALL))
 		return 0;
 	if (slot && p->word) {
 		key.addr = p->word;
@@ -226,6 +229,17 @@ static __always_inline bool go_take(struct task_struct *t, __u64 slot, struct go
 	return true;
 }
 
+/* What lay in a slot before anybody looked. */
+static __always_inline void go_unseen_parcel(struct clew_task_chain *c, __u64 type,
+					     struct go_parcel *p)
+{
+	__u64 size;
+
+	p->type = type;
+	if (read_word(c, &size, type) && size < GO_WORD)
+		p->flags = PARCEL_SMALL;
+}
+
 /* chansend: typedmemmove(type AX, slot BX, elem CX) */
 SEC("uprobe")
 int on_go_chansend(struct pt_regs *ctx)
@@ -252,7 +266,7 @@ int on_go_chanrecv(struct pt_regs *ctx)
 	if (!c)
 		return 0;
 	if (!go_take(t, ctx->cx, &p))
-		p.type = ctx->ax;
+		go_unseen_parcel(c, ctx->ax, &p);
 	go_unpack(c, ctx->r14, ctx->sp, ctx->cx, &p);
 	return 0;
 }
@@ -327,7 +341,7 @@ int on_go_recv(struct pt_regs *ctx)
 		return 0;
 	slot += at * (size & 0xffff);
 	if (!go_take(t, slot, &first))
-		first.type = p.type;
+		go_unseen_parcel(c, p.type, &first);
 	if (ctx->cx)
 		go_unpack(c, ctx->r14, ctx->sp, slot, &first);
 	go_pack(c, from, elem, slot, &p);

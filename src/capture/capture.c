@@ -563,6 +563,8 @@ void clew_capture_stats(const struct clew_capture *c, struct clew_capture_stats 
 	if (c->runtimes)
 		runtimes_stats(c->runtimes, ret);
 	ret->go_conns_unknown = c->skel->bss->go_conns_unknown;
+	ret->go_gifts_unknown = c->skel->bss->go_gifts_unknown;
+	ret->go_gifts_lent = c->skel->bss->go_gifts_lent;
 	ret->go_conns_full = c->skel->bss->go_conns_full;
 	ret->slow = c->ring ? ring_spill_full(c->ring) : 0;
 	ret->dropped = c->dropped;

@@ -56,6 +56,8 @@ struct clew_capture_stats {
 	uint64_t runtime_distrusted; /* chains that did not read what a task would be */
 	uint64_t go_conns_unknown;   /* calls of Go's HTTP client whose socket was not found */
 	uint64_t go_conns_full;	     /* or had no room in the table */
+	uint64_t go_gifts_unknown;   /* --go-channels: what workers took from unknown senders */
+	uint64_t go_gifts_lent;	     /* or was only lent: told of nobody */
 	uint64_t agents;	     /* that were put in */
 	uint64_t agents_failed;	     /* could not be, or left too early; the last one's reason: */
 	char agent_why[240];

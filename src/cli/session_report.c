@@ -95,9 +95,14 @@ static void print_runtimes(const struct session *s)
 	fprintf(stderr,
 		"clew: runtimes: %" PRIu64 " %s, tasks read in %" PRIu64 "; not looked at %" PRIu64
 		", self-test failed %" PRIu64 "; Go HTTP calls without socket %" PRIu64
-		", table full %" PRIu64 "\n",
+		", table full %" PRIu64,
 		COUNT(c.runtimes, "process", "processes"), c.runtime_tasks, c.runtime_dropped,
 		c.runtime_distrusted, c.go_conns_unknown, c.go_conns_full);
+	if (s->opts->capture.runtime.go_channels)
+		fprintf(stderr,
+			"; taken from Go's channels without a sender %" PRIu64 ", lent %" PRIu64,
+			c.go_gifts_unknown, c.go_gifts_lent);
+	fputc('\n', stderr);
 }
 
 void session_print_summary(struct session *s)

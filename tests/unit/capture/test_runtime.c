@@ -83,6 +83,22 @@ static void function_table(struct clew_buf *b)
 	}
 }
 
+static void test_calls(void **state)
+{
+	/* At 0x1000: NOP; CALL 0x900; CALL 0x2000; CALL 0x900, the last byte of it missing. */
+	static const char code[] = "\x90\xe8\xfa\xf8\xff\xff\xe8\xf5\x0f\x00\x00\xe8\xf0\xf8\xff";
+	struct slice s = slice_of(code, sizeof(code) - 1);
+	uint64_t at = 0;
+
+	assert_int_equal(go_find_call(s, 0x1000, 0x900, &at), 0);
+	assert_int_equal(at, 1);
+	at++;
+	assert_int_equal(go_find_call(s, 0x1000, 0x900, &at), -ENOENT);
+	assert_int_equal(go_find_call(s, 0x1000, 0x2000, &at), 0);
+	assert_int_equal(at, 6);
+	assert_int_equal(go_find_call(slice_of(code, 3), 0x1000, 0x900, &at), -ENOENT);
+}
+
 static void test_functions(void **state)
 {
 	struct clew_buf b;
@@ -93,6 +109,9 @@ static void test_functions(void **state)
 	assert_int_equal(at, 0x200);
 	assert_int_equal(go_pclntab_find(clew_buf_slice(&b), "runtime.chansend1", &at), 0);
 	assert_int_equal(at, 0x300);
+	assert_int_equal(go_pclntab_end(clew_buf_slice(&b), 0x200, &at), 0);
+	assert_int_equal(at, 0x300);
+	assert_int_equal(go_pclntab_end(clew_buf_slice(&b), 0x201, &at), -ENOENT);
 	at = 7;
 	assert_int_equal(go_pclntab_find(clew_buf_slice(&b), "runtime.chan", &at), -ENOENT);
 	assert_int_equal(at, 7);
@@ -109,6 +128,7 @@ static void test_functions(void **state)
 	for (size_t i = 0; i < b.len * 8; i++) {
 		b.data[i / 8] ^= (char)(1 << i % 8);
 		(void)go_pclntab_find(clew_buf_slice(&b), "runtime.chansend1", &at);
+		(void)go_pclntab_end(clew_buf_slice(&b), 0x200, &at);
 		b.data[i / 8] ^= (char)(1 << i % 8);
 	}
 	clew_buf_done(&b);
@@ -244,9 +264,9 @@ static void test_bad_elf(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_version),	  cmocka_unit_test(test_functions),
-		cmocka_unit_test(test_prologues), cmocka_unit_test(test_good_elf),
-		cmocka_unit_test(test_bad_elf),
+		cmocka_unit_test(test_version),	  cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_functions), cmocka_unit_test(test_prologues),
+		cmocka_unit_test(test_good_elf),  cmocka_unit_test(test_bad_elf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
