@@ -44,6 +44,7 @@
 #define UNSEEN_IDLE  0.2
 #define AT_ONCE_NS   1000000ull
 #define MIN_REQUESTS 32
+#define ORDER_MARGIN 10 /* its two causes need not be independent */
 #define MIN_BORN     20
 #define MAX_LOOK     64 /* open requests that are looked at to weigh one test */
 
@@ -118,7 +119,15 @@ static const struct mark *last_mark(const struct ctx *w)
 	return w->n_marks ? &w->marks[(w->n_marks - 1) % MAX_MARKS] : NULL;
 }
 
-static bool add_mark(struct ctx *w, struct node *req, uint64_t key)
+/* A request is done once, however often its owner is woken. */
+static void seen_done(struct node *req)
+{
+	if (!req->seen_done && req->proc)
+		req->proc->n_done++;
+	req->seen_done = true;
+}
+
+static bool add_mark(const struct clew_causality *c, struct ctx *w, struct node *req, uint64_t key)
 {
 	struct mark *m;
 
@@ -128,18 +137,20 @@ static bool add_mark(struct ctx *w, struct node *req, uint64_t key)
 		return false;
 	m = &w->marks[w->n_marks++ % MAX_MARKS];
 	node_put(m->req);
-	*m = (struct mark){w->todo_seq, key, node_get(req)};
+	if (req)
+		seen_done(req);
+	*m = (struct mark){w->todo_seq, key, c->now_ns, w->proc->n_done, node_get(req)};
 	return true;
 }
 
-void completion_serves(struct ctx *ctx)
+void completion_serves(struct clew_causality *c, struct ctx *ctx)
 {
 	const struct mark *m = last_mark(ctx);
 
 	node_put(ctx->born_for);
 	ctx->born_for = NULL;
 	if (ctx->todo_seq && (!m || m->seq != ctx->todo_seq))
-		add_mark(ctx, NULL, 0);
+		add_mark(c, ctx, NULL, 0);
 }
 
 static bool counts(struct clew_causality *c, const struct ctx *w, const struct mark *m)
@@ -166,7 +177,7 @@ static void handed_back(struct clew_causality *c, struct ctx *w, struct node *re
 	several(w, req);
 	if (!req->done)
 		req->done = clew_pool_take0(req->pool, MAX_DONE * sizeof(*req->done));
-	if (!req->done || !add_mark(w, req, key))
+	if (!req->done || !add_mark(c, w, req, key))
 		return;
 	if (req->n_done == MAX_DONE) {
 		ctx_put(req->done[0].by);
@@ -194,7 +205,7 @@ static void woken(struct clew_causality *c, struct ctx *w, uint64_t key)
 	} else {
 		g->idle_dirty++;
 	}
-	add_mark(w, NULL, key);
+	add_mark(c, w, NULL, key);
 }
 
 void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h)
@@ -288,8 +299,7 @@ static struct node *stretch(struct clew_causality *c, const struct done *d, cons
 		from = m->seq;
 		break;
 	}
-	if (by ==
-	    DONE_BORN) /* what it was begun for was there first, whatever it waited for since */
+	if (by == DONE_BORN) /* that came before whatever it waited for since */
 		from = 0;
 	else if (!found)
 		from = at ? at - 1 : 0; /* forgotten: the direct one only */
@@ -324,18 +334,49 @@ static uint64_t shares_mark(struct clew_causality *c, const struct done *d, cons
 	return 0;
 }
 
+/* What d's worker did before: where the stretch begins. */
+static const struct mark *mark_before(struct clew_causality *c, const struct done *d,
+				      const struct node *req)
+{
+	const struct ctx *w = d->by;
+	uint64_t oldest = w->n_marks > MAX_MARKS ? w->n_marks - MAX_MARKS : 0;
+
+	for (uint64_t i = d->mark; i-- > oldest;) {
+		const struct mark *m = &w->marks[i % MAX_MARKS];
+
+		if (m->req != req && counts(c, w, m))
+			return m;
+	}
+	return NULL;
+}
+
+/* How many requests were done between m and the call's end. */
+static uint8_t done_during(const struct mark *m, const struct node *call)
+{
+	uint64_t n = m && call->ended && call->place > m->n_done ? call->place - m->n_done : 0;
+
+	return n < UINT8_MAX ? (uint8_t)n : UINT8_MAX;
+}
+
 static void claim(struct clew_causality *c, const struct done *d, struct node *req, enum done_by by)
 {
 	struct group *g = req->proc->group;
 	struct ends *e = &g->ends[by >= DONE_SELF];
 	uint64_t at = d->by->marks[d->mark % MAX_MARKS].seq;
+	const struct mark *before = NULL;
 	uint32_t calls, again, left, size;
+	uint8_t lag = 0;
 	struct node *n = stretch(c, d, req, by, &calls, &again), *next;
 
 	size = calls - again < N_STRETCH ? calls - again : N_STRETCH - 1;
 	if (by != DONE_BORN) {
 		e->n++;
 		e->stretches[size]++;
+	}
+	if (by == DONE_ONE || by == DONE_SELF) {
+		before = mark_before(c, d, req);
+		lag = before ? order_lag(before, req) : 0;
+		order_learn(&g->order, lag);
 	}
 	for (left = calls; n && left; n = next, left--) {
 		bool direct = n->todo_seq == at;
@@ -345,6 +386,8 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 			test_order(&g->done[by], req, n);
 		n->stretch_calls = (uint8_t)size;
 		n->done_by = by;
+		n->lag = lag;
+		n->during = done_during(before, n);
 		n->sink = shares_mark(c, d, req, n);
 		decide_charge(c, n, req, direct ? CLAIM_DONE : CLAIM_DONE_BACK);
 		completion_forget_call(n);
@@ -377,7 +420,7 @@ static void answered_itself(struct clew_causality *c, struct ctx *w, struct node
 	if (!w->todo_seq || !is_worker(w) || ctx_has_open(w, req) || in_call(w) || !req->proc)
 		return;
 	several(w, req);
-	if (!add_mark(w, req, 0))
+	if (!add_mark(c, w, req, 0))
 		return;
 	d.mark = w->n_marks - 1;
 	claim(c, &d, req, born ? DONE_BORN : DONE_SELF);
@@ -390,8 +433,10 @@ void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 
 	if (owned(ctx) != req) {
 		answered_itself(c, ctx, req);
+		seen_done(req);
 		return;
 	}
+	seen_done(req);
 	/* Of each worker the last wake, unless it has exited; locks may have been learned since. */
 	for (uint32_t i = 0; i < req->n_done; i++) {
 		struct done *d = &req->done[i];
@@ -420,7 +465,7 @@ void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
  * The share of links that the order of requests and calls tells to be wrong. Of one worker only it is
  * known that a wrong wake would show; where several woke the owner, each miss that was not seen counts.
  */
-static double order_wrong(const struct bucket *b, bool many)
+static double there_wrong(const struct bucket *b, bool many)
 {
 	uint64_t all = b->hits + b->misses;
 	double unseen = many && all ? UNSEEN_MANY * b->chance / (double)all : 0;
@@ -507,26 +552,46 @@ static enum verdict born_verdict(const struct node *call, double *ret_wrong)
 	return call->birth.n_proc <= 1 && !b->misses ? VERDICT_PASS : VERDICT_WAIT;
 }
 
+/* Wake-ups that are no completions: a wrong one is taken for the true one where that was not seen. */
+static double mixed_up(const struct group *g)
+{
+	double all = (double)(g->done_one + g->done_many + g->done_none);
+
+	return 2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;
+}
+
+/* The order in which the pool takes its work tells for whom the call was, also over a later one. */
+static bool in_order(struct group *g, const struct node *call, double *ret_wrong)
+{
+	if (call->done_by != DONE_ONE && call->done_by != DONE_SELF)
+		return false;
+	*ret_wrong = order_wrong(&g->order, call) * ORDER_MARGIN;
+	if (call->done_by == DONE_ONE)
+		*ret_wrong += mixed_up(g);
+	return *ret_wrong <= MAX_WRONG;
+}
+
 enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 {
 	struct group *g = call->birth.ctx->proc->group;
 	struct ends *e = &g->ends[call->done_by >= DONE_SELF];
 	const struct bucket *b = &g->done[call->done_by];
 	bool many = call->done_by == DONE_MANY;
-	double all = (double)(g->done_one + g->done_many + g->done_none);
+	uint64_t all = g->done_one + g->done_many + g->done_none;
 	double wrong = direct_wrong(e);
 	bool alone;
 
 	if (call->done_by == DONE_BORN)
 		return born_verdict(call, ret_wrong);
+	if (in_order(g, call, ret_wrong))
+		return VERDICT_PASS;
 	if (call->done_by == DONE_SELF)
-		all = (double)e->n;
+		all = e->n;
 	else if (!many)
-		wrong +=
-			2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;
+		wrong += mixed_up(g);
 	/* One request at a time tests nothing, and leaves nothing to choose from. */
 	alone = call->birth.n_proc <= 1 && !many && !b->misses && wrong <= MAX_WRONG;
-	*ret_wrong = wrong + order_wrong(b, many);
+	*ret_wrong = wrong + there_wrong(b, many);
 	if (alone && *ret_wrong > MAX_WRONG)
 		*ret_wrong = 0.01;
 	if (all < MIN_REQUESTS || (*ret_wrong > MAX_WRONG && !alone))

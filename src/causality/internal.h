@@ -89,6 +89,7 @@ enum stretch {
 	STRETCH_CONNECT = 1 << 1, /* a call in it was born with connect() */
 };
 #define N_BUCKETS 4
+#define MAX_LAG	  256
 #define N_STRETCH 16 /* calls in a stretch, the last one: so many or more */
 #define MAX_MARKS 16 /* of a worker, the latest */
 #define MAX_DONE  8  /* wake-ups of a request's owner, the latest */
@@ -109,6 +110,14 @@ struct ends {
 	double merged;
 	uint32_t merged_k;
 	uint64_t over, same;
+};
+
+/* How many requests were in progress when a worker took the next one: see order.c. */
+struct order {
+	uint32_t lags[MAX_LAG]; /* how often */
+	uint32_t more[MAX_LAG], less[MAX_LAG];
+	uint32_t n, computed_at;
+	uint8_t usual;
 };
 
 struct group {
@@ -135,6 +144,7 @@ struct group {
 	uint64_t done_one, done_many, done_none; /* requests, by who woke their owners */
 	uint64_t idle_clean, idle_dirty;	 /* stretches of workers that then went idle */
 	struct ends ends[2];			 /* [1]: where the worker writes the answer */
+	struct order order;
 	struct bucket forked; /* threads that were begun for a request: did they answer it? */
 	uint64_t
 		task_mixed; /* answers by a task to a request that waited while it answered another */
@@ -164,7 +174,8 @@ struct proc {
 	struct group *group;
 	struct node *open; /* requests, oldest first */
 	uint32_t n_open;
-	struct node *inherited; /* the request that its parent served when it forked */
+	uint64_t n_read, n_done; /* requests read; seen to be done: see order.c */
+	struct node *inherited;	 /* the request that its parent served when it forked */
 };
 
 struct ctx_key {
@@ -222,6 +233,8 @@ struct ctx {
 	struct mark {
 		uint64_t seq; /* the last call before it */
 		uint64_t key;
+		uint64_t ns;
+		uint64_t n_done;  /* the process's, with this one */
 		struct node *req; /* whose owner it woke; NULL: it was woken itself */
 	} *marks;		  /* MAX_MARKS of them, or NULL */
 	uint64_t answered_ns;	  /* a task's last answer */
@@ -342,8 +355,13 @@ struct node {
 	struct node *calls;
 	uint32_t n_calls_open; /* of its undecided calls, those that have not ended */
 	bool answered;
-	bool given;	     /* ... by a context that did not read it */
-	bool rest;	     /* perhaps only bytes that the request before left over */
+	uint64_t
+		place; /* a request's: its number among the process's. A call's: n_done at its end */
+	uint8_t lag;   /* a call's: see order.c; 0: not known */
+	uint8_t during; /* a call's: how many were done from its worker's last mark to its end */
+	bool seen_done; /* counted in the process's n_done */
+	bool given;	/* ... by a context that did not read it */
+	bool rest;	/* perhaps only bytes that the request before left over */
 	bool sink_elsewhere; /* its answer was written where another request's work was expected */
 	bool confirmed;	     /* some call of it is on the path */
 	struct node **queue; /* the list that it is in: over, with undecided calls */
@@ -503,11 +521,18 @@ void completion_call(struct ctx *ctx, struct node *call);
 void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h);
 void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
 /* The context has read a request: what it did for others is over. */
-void completion_serves(struct ctx *ctx);
+void completion_serves(struct clew_causality *c, struct ctx *ctx);
 void completion_forget_call(struct node *call);
 void completion_forget_ctx(struct ctx *ctx);
 void completion_forget_request(struct node *req);
 enum verdict completion_verdict(const struct node *call, double *ret_wrong);
+
+/* order.c */
+/* A worker that was done at m had req to do next; 0: that is not known. */
+uint8_t order_lag(const struct mark *m, const struct node *req);
+void order_learn(struct order *o, uint8_t lag);
+/* The expected share of wrong links among calls like this one. */
+double order_wrong(struct order *o, const struct node *call);
 
 /* model.c */
 void model_hit(struct bucket *b, uint32_t n);

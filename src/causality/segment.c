@@ -98,17 +98,18 @@ static bool is_rest(const struct ctx *ctx, const struct node *n, const struct cl
 	return io->end_ns < ctx->answer_ns + GAP_NS;
 }
 
-static void request_read(struct ctx *ctx, struct node *n, const struct clew_exchange *x,
-			 const struct clew_rec_io *io)
+static void request_read(struct clew_causality *c, struct ctx *ctx, struct node *n,
+			 const struct clew_exchange *x, const struct clew_rec_io *io)
 {
 	if (!n->proc) {
 		n->proc = ctx->proc;
 		n->proc->refs++;
 		DL_APPEND2(n->proc->open, n, open_prev, open_next);
 		n->proc->n_open++;
+		n->place = ++n->proc->n_read;
 	}
 	if (!n->answered && !ctx_has_open(ctx, n)) {
-		completion_serves(ctx);
+		completion_serves(c, ctx);
 		n->rest = is_rest(ctx, n, x, io);
 		make_room(ctx, n);
 		ctx_open(ctx, n);
@@ -209,7 +210,7 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 	} else if (n->is_call) {
 		response_read(c, ctx, n, io);
 	} else if (part == CLEW_PART_REQUEST) {
-		request_read(ctx, n, x, io);
+		request_read(c, ctx, n, x, io);
 	} else {
 		answer_written(c, ctx, n, first, io);
 	}

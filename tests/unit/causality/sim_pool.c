@@ -319,8 +319,13 @@ static void handle(struct sim *s, const struct event *e)
 		break;
 	case RESPONSE:
 		io(s, &w->call, CLEW_PART_RESPONSE, &w->th);
+		if (s->s->retry_pct && chance(s, s->s->retry_pct)) {
+			w->call.x.http.status = 503;
+			w->task.calls++;
+		}
 		fab_end(s->c, &w->call, 0);
-		push(s, s->now + (10 + rnd(s, 5000)) * US, STEP, e->who);
+		push(s, s->now + (10 + rnd(s, w->call.x.http.status ? 100 : 5000)) * US, STEP,
+		     e->who);
 		break;
 	case ANSWER:
 		answer(s, e->who, &s->owner[e->who]);

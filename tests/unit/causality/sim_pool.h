@@ -21,6 +21,7 @@ struct sim_pool {
 	uint32_t private_pct; /* ... at a futex of the one who is woken (the JVM's) */
 	uint32_t batch_pct;   /* tasks that answer for the next one in the queue too */
 	uint32_t direct_pct;  /* requests that the owner answers alone */
+	uint32_t retry_pct;   /* calls that fail, and are made again at once */
 	bool last_answers;    /* the worker writes the answer, nobody waits */
 };
 

@@ -34,7 +34,9 @@ static const struct row rows[] = {
 	{{"1 % end unseen", 16, .calls = 2, .unseen_pct = 1}, 40},
 	{{"30 % end unseen", 16, .calls = 2, .unseen_pct = 30}, 0},
 	{{"jobs, 30 %", 16, .calls = 2, .job_pct = 30}, 40},
-	{{"jobs, 5 %, 0 to 3 calls", 16, .calls_max = 3, .job_pct = 5}, 0},
+	{{"jobs, 5 %, 0 to 3 calls", 16, .calls_max = 3, .job_pct = 5}, 60},
+	{{"10 % of calls again", 16, .calls = 1, .retry_pct = 10}, 60},
+	{{"10 % again, jobs, 0 to 2 calls", 16, .calls_max = 2, .job_pct = 5, .retry_pct = 10}, 0},
 	{{"others' tasks", 16, .calls = 2, .other_us = 50000}, 40},
 	{{"others' tasks, 1 call", 16, .calls = 1, .other_us = 50000}, 0},
 	{{"others' tasks, locks", 16, .calls_max = 2, .other_us = 30000, .lock_pct = 30}, 0},
@@ -45,8 +47,8 @@ static const struct row rows[] = {
 	{{"batches, 20 %", 16, .calls = 1, .batch_pct = 20}, 0},
 	{{"half is answered at once", 16, .calls = 2, .direct_pct = 50}, 40},
 	{{"the same, private locks", 16, .calls = 2, .direct_pct = 50, .private_pct = 3}, 0},
-	{{"the worker answers", 16, .calls = 2, .last_answers = true}, 0},
-	{{"the worker answers, jobs", 16, .calls = 2, .last_answers = true, .job_pct = 20}, 0},
+	{{"the worker answers", 16, .calls = 2, .last_answers = true}, 97},
+	{{"the worker answers, jobs", 16, .calls = 2, .last_answers = true, .job_pct = 20}, 40},
 	{{"the last worker answers", 16, .calls = 1, .tasks = 2, .last_answers = true}, 0},
 };
 
