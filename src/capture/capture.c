@@ -149,15 +149,18 @@ static int on_thread(void *user, struct clew_rec *rec)
 		add_scratch(c);
 		rec->type = CLEW_RING_PAD;
 		if (t->tgid == c->spawned)
-			c->spawned = 0;
+			c->spawned_exec_ns = t->ts_ns;
 	} else {
 		bool seen = t->event == CLEW_THREAD_SEEN && t->tid == t->tgid;
 
 		if (c->runtimes && !seen && t->tid == t->tgid)
 			runtimes_process(c->runtimes, t);
-		/* Between our fork and its exec the command is still this program: no name for it
-		 * yet. */
-		if (!seen || t->tgid == c->spawned)
+		/*
+		 * Between our fork and its exec the command is still this program: no name for it
+		 * yet. The exec may be looked at first: it may be in another processor's ring.
+		 */
+		if (!seen || (t->tgid == c->spawned &&
+			      (!c->spawned_exec_ns || t->ts_ns < c->spawned_exec_ns)))
 			return 0;
 	}
 	if (c->runtimes)

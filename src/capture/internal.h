@@ -31,8 +31,9 @@ struct clew_capture {
 	uint64_t next_count_ns; /* when the living are counted again */
 	atomic_bool polled;	/* once at least: who ran at the start is known */
 	uint32_t rescan_done, lazy_done;
-	uint32_t spawned; /* its image is ours until it execs; 0: none, or done */
-	uint64_t dropped; /* records of our own for which there was no memory */
+	uint32_t spawned;	  /* its image is ours until it execs; 0: none */
+	uint64_t spawned_exec_ns; /* when it did; 0: not yet */
+	uint64_t dropped;	  /* records of our own for which there was no memory */
 	bool stopped;
 
 	/* Of whoever takes. */
