@@ -18,6 +18,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 
+#include "base/clock.h"
 #include "capture/internal.h"
 #include "capture/ring.h"
 #include "capture/runtime/runtime.h"
@@ -28,14 +29,6 @@
 /* Programs that still run when their hook is off end within microseconds. */
 #define LAST_LOOKS    50
 #define LAST_PAUSE_NS 1000000
-
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 /* The hooks; walks are attached when they run. */
 struct hook {
@@ -203,9 +196,9 @@ static int tell_clock(struct clew_capture *c, uint64_t now)
 {
 	struct clew_rec_clock r = {
 		.hdr = {.len = sizeof(r), .type = CLEW_REC_CLOCK},
-		.mono_ns = clock_ns(CLOCK_MONOTONIC),
-		.real_ns = clock_ns(CLOCK_REALTIME),
-		.boot_ns = clock_ns(CLOCK_BOOTTIME),
+		.mono_ns = clew_mono_ns(),
+		.real_ns = clew_clock_ns(CLOCK_REALTIME),
+		.boot_ns = clew_clock_ns(CLOCK_BOOTTIME),
 	};
 
 	c->next_clock_ns = now + CLOCK_EVERY_NS;
@@ -248,7 +241,7 @@ static int tell_losses(struct clew_capture *c)
 	for (uint32_t where = 0; err >= 0 && where < CLEW_LOSS_MAX; where++) {
 		struct clew_rec_loss r = {
 			.hdr = {.len = sizeof(r), .type = CLEW_REC_LOSS},
-			.ts_ns = clock_ns(CLOCK_MONOTONIC),
+			.ts_ns = clew_mono_ns(),
 			.count = now[where] - c->losses_told[where],
 			.where = where,
 			.hdr_bytes = sizeof(r),
@@ -290,7 +283,7 @@ static int make_meta(struct clew_capture *c, char *const *options)
 		.hdr.type = CLEW_REC_META,
 		.abi_version = CLEW_ABI_VERSION,
 		.payload_bytes = c->opts.payload_bytes,
-		.mono_ns = clock_ns(CLOCK_MONOTONIC),
+		.mono_ns = clew_mono_ns(),
 		.hdr_bytes = sizeof(m),
 	};
 	struct clew_buf *b = &c->meta;
@@ -336,7 +329,7 @@ static int look_last(struct clew_capture *c)
 
 int clew_capture_look(struct clew_capture *c)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = clew_mono_ns();
 	int err = 0;
 
 	if (c->meta.len) {
@@ -359,7 +352,7 @@ int clew_capture_look(struct clew_capture *c)
 	if (err < 0)
 		return err;
 	/* Before the heads are read: all that is older is in front of them. */
-	now = clock_ns(CLOCK_MONOTONIC);
+	now = clew_mono_ns();
 	err = c->stopped ? look_last(c) : ring_look(c->ring, now, on_thread, c);
 	atomic_store(&c->polled, true);
 	return err < 0 ? err : 0;
@@ -387,7 +380,7 @@ bool clew_capture_settled(const struct clew_capture *c)
 uint64_t clew_capture_targets_alive(const struct clew_capture *c)
 {
 	struct clew_capture *own = (struct clew_capture *)c;
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = clew_mono_ns();
 
 	/*
 	 * A thread that was marked while it exited is never counted down again, so the living are

@@ -10,26 +10,17 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "capture/recording.h"
 #include "cli/session_internal.h"
 #include "server/server.h"
 
-/* What the reader took from the ring is worked on this often; its queue has room for seconds. */
+/* What the reader saw in the rings is worked on this often; they have room for far longer. */
 #define POLL_MS 25
 /* How long a first look at the processes that run may take before we say that we trace. */
 #define RUNTIMES_NS 300000000ull
 #define AGENTS_NS   15000000000ull
-
-#define NS_PER_S 1000000000ull
-
-static uint64_t mono_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static void flush_spans(struct session *s)
 {
@@ -303,7 +294,7 @@ static bool tell_ready(struct session *s, uint64_t began_ns)
 	uint64_t patience_ns = s->opts->capture.runtime.agents ? AGENTS_NS : RUNTIMES_NS;
 
 	if (!s->opts->argv && !clew_capture_settled(s->capture) &&
-	    mono_ns() - began_ns < patience_ns)
+	    clew_mono_ns() - began_ns < patience_ns)
 		return false;
 	session_print_agents(s);
 	if (!s->opts->quiet)
@@ -313,19 +304,19 @@ static bool tell_ready(struct session *s, uint64_t began_ns)
 
 static int capture_loop(struct session *s)
 {
-	uint64_t began_ns = mono_ns();
+	uint64_t began_ns = clew_mono_ns();
 	bool told = false;
-	uint64_t end_ns = s->opts->duration_ns ? mono_ns() + s->opts->duration_ns : UINT64_MAX;
+	uint64_t end_ns = s->opts->duration_ns ? clew_mono_ns() + s->opts->duration_ns : UINT64_MAX;
 	int r = clew_reader_start(s->capture, &s->reader);
 
 	while (!s->stop && r >= 0) {
 		told = told || tell_ready(s, began_ns);
 		take_signals(s, POLL_MS);
 		reap(s);
-		if (targets_ended(s) || mono_ns() >= end_ns)
+		if (targets_ended(s) || clew_mono_ns() >= end_ns)
 			s->stop = true;
 		r = take_records(s);
-		session_keep_services(s, mono_ns());
+		session_keep_services(s, clew_mono_ns());
 	}
 	if (!s->reader)
 		return r;

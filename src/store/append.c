@@ -456,7 +456,7 @@ static int append_hour(struct filler *f, struct part *p, struct item *items, siz
 	pthread_mutex_lock(&st->state_lock);
 	p->hot_rows += kept;
 	pthread_mutex_unlock(&st->state_lock);
-	p->used_ns = now_mono_ns();
+	p->used_ns = clew_mono_ns();
 	p->dirty = p->dirty || kept;
 	return 0;
 }

@@ -20,7 +20,7 @@ static int give_spans(void *user, duckdb_data_chunk chunk, idx_t rows)
 	struct giving *g = user;
 
 	/* A long list may take long, as long as it moves. */
-	atomic_store(&g->q->deadline_ns, now_mono_ns() + g->st->opts.timeout_ns);
+	atomic_store(&g->q->deadline_ns, clew_mono_ns() + g->st->opts.timeout_ns);
 	for (idx_t i = 0; i < rows && g->left; i++) {
 		struct clew_span *s = read_span(g->st, chunk, i);
 		int r = s ? g->fn(g->user, s) : -ENOMEM;

@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "store/dict.h"
 #include "store/duck.h"
 #include "store/error.h"
@@ -113,7 +114,6 @@ struct clew_store {
 	struct clew_store_stats stats; /* under queue_lock */
 };
 
-uint64_t now_mono_ns(void);
 
 /* ---- open.c: the engine ---- */
 int engine_open(struct clew_store *st, char **ret_error);

@@ -190,7 +190,7 @@ static int add_part(struct clew_store *st, int64_t hour, struct part **ret, char
 		return -ENOMEM;
 	p->hour = hour;
 	snprintf(p->name, sizeof(p->name), "h%" PRId64, hour);
-	p->used_ns = now_mono_ns();
+	p->used_ns = clew_mono_ns();
 	r = attach(st, p, ret_error);
 	if (r < 0)
 		goto fail;

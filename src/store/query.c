@@ -33,7 +33,7 @@ int query_begin(struct clew_store *st, struct query *q, char **ret_error)
 {
 	int r = 0;
 
-	*q = (struct query){.st = st, .deadline_ns = now_mono_ns() + st->opts.timeout_ns};
+	*q = (struct query){.st = st, .deadline_ns = clew_mono_ns() + st->opts.timeout_ns};
 	pthread_rwlock_rdlock(&st->gate);
 	if (!st->db)
 		r = set_error(ret_error, -EAGAIN, "the store is being recovered: try again");
@@ -132,7 +132,7 @@ static void *watchdog_main(void *arg)
 	struct clew_store *st = arg;
 
 	while (!atomic_load(&st->stop)) {
-		uint64_t now = now_mono_ns();
+		uint64_t now = clew_mono_ns();
 
 		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
 		if (st->opts.read_only && clew_lock_writer_waits(&st->lock))

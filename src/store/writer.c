@@ -24,26 +24,10 @@
 /* When the store closes and the disk does not take the rest. */
 #define LAST_TRIES 3
 
-uint64_t now_mono_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static struct timespec mono_time(uint64_t ns)
 {
 	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
 				 .tv_nsec = (long)(ns % 1000000000u)};
-}
-
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* ---- the queue ---- */
@@ -55,7 +39,7 @@ void clew_store_append(struct clew_store *st, struct clew_span *const *spans, si
 	pthread_mutex_lock(&st->queue_lock);
 	st->stats.appended += n;
 	if (!st->queue_n && n)
-		st->oldest_ns = now_mono_ns();
+		st->oldest_ns = clew_mono_ns();
 	while (taken < n && st->queue_n < st->opts.queue_spans && !st->opts.read_only) {
 		uint32_t at = (st->queue_head + st->queue_n++) % st->opts.queue_spans;
 
@@ -74,7 +58,7 @@ void clew_store_append(struct clew_store *st, struct clew_span *const *spans, si
 
 int clew_store_flush(struct clew_store *st)
 {
-	struct timespec until = mono_time(now_mono_ns() + FLUSH_WAIT_NS);
+	struct timespec until = mono_time(clew_mono_ns() + FLUSH_WAIT_NS);
 	uint64_t want;
 	int r = 0;
 
@@ -98,7 +82,7 @@ static size_t take_batch(struct clew_store *st, struct clew_span **batch)
 
 	pthread_mutex_lock(&st->queue_lock);
 	for (;;) {
-		uint64_t now = now_mono_ns(), due = now + RETRY_NS;
+		uint64_t now = clew_mono_ns(), due = now + RETRY_NS;
 		struct timespec until;
 
 		if (st->queue_n >= st->opts.batch_spans || st->flush_waiters ||
@@ -118,7 +102,7 @@ static size_t take_batch(struct clew_store *st, struct clew_span **batch)
 		st->queue_head = (st->queue_head + 1) % st->opts.queue_spans;
 		st->queue_n--;
 	}
-	st->oldest_ns = now_mono_ns();
+	st->oldest_ns = clew_mono_ns();
 	pthread_mutex_unlock(&st->queue_lock);
 	return n;
 }
@@ -232,13 +216,13 @@ static void group_by_hour(struct clew_span **batch, size_t n)
 static int try_batch(struct clew_store *st, struct clew_span **batch, size_t n)
 {
 	_cleanup_(freep) char *error = NULL;
-	uint64_t t0 = now_mono_ns(), cpu0 = thread_cpu_ns();
+	uint64_t t0 = clew_mono_ns(), cpu0 = clew_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	int r = st->conn ? append_batch(st, batch, n, &error) : -EIO;
 
 	pthread_mutex_lock(&st->queue_lock);
 	st->stats.batches++;
-	st->stats.write_ns += now_mono_ns() - t0;
-	st->stats.write_cpu_ns += thread_cpu_ns() - cpu0;
+	st->stats.write_ns += clew_mono_ns() - t0;
+	st->stats.write_cpu_ns += clew_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu0;
 	pthread_mutex_unlock(&st->queue_lock);
 	if (r < 0)
 		note_failure(st, r, error);
@@ -273,7 +257,7 @@ static void seal_due(struct clew_store *st)
 {
 	struct part *rested;
 	_cleanup_(freep) char *error = NULL;
-	uint64_t t0 = now_mono_ns(), cpu0 = thread_cpu_ns();
+	uint64_t t0 = clew_mono_ns(), cpu0 = clew_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && st->conn && i < st->n_parts; i++) {
@@ -287,8 +271,8 @@ static void seal_due(struct clew_store *st)
 	while (r == 0 && st->conn && (rested = too_many_hot(st)))
 		r = seal_part(st, rested, &error);
 	pthread_mutex_lock(&st->queue_lock);
-	st->stats.write_ns += now_mono_ns() - t0;
-	st->stats.write_cpu_ns += thread_cpu_ns() - cpu0;
+	st->stats.write_ns += clew_mono_ns() - t0;
+	st->stats.write_cpu_ns += clew_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu0;
 	pthread_mutex_unlock(&st->queue_lock);
 	if (r < 0) { /* the spans are safe: it is tried again after the next batch */
 		note_failure(st, r, error);
@@ -301,7 +285,7 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
 	int r, tries = 0;
 
 	while ((r = try_batch(st, batch, n)) < 0) {
-		struct timespec until = mono_time(now_mono_ns() + RETRY_NS);
+		struct timespec until = mono_time(clew_mono_ns() + RETRY_NS);
 
 		/* -EINVAL is a fault of ours or of the data: it would not go away. */
 		if (r == -EINVAL || (atomic_load(&st->stop) && ++tries >= LAST_TRIES))
@@ -361,7 +345,7 @@ static void write_batches(struct clew_store *st, struct clew_span **batch, size_
 static void keep_house(struct clew_store *st)
 {
 	_cleanup_(freep) char *error = NULL;
-	uint64_t now = now_mono_ns();
+	uint64_t now = clew_mono_ns();
 	int64_t hour = (int64_t)time(NULL) / 3600;
 
 	for (size_t i = 0; st->conn && i < st->n_parts; i++) {
@@ -389,7 +373,7 @@ static void keep_house(struct clew_store *st)
 
 static void *writer_main(void *arg)
 {
-	uint64_t kept_ns = now_mono_ns();
+	uint64_t kept_ns = clew_mono_ns();
 	struct clew_store *st = arg;
 	_cleanup_(freep) struct clew_span **batch = calloc(st->opts.batch_spans, sizeof(*batch));
 
@@ -400,10 +384,10 @@ static void *writer_main(void *arg)
 			write_batches(st, batch, n);
 		else if (atomic_load(&st->stop) || !batch)
 			break;
-		if (now_mono_ns() - kept_ns < KEEP_HOUSE_NS)
+		if (clew_mono_ns() - kept_ns < KEEP_HOUSE_NS)
 			continue;
 		keep_house(st);
-		kept_ns = now_mono_ns();
+		kept_ns = clew_mono_ns();
 	}
 	return NULL;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "abi/java_agent.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "capture/runtime/proc.h"
 #ifdef CLEW_HAVE_JAVA_AGENT
@@ -52,14 +53,6 @@ static CLEW_PRINTF(3, 4) int fail(struct runtime_info *info, int err, const char
 	vsnprintf(info->why_not, sizeof(info->why_not), fmt, ap);
 	va_end(ap);
 	return err;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
 /* Its own id for itself, and does it catch SIGQUIT (which kills who does not)? */
@@ -141,7 +134,7 @@ static int ask_for_socket(const struct attach *t)
 {
 	const struct timespec pause = {.tv_nsec = POLL_NS};
 	_cleanup_(closep) int file = -1;
-	uint64_t end = now_ns() + SOCKET_NS;
+	uint64_t end = clew_mono_ns() + SOCKET_NS;
 	char path[96];
 	int err, fd;
 
@@ -155,7 +148,7 @@ static int ask_for_socket(const struct attach *t)
 		if (fd >= 0 || (fd != -ENOENT && fd != -ECONNREFUSED))
 			break;
 		nanosleep(&pause, NULL);
-	} while (now_ns() < end);
+	} while (clew_mono_ns() < end);
 	if (file >= 0)
 		unlink(path);
 	return fd;
@@ -351,7 +344,7 @@ static int write_lease(struct java_agent *a, uint64_t until_ns)
 /* The latest lease of several captures stands. */
 int java_agent_renew(struct java_agent *a)
 {
-	return write_lease(a, now_ns() + LEASE_NS);
+	return write_lease(a, clew_mono_ns() + LEASE_NS);
 }
 
 /* Only if it is still ours: another capture's goes on. */

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "capture/agent/inspector.h"
 #include "node_agent_js.h"
@@ -81,14 +82,6 @@ static CLEW_PRINTF(3, 4) int fail(struct attach *t, int err, const char *fmt, ..
 	vsnprintf(t->why, t->why_size, fmt, ap);
 	va_end(ap);
 	return err;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
 static void pause_ns(uint64_t ns)
@@ -254,7 +247,7 @@ static int connect_inspector(struct attach *t, const struct listener *l)
 
 static int open_inspector(struct attach *t)
 {
-	uint64_t end = now_ns() + OPEN_NS;
+	uint64_t end = clew_mono_ns() + OPEN_NS;
 	struct listener l;
 	int n = list_own(t->tgid, t->before);
 	int err = n < 0 ? n : send_sigusr1(t->tgid);
@@ -270,7 +263,7 @@ static int open_inspector(struct attach *t)
 			pause_ns(POLL_NS);
 		else
 			return fail(t, err, "cannot see its listeners: %s", strerror(-err));
-	} while ((err == -ENOENT || err == -EAGAIN) && now_ns() < end);
+	} while ((err == -ENOENT || err == -EAGAIN) && clew_mono_ns() < end);
 	if (err == -ENOENT || err == -EAGAIN)
 		return fail(t, -EINPROGRESS,
 			    "its inspector did not open within 3 s: its port (9229, or what "
@@ -293,7 +286,7 @@ static bool still_open(const struct attach *t)
 /* Node closes it by itself once we are gone. */
 static int close_inspector(struct attach *t)
 {
-	uint64_t end = now_ns() + CLOSE_NS;
+	uint64_t end = clew_mono_ns() + CLOSE_NS;
 	json_t *value = NULL;
 
 	(void)inspector_eval(t->inspector,
@@ -304,7 +297,7 @@ static int close_inspector(struct attach *t)
 	json_decref(value);
 	inspector_close(t->inspector);
 	t->inspector = NULL;
-	while (still_open(t) && now_ns() < end)
+	while (still_open(t) && clew_mono_ns() < end)
 		pause_ns(POLL_NS);
 	if (still_open(t))
 		return fail(t, -EBUSY,

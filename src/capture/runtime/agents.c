@@ -30,7 +30,7 @@ void agents_found(struct runtimes *r, struct proc *p)
 		agent_failed(r, p);
 	if (!p->info->agent)
 		return;
-	p->renew_ns = now_ns() + p->info->agent_renew_ns;
+	p->renew_ns = clew_mono_ns() + p->info->agent_renew_ns;
 	pthread_mutex_lock(&r->lock);
 	r->agents += !p->info->agent_failed;
 	pthread_mutex_unlock(&r->lock);

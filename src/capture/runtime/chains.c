@@ -38,14 +38,14 @@ void chain_remove(struct runtimes *r, struct proc *p)
 	bpf_map__delete_elem(r->capture->skel->maps.task_chain_of, &p->tgid, sizeof(p->tgid), 0);
 	slot_write(r, p->slot, &none);
 	chains_changed(r);
-	r->slots[p->slot] = (struct slot){.free_ns = now_ns()};
+	r->slots[p->slot] = (struct slot){.free_ns = clew_mono_ns()};
 	p->slot = 0;
 	p->trusted = false;
 }
 
 static uint32_t slot_find(struct runtimes *r)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clew_mono_ns();
 
 	for (uint32_t i = 1; i < CLEW_MAX_CHAINS; i++) {
 		uint32_t at = 1 + (r->next_slot + i) % (CLEW_MAX_CHAINS - 1);

@@ -167,7 +167,7 @@ static void proc_found(struct runtimes *r, struct proc *p)
 			probes_attach(r, p);
 		if (info->plausible) {
 			p->check_ns = CHECK_FIRST;
-			proc_wait(r, p, now_ns() + p->check_ns);
+			proc_wait(r, p, clew_mono_ns() + p->check_ns);
 		}
 	}
 	agents_found(r, p);
@@ -299,13 +299,13 @@ static void proc_check(struct runtimes *r, struct proc *p)
 	p->check_ns = p->check_ns * 2 < CHECK_LAST ? p->check_ns * 2 : CHECK_LAST;
 	if (!p->trusted && p->check_ns > 500 * MS)
 		p->check_ns = 500 * MS;
-	proc_wait(r, p, now_ns() + p->check_ns);
+	proc_wait(r, p, clew_mono_ns() + p->check_ns);
 }
 
 static void take_event(struct runtimes *r, const struct clew_rec_thread *t)
 {
 	struct proc *p = proc_find(r, t->tgid);
-	uint64_t now = now_ns();
+	uint64_t now = clew_mono_ns();
 
 	if (t->event == CLEW_THREAD_EXIT) {
 		if (p)
@@ -341,7 +341,7 @@ static void sweep(struct runtimes *r)
 /* One round; returns when the next one is due. */
 static uint64_t round_of(struct runtimes *r, struct event *events)
 {
-	uint64_t now = now_ns(), due;
+	uint64_t now = clew_mono_ns(), due;
 	struct event *next;
 	struct proc *p, *tmp;
 
@@ -364,7 +364,7 @@ static uint64_t round_of(struct runtimes *r, struct event *events)
 			proc_try(r, p);
 		/* That may have attached an agent, which takes long. */
 		if (r->opts.agents)
-			agents_renew(r, now_ns());
+			agents_renew(r, clew_mono_ns());
 	}
 	due = r->opts.agents ? agents_renew(r, now) : UINT64_MAX;
 	due = r->next_sweep_ns < due ? r->next_sweep_ns : due;
@@ -397,7 +397,7 @@ static void *find_all(void *user)
 		struct timespec until = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
 		struct event *events;
 
-		if (!r->inbox && due > now_ns()) {
+		if (!r->inbox && due > clew_mono_ns()) {
 			pthread_cond_timedwait(&r->more, &r->lock, &until);
 			continue;
 		}
@@ -505,7 +505,7 @@ int runtimes_new(struct clew_capture *c, const struct clew_runtime_opts *opts,
 	r->capture = c;
 	r->opts = *opts;
 	r->inbox_end = &r->inbox;
-	r->next_sweep_ns = now_ns() + SWEEP_NS;
+	r->next_sweep_ns = clew_mono_ns() + SWEEP_NS;
 	clew_buf_init(&r->out, OUT_BYTES);
 	clew_buf_init(&r->scratch, 1 << 20);
 	clew_buf_init(&r->data->text, RUNTIME_MAPS_BYTES);

@@ -19,6 +19,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "capture/internal.h"
 #include "capture/runtime/proc.h"
 
@@ -74,14 +75,6 @@ struct runtimes {
 	struct clew_buf scratch;
 	atomic_ullong found, tasks, dropped, distrusted;
 };
-
-static inline uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 /* chains.c: a process's chain in the hooks' tables. */
 
