@@ -274,17 +274,6 @@ static void filler_done(struct filler *f)
 	free(f->keys);
 }
 
-static int appender_error(duckdb_appender a, char **ret_error)
-{
-	duckdb_error_data e = duckdb_appender_error_data(a);
-	const char *text = duckdb_error_data_message(e);
-	int r = duck_error(duckdb_error_data_error_type(e), text);
-
-	set_error(ret_error, r, "%s", text ? text : "cannot append");
-	duckdb_destroy_error_data(&e);
-	return r;
-}
-
 static int append_rows(struct filler *f, duckdb_appender a, const struct item *items, size_t n,
 		       char **ret_error)
 {
@@ -302,7 +291,7 @@ static int append_rows(struct filler *f, duckdb_appender a, const struct item *i
 		}
 		duckdb_data_chunk_set_size(f->chunk, rows);
 		if (duckdb_append_data_chunk(a, f->chunk) != DuckDBSuccess)
-			return appender_error(a, ret_error);
+			return duck_append_error(a, ret_error);
 		done += rows;
 	}
 	return 0;
@@ -316,13 +305,13 @@ static int append_to(struct filler *f, struct part *p, const struct item *items,
 	int r;
 
 	if (duckdb_appender_create_ext(f->st->conn, p->name, "main", "hot", &a) != DuckDBSuccess) {
-		r = appender_error(a, ret_error);
+		r = duck_append_error(a, ret_error);
 		duckdb_appender_destroy(&a);
 		return r;
 	}
 	r = append_rows(f, a, items, n, ret_error);
 	if (r == 0 && duckdb_appender_flush(a) != DuckDBSuccess)
-		r = appender_error(a, ret_error);
+		r = duck_append_error(a, ret_error);
 	duckdb_appender_destroy(&a);
 	return r;
 }

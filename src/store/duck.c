@@ -37,6 +37,17 @@ static int result_error(duckdb_result *res, char **ret_error)
 	return set_error(ret_error, r, "%s", text ? text : "DuckDB failed without a word");
 }
 
+int duck_append_error(duckdb_appender a, char **ret_error)
+{
+	duckdb_error_data e = duckdb_appender_error_data(a);
+	const char *text = duckdb_error_data_message(e);
+	int r = duck_error(duckdb_error_data_error_type(e), text);
+
+	set_error(ret_error, r, "%s", text ? text : "cannot append");
+	duckdb_destroy_error_data(&e);
+	return r;
+}
+
 int duck_exec(duckdb_connection conn, const char *sql, char **ret_error)
 {
 	duckdb_result res;

@@ -14,6 +14,9 @@
 /** duck_error() - the errno for an error of DuckDB: -ENOSPC, -ENOMEM, -EINTR, -EINVAL, -EIO. */
 int duck_error(duckdb_error_type type, const char *text);
 
+/** duck_append_error() - the errno and the text of what an appender failed with. */
+int duck_append_error(duckdb_appender a, char **ret_error);
+
 /** duck_exec() - run statements whose results nobody needs. */
 int duck_exec(duckdb_connection conn, const char *sql, char **ret_error);
 /** duck_execf() - the same, formatted as printf does. */

@@ -198,17 +198,6 @@ static int by_hash(const void *a, const void *b)
 	return x->first_row < y->first_row ? -1 : x->first_row > y->first_row;
 }
 
-static int appender_error(duckdb_appender a, char **ret_error)
-{
-	duckdb_error_data err = duckdb_appender_error_data(a);
-	const char *text = duckdb_error_data_message(err);
-	int r = duck_error(duckdb_error_data_error_type(err), text);
-
-	set_error(ret_error, r, "%s", text ? text : "cannot append");
-	duckdb_destroy_error_data(&err);
-	return r;
-}
-
 /* n rows of cols unsigned integers, row by row. */
 static int append_ints(struct clew_store *st, struct part *p, const char *table,
 		       const uint32_t *rows, size_t n, size_t cols, char **ret_error)
@@ -223,7 +212,7 @@ static int append_ints(struct clew_store *st, struct part *p, const char *table,
 	chunk = duckdb_create_data_chunk(types, cols);
 	duckdb_destroy_logical_type(&types[0]);
 	if (duckdb_appender_create_ext(st->conn, p->name, "main", table, &a) != DuckDBSuccess)
-		r = appender_error(a, ret_error);
+		r = duck_append_error(a, ret_error);
 	for (size_t i = 0; r == 0 && i < n; i += max) {
 		size_t some = n - i < max ? n - i : max;
 
@@ -237,10 +226,10 @@ static int append_ints(struct clew_store *st, struct part *p, const char *table,
 		}
 		duckdb_data_chunk_set_size(chunk, some);
 		if (duckdb_append_data_chunk(a, chunk) != DuckDBSuccess)
-			r = appender_error(a, ret_error);
+			r = duck_append_error(a, ret_error);
 	}
 	if (r == 0 && duckdb_appender_flush(a) != DuckDBSuccess)
-		r = appender_error(a, ret_error);
+		r = duck_append_error(a, ret_error);
 	duckdb_destroy_data_chunk(&chunk);
 	duckdb_appender_destroy(&a);
 	return r;
