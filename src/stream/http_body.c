@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bodies of HTTP/1.x messages, by the framing that their heads announced. An owner that has ended
- * already (f->x is NULL) changes nothing: its bytes are followed, and belong to no exchange.
+ * What follows the heads of HTTP/1.x messages: bodies, by the framing that the heads announced, or
+ * what is left of a head that is broken. An owner that has ended already (f->x is NULL) changes
+ * nothing: its bytes are followed, and belong to no exchange.
  */
 #include "stream/internal.h"
 
@@ -52,6 +53,45 @@ static int chunked(struct conn *c, enum clew_part part, struct flow *f, struct c
 		f->headless = false;
 	}
 	return 0;
+}
+
+void http_body_begin(struct flow *f, struct xch *x, const struct clew_http1_head *h,
+		     enum clew_http1_body body)
+{
+	switch (body) {
+	case CLEW_HTTP1_BODY_LENGTH:
+		f->state = FLOW_LENGTH;
+		f->left = (uint64_t)h->content_length;
+		break;
+	case CLEW_HTTP1_BODY_CHUNKED:
+		f->state = FLOW_CHUNKED;
+		f->chunks = (struct clew_http1_chunks){0};
+		break;
+	default:
+		if (body == CLEW_HTTP1_BODY_UNKNOWN)
+			x->pub.incomplete |= CLEW_INC_UNSYNCED;
+		f->state = FLOW_OPEN;
+		f->headless = false;
+		break;
+	}
+}
+
+void http_head_broken(struct conn *c, struct xch *x, enum clew_part part, struct cursor *cur,
+		      uint32_t why)
+{
+	struct flow *f = part == CLEW_PART_REQUEST ? req_flow(c) : resp_flow(c);
+
+	x->pub.incomplete |= why;
+	if (why & CLEW_INC_NO_HEAD)
+		c->s->stats.gaps++;
+	xch_touch(x, part, cur->io, cur->off, cur->n, 0);
+	cursor_take(cur, cur->n);
+	f->state = FLOW_OPEN;
+	f->headless = true;
+	if (part == CLEW_PART_REQUEST)
+		xch_head_told(x);
+	else
+		x->resp_open_ended = true;
 }
 
 int http_body(struct conn *c, enum clew_part part, struct flow *f, struct cursor *cur)

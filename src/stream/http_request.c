@@ -135,6 +135,7 @@ static struct slice moved(struct slice part, const char *from, const char *to)
 static void head_whole(struct conn *c, struct xch *x, const struct clew_http1_head *h,
 		       const char *from)
 {
+	enum clew_http1_body body = clew_http1_request_body(h);
 	struct flow *f = req_flow(c);
 
 	x->pub.http.req_content_length = h->transfer_encoding ? -1 : h->content_length;
@@ -145,42 +146,10 @@ static void head_whole(struct conn *c, struct xch *x, const struct clew_http1_he
 	x->wants_upgrade = h->upgrade || slice_eq(h->method, SLICE("CONNECT"));
 	x->expects = h->expect_continue;
 	xch_head_told(x);
-	switch (clew_http1_request_body(h)) {
-	case CLEW_HTTP1_BODY_LENGTH:
-		f->state = FLOW_LENGTH;
-		f->left = (uint64_t)h->content_length;
-		break;
-	case CLEW_HTTP1_BODY_CHUNKED:
-		f->state = FLOW_CHUNKED;
-		f->chunks = (struct clew_http1_chunks){0};
-		break;
-	case CLEW_HTTP1_BODY_NONE:
-		if (!x->wants_upgrade) {
-			http_request_done(c, x);
-			break;
-		}
-		f->state = FLOW_OPEN;
-		f->headless = false;
-		break;
-	default:
-		x->pub.incomplete |= CLEW_INC_UNSYNCED;
-		f->state = FLOW_OPEN;
-		f->headless = false;
-		break;
-	}
-}
-
-/* The head will not be known whole: what there is of it, and bytes up to the next flip. */
-static void head_broken(struct conn *c, struct xch *x, struct cursor *cur, uint32_t why)
-{
-	x->pub.incomplete |= why;
-	if (why & CLEW_INC_NO_HEAD)
-		c->s->stats.gaps++;
-	xch_touch(x, CLEW_PART_REQUEST, cur->io, cur->off, cur->n, 0);
-	cursor_take(cur, cur->n);
-	req_flow(c)->state = FLOW_OPEN;
-	req_flow(c)->headless = true;
-	xch_head_told(x);
+	if (body == CLEW_HTTP1_BODY_NONE && !x->wants_upgrade)
+		http_request_done(c, x);
+	else
+		http_body_begin(f, x, h, body);
 }
 
 /* The first operation of a request: mostly its whole head, which is parsed where it is. */
@@ -201,7 +170,7 @@ static int head_first(struct conn *c, struct cursor *cur)
 		x = begin(c, cur, CLEW_PROTO_HTTP1);
 		if (!x)
 			return -ENOMEM;
-		head_broken(c, x, cur, CLEW_INC_NO_HEAD);
+		http_head_broken(c, x, CLEW_PART_REQUEST, cur, CLEW_INC_NO_HEAD);
 		return 0;
 	}
 	v = judge(in, cur->cap == cur->n, &h, &used);
@@ -220,7 +189,8 @@ static int head_first(struct conn *c, struct cursor *cur)
 	if (!r)
 		set_line(x, &h);
 	if (v == HEAD_CUT || v == HEAD_BAD || r) {
-		head_broken(c, x, cur, v == HEAD_BAD ? CLEW_INC_UNSYNCED : CLEW_INC_NO_HEAD);
+		http_head_broken(c, x, CLEW_PART_REQUEST, cur,
+				 v == HEAD_BAD ? CLEW_INC_UNSYNCED : CLEW_INC_NO_HEAD);
 		return 0;
 	}
 	xch_touch(x, CLEW_PART_REQUEST, cur->io, cur->off, used, 0);
@@ -244,7 +214,7 @@ static int head_more(struct conn *c, struct xch *x, struct cursor *cur)
 		return r;
 	if (r) {
 		set_http(c, x);
-		head_broken(c, x, cur, CLEW_INC_NO_HEAD);
+		http_head_broken(c, x, CLEW_PART_REQUEST, cur, CLEW_INC_NO_HEAD);
 		return 0;
 	}
 	place_line(x);
@@ -260,7 +230,8 @@ static int head_more(struct conn *c, struct xch *x, struct cursor *cur)
 	if (v != HEAD_MORE || h.target.p)
 		set_http(c, x);
 	if (v == HEAD_CUT || v == HEAD_BAD) {
-		head_broken(c, x, cur, v == HEAD_BAD ? CLEW_INC_UNSYNCED : CLEW_INC_NO_HEAD);
+		http_head_broken(c, x, CLEW_PART_REQUEST, cur,
+				 v == HEAD_BAD ? CLEW_INC_UNSYNCED : CLEW_INC_NO_HEAD);
 		return 0;
 	}
 	x->pub.req.head.n = used;

@@ -99,26 +99,20 @@ static void interim_over(struct xch *x)
 
 static void head_whole(struct conn *c, struct xch *x, const struct clew_http1_head *h)
 {
+	enum clew_http1_body body;
 	struct flow *f = resp_flow(c);
 
+	body = clew_http1_response_body(h, x->pub.http.method);
 	x->pub.http.status = h->status;
 	x->pub.http.resp_content_length = h->transfer_encoding ? -1 : h->content_length;
 	if (!x->pub.http.method.p)
 		x->pub.http.minor = h->minor;
-	switch (clew_http1_response_body(h, x->pub.http.method)) {
+	switch (body) {
 	case CLEW_HTTP1_BODY_NONE:
 		http_response_done(c, x);
 		break;
 	case CLEW_HTTP1_BODY_TUNNEL:
 		upgraded(c, x);
-		break;
-	case CLEW_HTTP1_BODY_LENGTH:
-		f->state = FLOW_LENGTH;
-		f->left = (uint64_t)h->content_length;
-		break;
-	case CLEW_HTTP1_BODY_CHUNKED:
-		f->state = FLOW_CHUNKED;
-		f->chunks = (struct clew_http1_chunks){0};
 		break;
 	case CLEW_HTTP1_BODY_CLOSE:
 		/* Of a request that was not seen it might as well be the answer to a HEAD. */
@@ -126,23 +120,9 @@ static void head_whole(struct conn *c, struct xch *x, const struct clew_http1_he
 		f->headless = false;
 		break;
 	default:
-		x->pub.incomplete |= CLEW_INC_UNSYNCED;
-		f->state = FLOW_OPEN;
-		f->headless = false;
+		http_body_begin(f, x, h, body);
 		break;
 	}
-}
-
-static void head_broken(struct conn *c, struct xch *x, struct cursor *cur, uint32_t why)
-{
-	x->pub.incomplete |= why;
-	if (why & CLEW_INC_NO_HEAD)
-		c->s->stats.gaps++;
-	xch_touch(x, CLEW_PART_RESPONSE, cur->io, cur->off, cur->n, 0);
-	cursor_take(cur, cur->n);
-	resp_flow(c)->state = FLOW_OPEN;
-	resp_flow(c)->headless = true;
-	x->resp_open_ended = true;
 }
 
 /* Nothing certain can be said of what comes now: whoever waits ends, and the bytes are nobody's. */
@@ -188,7 +168,8 @@ static int at_head(struct conn *c, struct xch *x, struct cursor *cur)
 	if (v == HEAD_CUT || v == HEAD_BAD || v == HEAD_NOT) {
 		if (h.status)
 			x->pub.http.status = h.status;
-		head_broken(c, x, cur, v == HEAD_CUT ? CLEW_INC_NO_HEAD : CLEW_INC_UNSYNCED);
+		http_head_broken(c, x, CLEW_PART_RESPONSE, cur,
+				 v == HEAD_CUT ? CLEW_INC_NO_HEAD : CLEW_INC_UNSYNCED);
 		return 0;
 	}
 	if (wanted)

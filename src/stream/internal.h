@@ -274,6 +274,12 @@ enum verdict {
 	HEAD_BAD,  /* the first line is right, the fields are not */
 	HEAD_NOT,  /* not HTTP/1.x */
 };
+/* A head was read whole: what follows it is framed like this. Not for CLOSE and TUNNEL. */
+void http_body_begin(struct flow *f, struct xch *x, const struct clew_http1_head *h,
+		     enum clew_http1_body body);
+/* The head will not be known whole: what there is of it, and bytes up to the next flip. why: CLEW_INC_. */
+void http_head_broken(struct conn *c, struct xch *x, enum clew_part part, struct cursor *cur,
+		      uint32_t why);
 /* Take bytes of a body. 1: it is complete; 0: goes on (or its framing was lost: FLOW_OPEN). */
 int http_body(struct conn *c, enum clew_part part, struct flow *f, struct cursor *cur);
 /* Pass over a hole in a body as far as its framing reaches. 1: and the body is complete there. */
