@@ -401,7 +401,7 @@ static struct clew_span *make_span(struct clew_assembly *a, struct node *n,
 {
 	struct clew_resource *r =
 		clew_identity_resource(a->opts.identity, f->tgid, f->proc_start_ns);
-	struct clew_span *s = clew_span_build_facts(f, r, a->real_offset_ns, &a->opts.build);
+	struct clew_span *s = clew_span_build(f, r, a->real_offset_ns, &a->opts.build);
 
 	if (!s)
 		return NULL;

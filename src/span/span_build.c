@@ -127,9 +127,8 @@ static int add_attrs(struct clew_span *s, const struct clew_span_facts *f,
 	return 0;
 }
 
-struct clew_span *clew_span_build_facts(const struct clew_span_facts *f,
-					struct clew_resource *resource, int64_t real_offset_ns,
-					const struct clew_span_build_opts *opts)
+struct clew_span *clew_span_build(const struct clew_span_facts *f, struct clew_resource *resource,
+				  int64_t real_offset_ns, const struct clew_span_build_opts *opts)
 {
 	struct clew_span *s = clew_span_new_in(opts ? opts->pool : NULL);
 
@@ -152,15 +151,6 @@ struct clew_span *clew_span_build_facts(const struct clew_span_facts *f,
 		return NULL;
 	}
 	return s;
-}
-
-struct clew_span *clew_span_build(const struct clew_exchange *x, struct clew_resource *resource,
-				  int64_t real_offset_ns, const struct clew_span_build_opts *opts)
-{
-	struct clew_span_facts f;
-
-	clew_span_facts_of(x, &f);
-	return clew_span_build_facts(&f, resource, real_offset_ns, opts);
 }
 
 struct clew_id64 clew_span_id_of(const struct clew_id128 *wire_key, enum clew_role role)

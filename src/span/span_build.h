@@ -23,13 +23,8 @@ struct clew_span_build_opts {
  * @real_offset_ns: added to record times to make Unix times.
  * Returns NULL without memory. The caller owns it.
  */
-struct clew_span *clew_span_build(const struct clew_exchange *x, struct clew_resource *resource,
+struct clew_span *clew_span_build(const struct clew_span_facts *f, struct clew_resource *resource,
 				  int64_t real_offset_ns, const struct clew_span_build_opts *opts);
-
-/** clew_span_build_facts() - the same from what was kept of it. */
-struct clew_span *clew_span_build_facts(const struct clew_span_facts *f,
-					struct clew_resource *resource, int64_t real_offset_ns,
-					const struct clew_span_build_opts *opts);
 
 /** clew_span_id_of() - the id of an exchange's span: a hash of wire key and role. */
 struct clew_id64 clew_span_id_of(const struct clew_id128 *wire_key, enum clew_role role);

@@ -40,10 +40,12 @@ static void make(struct made *m, enum clew_role role, const char *method, const 
 static struct clew_span *build(struct made *m, char *const *headers)
 {
 	const struct clew_span_build_opts o = {.capture_headers = headers};
+	struct clew_span_facts f;
 	struct clew_span *s;
 
 	m->x.conn = &m->conn;
-	s = clew_span_build(&m->x, NULL, 0, &o);
+	clew_span_facts_of(&m->x, &f);
+	s = clew_span_build(&f, NULL, 0, &o);
 	assert_non_null(s);
 	return s;
 }
