@@ -346,14 +346,6 @@ const char *clew_kind_name(enum clew_span_kind k)
 	return k <= CLEW_KIND_CONSUMER ? kind_names[k] : kind_names[0];
 }
 
-int clew_kind_parse(struct slice name)
-{
-	for (int i = 0; i <= CLEW_KIND_CONSUMER; i++)
-		if (slice_eq(name, slice_str(kind_names[i])))
-			return i;
-	return -EINVAL;
-}
-
 const char *clew_status_name(enum clew_status s)
 {
 	static const char *const names[] = {"unset", "ok", "error"};

@@ -42,9 +42,8 @@ enum clew_span_kind {
 };
 enum clew_status { CLEW_STATUS_UNSET = 0, CLEW_STATUS_OK = 1, CLEW_STATUS_ERROR = 2 };
 
-/** clew_kind_name() - "server", "client", ...; clew_kind_parse(): the number, or -EINVAL. */
+/** clew_kind_name() - "server", "client", ... */
 const char *clew_kind_name(enum clew_span_kind k);
-int clew_kind_parse(struct slice name);
 /** clew_status_name() - "unset", "ok", "error". */
 const char *clew_status_name(enum clew_status s);
 
