@@ -17,6 +17,18 @@ void table_init(struct table *t, const struct out_style *style)
 	clew_buf_init(&t->text, 0);
 }
 
+int table_of_lines(struct table *t, const struct out_style *style, const char *json, size_t n,
+		   json_t **ret_lines)
+{
+	int r = json_lines_all(json, n, ret_lines);
+
+	if (r < 0)
+		return r;
+	out_service_colors_begin();
+	table_init(t, style);
+	return 0;
+}
+
 void table_done(struct table *t)
 {
 	free(t->cells);
@@ -63,6 +75,11 @@ void table_cell_lead(struct table *t, const char *lead, const char *text, int co
 void table_cell(struct table *t, const char *text, int color)
 {
 	table_cell_lead(t, "", text, color);
+}
+
+void table_none(struct table *t)
+{
+	table_cell(t, t->style->utf8 ? "\xc2\xb7" : "-", OUT_DIM);
 }
 
 void table_cellf(struct table *t, int color, const char *fmt, ...)

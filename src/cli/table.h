@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "cli/json_lines.h"
 #include "cli/out.h"
 
 #define TABLE_MAX_COLUMNS 256
@@ -28,11 +29,19 @@ struct table {
 };
 
 void table_init(struct table *t, const struct out_style *style);
+/**
+ * table_of_lines() - a table of an answer of JSON lines, in which services have colours.
+ * *ret_lines: the lines as an array, which the caller owns. 0, -EBADMSG, -ENOMEM; nothing to undo then.
+ */
+int table_of_lines(struct table *t, const struct out_style *style, const char *json, size_t n,
+		   json_t **ret_lines);
 void table_done(struct table *t);
 void table_column(struct table *t, const char *title, enum table_align align, unsigned min);
 /** table_cell() - the next cell, from left to right and row by row; color: enum out_color. */
 void table_cell(struct table *t, const char *text, int color);
 void table_cellf(struct table *t, int color, const char *fmt, ...) CLEW_PRINTF(3, 4);
+/** table_none() - a cell for what there is nothing of. */
+void table_none(struct table *t);
 /** table_cell_lead() - a cell that begins with lines of a tree, which are dim. */
 void table_cell_lead(struct table *t, const char *lead, const char *text, int color);
 /** table_print() - header and rows. 0 or -ENOMEM. */

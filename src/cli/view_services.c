@@ -27,7 +27,7 @@ static void add_share(struct table *t, uint64_t n, uint64_t all, int color)
 	if (all && n)
 		table_cellf(t, color, "%.1f %%", 100.0 * (double)n / (double)all);
 	else
-		table_cell(t, t->style->utf8 ? "\xc2\xb7" : "-", OUT_DIM);
+		table_none(t);
 }
 
 /* "nodejs 20.19.2, thread" */
@@ -41,7 +41,7 @@ static void add_runtime(struct table *t, const json_t *s)
 		table_cellf(t, OUT_PLAIN, "%s%s%s%s%s", name, known ? " " : "",
 			    known ? version : "", *task ? ", " : "", task);
 	else
-		table_cell(t, t->style->utf8 ? "\xc2\xb7" : "-", OUT_DIM);
+		table_none(t);
 }
 
 static void add_service(struct table *t, const json_t *s)
@@ -56,7 +56,7 @@ static void add_service(struct table *t, const json_t *s)
 	if (checks)
 		table_cellf(t, OUT_PLAIN, "%.1f %%", 100.0 * (double)hits / (double)checks);
 	else
-		table_cell(t, t->style->utf8 ? "\xc2\xb7" : "-", OUT_DIM);
+		table_none(t);
 	table_cellf(t, OUT_PLAIN, "%" PRIu64, links);
 	add_share(t, certain, links, OUT_PLAIN);
 	add_share(t, probable, links, OUT_PLAIN);
@@ -129,12 +129,10 @@ int view_services_why(const char *json, size_t n, const struct out_style *st, st
 	struct table t;
 	json_t *all, *service;
 	size_t i;
-	int r = json_lines_all(json, n, &all);
+	int r = table_of_lines(&t, st, json, n, &all);
 
 	if (r < 0)
 		return r;
-	out_service_colors_begin();
-	table_init(&t, st);
 	table_column(&t, "SERVICE", TABLE_LEFT, 8);
 	table_column(&t, "RUNTIME", TABLE_LEFT, 7);
 	table_column(&t, "CHECKED", TABLE_RIGHT, 0);

@@ -102,7 +102,7 @@ static void print_count(struct table *t, uint64_t n, int color)
 	if (n)
 		table_cellf(t, color, "%" PRIu64, n);
 	else
-		table_cell(t, t->style->utf8 ? "\xc2\xb7" : "-", OUT_DIM);
+		table_none(t);
 }
 
 static void add_trace(struct table *t, const json_t *trace, unsigned digits, uint64_t now_ns)
@@ -129,13 +129,11 @@ int view_traces(const char *json, size_t n, const struct out_style *st, uint64_t
 	json_t *all, *trace;
 	unsigned digits;
 	size_t i;
-	int r = json_lines_all(json, n, &all);
+	int r = table_of_lines(&t, st, json, n, &all);
 
 	if (r < 0)
 		return r;
 	digits = id_digits(all);
-	out_service_colors_begin();
-	table_init(&t, st);
 	table_column(&t, "TRACE", TABLE_LEFT, 0);
 	table_column(&t, "STARTED", TABLE_RIGHT, 0);
 	table_column(&t, "SERVICE", TABLE_LEFT, 8);
@@ -176,7 +174,7 @@ static void add_service(struct table *t, const json_t *s)
 			table_cell(t, out_duration(t->style, json_u64(s, percentiles[i]), text),
 				   OUT_PLAIN);
 		else
-			table_cell(t, t->style->utf8 ? "\xc2\xb7" : "-", OUT_DIM);
+			table_none(t);
 	}
 }
 
@@ -185,12 +183,10 @@ int view_services(const char *json, size_t n, const struct out_style *st, struct
 	struct table t;
 	json_t *all, *service;
 	size_t i;
-	int r = json_lines_all(json, n, &all);
+	int r = table_of_lines(&t, st, json, n, &all);
 
 	if (r < 0)
 		return r;
-	out_service_colors_begin();
-	table_init(&t, st);
 	table_column(&t, "SERVICE", TABLE_LEFT, 12);
 	table_column(&t, "INST", TABLE_RIGHT, 0);
 	table_column(&t, "SPANS", TABLE_RIGHT, 0);
