@@ -2,10 +2,11 @@
 /*
  * clew-load: an HTTP/1.1 load generator that knows what it sent.
  *
- *	closed loop:	-c connections, each sends its next request when the answer has come (and a
- * random think time has passed): the number of requests in flight is at most -c open loop:	-r
- * requests a second on a fixed schedule, whatever the answers do; latency is counted from the
- **intended* time, so that a stall is not hidden by the requests it held back
+ * Closed loop (-c): each connection sends its next request when the answer has come and a random think
+ * time has passed: at most as many requests are in flight as there are connections.
+ *
+ * Open loop (-r): requests a second on a fixed schedule, whatever the answers do. Latency is counted from
+ * the intended time, so that a stall is not hidden by the requests that it held back.
  *
  * Each "%t" in the URL becomes a fresh random token (32 hex digits), one a request. --log FILE has
  * a line a request: token, status (0: none), start and end in Unix ns, "done" or "cut". A request is
@@ -14,77 +15,21 @@
  *
  * One thread, epoll. Standard output gets one JSON object.
  */
-#include <arpa/inet.h>
+#include "load.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_CONNS    4096
-#define MAX_SAMPLES  (64u << 20) /* latencies kept; beyond it samples_lost counts */
-#define MAX_REQUEST  8192
-#define MAX_HEAD     16384
-#define TOKEN_DIGITS 32
-#define NS	     1000000000ull
-
-enum state { CLOSED, IDLE, CONNECTING, SENDING, HEAD, BODY };
-
-/* Where a chunked body is: the size's line, the data with its CRLF, or the trailer's lines. */
-enum chunk_state { CH_SIZE, CH_DATA, CH_TRAILER };
-
-struct conn {
-	int fd;
-	enum state state;
-	uint64_t due_ns;     /* intended start, monotonic */
-	uint64_t start_ns;   /* Unix */
-	uint64_t not_before; /* thinking until then, monotonic */
-	char token[TOKEN_DIGITS + 1];
-	size_t out_len, out_off, in_len;
-	int status;
-	bool keep, chunked, to_eof;
-	uint64_t body_left;
-	enum chunk_state chunk;
-	bool chunk_digits, line_empty;
-	char out[MAX_REQUEST];
-	char in[MAX_HEAD];
-};
-
-static struct {
-	struct sockaddr_storage addr;
-	socklen_t addr_len;
-	char host[256];
-	char path[4096];
-	char headers[2048];
-	const char *method;
-	unsigned int n_conns;
-	uint64_t n_requests, duration_ns, think_ns;
-	double rate;
-	bool close_each;
-	FILE *log;
-} opt = {.method = "GET", .n_conns = 32};
-
-static struct {
-	uint64_t sent, done, ok, cut, broken, samples_lost, in_flight_sum;
-	uint64_t by_class[6]; /* status / 100 */
-	unsigned int in_flight;
-	uint64_t *lat;
-	size_t n_lat, cap_lat;
-} st;
+struct load_stats st;
 
 static struct conn *conns;
 static int ep;
@@ -117,29 +62,7 @@ static void new_token(char *out)
 		 (unsigned long long)rand64());
 }
 
-static void die(const char *what, const char *arg)
-{
-	fprintf(stderr, "clew-load: %s: %s\n", what, arg);
-	exit(2);
-}
-
 /* ---- one request's end ---- */
-
-static void add_sample(uint64_t ns)
-{
-	if (st.n_lat == st.cap_lat) {
-		size_t cap = st.cap_lat ? st.cap_lat * 2 : 65536;
-		uint64_t *p = cap <= MAX_SAMPLES ? realloc(st.lat, cap * sizeof(*p)) : NULL;
-
-		if (!p) {
-			st.samples_lost++;
-			return;
-		}
-		st.lat = p;
-		st.cap_lat = cap;
-	}
-	st.lat[st.n_lat++] = ns;
-}
 
 static void log_request(const struct conn *c, bool done)
 {
@@ -201,102 +124,6 @@ static void request_failed(struct conn *c)
 }
 
 /* ---- answers ---- */
-
-static const char *find_header(const char *head, const char *name)
-{
-	size_t n = strlen(name);
-	const char *p = head;
-
-	while ((p = strstr(p, "\r\n"))) {
-		p += 2;
-		if (!strncasecmp(p, name, n) && p[n] == ':') {
-			p += n + 1;
-			while (*p == ' ')
-				p++;
-			return p;
-		}
-	}
-	return NULL;
-}
-
-/* Reads the head that ends at @len (NUL-terminated there); false when it is no HTTP. */
-static bool read_head(struct conn *c)
-{
-	const char *h = c->in, *v;
-	int minor;
-
-	if (sscanf(h, "HTTP/1.%d %d", &minor, &c->status) != 2)
-		return false;
-	c->keep = minor == 1;
-	v = find_header(h, "connection");
-	if (v && !strncasecmp(v, "close", 5))
-		c->keep = false;
-	else if (v && !strncasecmp(v, "keep-alive", 10))
-		c->keep = true;
-	c->chunked = false;
-	c->to_eof = false;
-	c->body_left = 0;
-	if (c->status == 204 || c->status == 304 || !strcmp(opt.method, "HEAD"))
-		return true;
-	v = find_header(h, "transfer-encoding");
-	if (v && !strncasecmp(v, "chunked", 7)) {
-		c->chunked = true;
-		c->chunk = CH_SIZE;
-		c->chunk_digits = false;
-		return true;
-	}
-	v = find_header(h, "content-length");
-	if (v)
-		c->body_left = strtoull(v, NULL, 10);
-	else
-		c->to_eof = true;
-	return true;
-}
-
-/* Feeds body bytes; true when the body is whole. Broken chunks end it too: status stays what it
- * was. */
-static bool read_chunks(struct conn *c, const char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		char b = p[i];
-
-		switch (c->chunk) {
-		case CH_SIZE:
-			if (b == '\n') {
-				c->chunk = c->body_left ? CH_DATA : CH_TRAILER;
-				c->body_left += 2; /* the data's CRLF */
-				c->line_empty = true;
-				c->chunk_digits = false;
-			} else if (!c->chunk_digits && strchr("0123456789abcdefABCDEF", b)) {
-				c->body_left = c->body_left * 16 +
-					       (uint64_t)(b <= '9' ? b - '0' : (b | 32) - 'a' + 10);
-			} else {
-				c->chunk_digits = true; /* an extension, or CR */
-			}
-			break;
-		case CH_DATA:
-			if (--c->body_left == 0)
-				c->chunk = CH_SIZE;
-			break;
-		case CH_TRAILER:
-			if (b == '\n' && c->line_empty)
-				return true;
-			c->line_empty = b == '\n' || (b == '\r' && c->line_empty);
-			break;
-		}
-	}
-	return false;
-}
-
-static bool read_body(struct conn *c, const char *p, size_t n)
-{
-	if (c->chunked)
-		return read_chunks(c, p, n);
-	if (c->to_eof)
-		return false;
-	c->body_left -= n < c->body_left ? n : c->body_left;
-	return c->body_left == 0;
-}
 
 static void on_head(struct conn *c)
 {
@@ -549,158 +376,6 @@ static void loop(void)
 		}
 		close_conn(&conns[i]);
 	}
-}
-
-/* ---- results ---- */
-
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double percentile_us(double p)
-{
-	size_t i;
-
-	if (!st.n_lat)
-		return 0;
-	i = (size_t)(p * (double)(st.n_lat - 1));
-	return (double)st.lat[i] / 1000.0;
-}
-
-static void report(double seconds)
-{
-	qsort(st.lat, st.n_lat, sizeof(*st.lat), by_value);
-	printf("{\"sent\":%llu,\"done\":%llu,\"ok\":%llu,\"cut\":%llu,\"broken\":%llu,",
-	       (unsigned long long)st.sent, (unsigned long long)st.done, (unsigned long long)st.ok,
-	       (unsigned long long)st.cut, (unsigned long long)st.broken);
-	printf("\"status_2xx\":%llu,\"status_3xx\":%llu,\"status_4xx\":%llu,\"status_5xx\":%llu,",
-	       (unsigned long long)st.by_class[2], (unsigned long long)st.by_class[3],
-	       (unsigned long long)st.by_class[4], (unsigned long long)st.by_class[5]);
-	printf("\"seconds\":%.6f,\"rps\":%.1f,\"in_flight_mean\":%.2f,\"samples_lost\":%llu,",
-	       seconds, seconds > 0 ? (double)st.done / seconds : 0,
-	       st.sent ? (double)st.in_flight_sum / (double)st.sent : 0,
-	       (unsigned long long)st.samples_lost);
-	printf("\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f}"
-	       "\n",
-	       percentile_us(0.50), percentile_us(0.90), percentile_us(0.99), percentile_us(0.999),
-	       percentile_us(1.0));
-}
-
-/* ---- options ---- */
-
-static const char usage[] =
-	"usage: clew-load [-c CONNS] [-n REQUESTS] [-d SECONDS] [-r RATE] [--think-ms MEAN] "
-	"[--close]\n"
-	"                 [-X METHOD] [-H 'Name: value']... [-l LOGFILE] [-u SOCKET] "
-	"http://HOST:PORT/PATH\n"
-	"  %t in the path becomes a fresh token of 32 hex digits; -r makes the loop open;\n"
-	"  [::1] is an address too; -u connects to a Unix socket instead.\n";
-
-static void parse_url(const char *url, const char *unix_path)
-{
-	struct addrinfo hint = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *ai;
-	char node[256], port[16] = "80";
-	const char *p = url, *slash;
-	size_t n;
-
-	if (!strncmp(p, "http://", 7))
-		p += 7;
-	slash = strchr(p, '/');
-	n = slash ? (size_t)(slash - p) : strlen(p);
-	if (!n || n >= sizeof(node))
-		die("not an http://HOST:PORT/PATH", url);
-	snprintf(opt.host, sizeof(opt.host), "%.*s", (int)n, p);
-	snprintf(opt.path, sizeof(opt.path), "%s", slash ? slash : "/");
-	if (unix_path) {
-		struct sockaddr_un *un = (void *)&opt.addr;
-
-		un->sun_family = AF_UNIX;
-		snprintf(un->sun_path, sizeof(un->sun_path), "%s", unix_path);
-		opt.addr_len = sizeof(*un);
-		return;
-	}
-	if (opt.host[0] == '[') {
-		if (sscanf(opt.host, "[%255[^]]]:%15s", node, port) < 1)
-			die("not an address", opt.host);
-	} else if (sscanf(opt.host, "%255[^:]:%15s", node, port) < 1) {
-		die("not an address", opt.host);
-	}
-	if (!strcmp(node, "localhost"))
-		snprintf(node, sizeof(node), "127.0.0.1");
-	if (getaddrinfo(node, port, &hint, &ai))
-		die("not a numeric address (only loopback or your own networks are meant)", node);
-	memcpy(&opt.addr, ai->ai_addr, ai->ai_addrlen);
-	opt.addr_len = ai->ai_addrlen;
-	freeaddrinfo(ai);
-}
-
-static void add_header(const char *h)
-{
-	size_t n = strlen(opt.headers);
-
-	if (n + strlen(h) + 3 > sizeof(opt.headers))
-		die("too many headers; at most 2 KiB", h);
-	snprintf(opt.headers + n, sizeof(opt.headers) - n, "%s\r\n", h);
-}
-
-static void parse_options(int argc, char **argv)
-{
-	static const struct option longs[] = {{"think-ms", 1, NULL, 'T'},
-					      {"close", 0, NULL, 'C'},
-					      {"log", 1, NULL, 'l'},
-					      {"help", 0, NULL, 'h'},
-					      {0}};
-	const char *unix_path = NULL;
-	int o;
-
-	while ((o = getopt_long(argc, argv, "c:n:d:r:X:H:l:u:h", longs, NULL)) >= 0) {
-		switch (o) {
-		case 'c':
-			opt.n_conns = (unsigned int)atoi(optarg);
-			break;
-		case 'n':
-			opt.n_requests = strtoull(optarg, NULL, 10);
-			break;
-		case 'd':
-			opt.duration_ns = (uint64_t)(atof(optarg) * (double)NS);
-			break;
-		case 'r':
-			opt.rate = atof(optarg);
-			break;
-		case 'T':
-			opt.think_ns = (uint64_t)(atof(optarg) * 1e6);
-			break;
-		case 'C':
-			opt.close_each = true;
-			break;
-		case 'X':
-			opt.method = optarg;
-			break;
-		case 'H':
-			add_header(optarg);
-			break;
-		case 'u':
-			unix_path = optarg;
-			break;
-		case 'l':
-			opt.log = fopen(optarg, "we");
-			if (!opt.log)
-				die(optarg, strerror(errno));
-			break;
-		default:
-			fputs(usage, o == 'h' ? stdout : stderr);
-			exit(o == 'h' ? 0 : 2);
-		}
-	}
-	if (optind + 1 != argc || opt.n_conns < 1 || opt.n_conns > MAX_CONNS ||
-	    (!opt.n_requests && !opt.duration_ns)) {
-		fputs(usage, stderr);
-		exit(2);
-	}
-	parse_url(argv[optind], unix_path);
 }
 
 static void on_signal(int sig)

@@ -6,6 +6,7 @@ condition and fails after a limit. Only processes that this module started are e
 """
 
 import contextlib
+import glob
 import json
 import os
 import random
@@ -52,9 +53,9 @@ def find_load(work):
         if path and os.path.exists(path):
             return path
     out = os.path.join(work, "clew-load")
-    source = os.path.join(ROOT, "bench", "overhead", "load.c")
+    sources = sorted(glob.glob(os.path.join(ROOT, "bench", "overhead", "load*.c")))
     if not os.path.exists(out):
-        subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", out, source], check=True)
+        subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", out, *sources], check=True)
     return out
 
 
