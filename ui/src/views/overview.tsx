@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Step 1: is anything wrong? Services as rows, those that deviate most from the window before on top; the map beside.
+import { useEffect } from "preact/hooks";
+import { type Overview as Answer, type OverviewService, query, useApi } from "../base/api";
+import { assign } from "../base/colour";
+import { count, duration, percent, rate } from "../base/format";
+import { link, useRoute } from "../base/route";
+import { windowName, windowParams } from "../base/time_window";
+import { Service } from "../parts/service";
+import { Spark } from "../parts/spark";
+import { Bones, Empty, EmptyStore, Failure } from "../parts/state";
+import { type Column, Table } from "../parts/table";
+
+const LIVE_MS = 5000;
+
+function share(errors: number, requests: number): number {
+	return requests ? errors / requests : 0;
+}
+
+/** "3.1 × slower", "errors 0.1 % → 4 %": what deviates, in words; nothing when nothing does. */
+export function deviates(s: OverviewService): string {
+	const b = s.before;
+	const now = share(s.errors, s.requests);
+	const then = share(b.errors, b.requests);
+	const says: string[] = [];
+	if (b.requests === 0) return s.requests ? "new" : "";
+	if (now > then * 1.5 + 0.001) says.push(`errors ${percent(then)} → ${percent(now)}`);
+	const times = b.p95_ns ? s.p95_ns / b.p95_ns : 1;
+	if (times > 1.25) says.push(`p95 ${times.toFixed(times < 10 ? 1 : 0)} × slower`);
+	else if (times < 0.8) says.push(`p95 ${(1 / times).toFixed(1)} × faster`);
+	return says.join(", ");
+}
+
+function columns(colours: Map<string, number>, seconds: number): Column<OverviewService>[] {
+	return [
+		{
+			key: "service",
+			title: "Service",
+			sort: (s) => s.service,
+			width: "30%",
+			cell: (s) => (
+				<a href={link(["service", s.service])}>
+					<Service name={s.service} colour={colours.get(s.service)} />
+				</a>
+			),
+		},
+		{
+			key: "deviation",
+			title: "Than before",
+			sort: (s) => s.deviation,
+			cell: (s) => <span class={s.deviation >= 3 ? "" : "quiet"}>{s.deviation >= 1 ? deviates(s) : ""}</span>,
+		},
+		{ key: "rate", title: "Requests", figure: true, sort: (s) => s.requests, cell: (s) => <span title={`${count(s.requests)} requests`}>{rate(s.requests / seconds)}</span> },
+		{
+			key: "spark",
+			title: "",
+			wideOnly: true,
+			cell: (s) => <Spark values={s.spark.requests} errors={s.spark.errors} label={`requests of ${s.service} over the window`} />,
+		},
+		{
+			key: "errors",
+			title: "Errors",
+			figure: true,
+			sort: (s) => share(s.errors, s.requests),
+			cell: (s) => <span class={s.errors ? "error" : "quiet"} title={`${count(s.errors)} errors`}>{percent(share(s.errors, s.requests))}</span>,
+		},
+		{ key: "p50", title: "p50", figure: true, wideOnly: true, sort: (s) => s.p50_ns, cell: (s) => duration(s.p50_ns) },
+		{ key: "p95", title: "p95", figure: true, sort: (s) => s.p95_ns, cell: (s) => duration(s.p95_ns) },
+		{ key: "p99", title: "p99", figure: true, wideOnly: true, sort: (s) => s.p99_ns, cell: (s) => duration(s.p99_ns) },
+		{
+			key: "trend",
+			title: "",
+			wideOnly: true,
+			cell: (s) => <Spark values={s.spark.p95_ns} label={`p95 of ${s.service} over the window`} />,
+		},
+	];
+}
+
+export function Overview() {
+	const r = useRoute();
+	const live = r.params.get("live") === "1";
+	const answer = useApi<Answer>(query("overview", { ...windowParams(r), buckets: 60 }), live ? { everyMs: LIVE_MS } : {});
+	useEffect(() => {
+		document.title = "Overview · clew";
+	}, []);
+	const data = answer.data;
+	const colours = assign(data?.services.map((s) => s.service) ?? []);
+	const seconds = data ? Math.max(1, (data.until_ns - data.since_ns) / 1e9) : 1;
+	return (
+		<>
+			<div class="top">
+				<h1>Overview</h1>
+				{data && (
+					<span class="quiet">
+						{count(data.services.length)} services, {count(data.services.reduce((n, s) => n + s.requests, 0))} requests, {windowName(r)}
+					</span>
+				)}
+			</div>
+			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
+			{!data && answer.waiting && <Bones rows={8} />}
+			{data && data.services.length > 0 && (
+				<Table caption="Services, the ones that deviate most first" columns={columns(colours, seconds)} rows={data.services} rowKey={(s) => s.service} />
+			)}
+			{data && data.services.length === 0 && (r.params.get("since") === "0" ? <EmptyStore /> : <NothingHere />)}
+		</>
+	);
+}
+
+function NothingHere() {
+	const r = useRoute();
+	return (
+		<Empty title={`No requests in the ${windowName(r)}`}>
+			<p>
+				<a class="button" href={link([], { since: "0", until: null })}>
+					Show everything that the store holds
+				</a>
+			</p>
+		</Empty>
+	);
+}
