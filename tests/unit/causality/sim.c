@@ -8,7 +8,6 @@
  * A loop takes what is ready (a round), handles each with some CPU time, and sleeps when nothing
  * is; a sleep shows as a voluntary switch. A blocking worker has one event at a time.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,8 +15,6 @@
 #include "fab.h"
 #include "sim.h"
 
-#define US	       1000ull
-#define MS	       1000000ull
 #define MAX_ROUND      64
 #define MAX_FREE_TASKS 4096
 
@@ -53,98 +50,45 @@ struct call {
 	struct call *next; /* waits for a socket */
 };
 
-struct event {
-	uint64_t ns, seq;
-	enum ev_kind kind;
-	void *what;
-};
-
 struct worker {
 	struct fab_thread th;
-	struct event *heap;
-	uint32_t n, cap;
+	struct sim_heap heap;
 	uint64_t free_ns;
 	bool busy;
 };
 
 struct sim {
 	const struct sim_service *s;
-	struct clew_causality *c;
+	struct sim_core core;
 	struct worker *workers, *running;
 	uint32_t n_workers;
-	uint64_t now, seq, rng, next_id, next_conn;
+	uint64_t next_conn;
 	uint32_t started, wanted, finished;
 	struct request **queue; /* blocking: waiting for a worker */
 	uint32_t q_head, q_tail, q_cap;
 	struct call *pool_head, *pool_tail;
 	uint32_t out, free_sockets;
-	uint64_t *truth;
-	uint8_t *kind; /* 0 unused, 1 call, 2 background, 3 after the answer */
-	uint8_t *decided;
-	uint64_t cap_ids;
-	struct event deferred[MAX_ROUND];
+	struct sim_event deferred[MAX_ROUND];
 	uint32_t n_deferred;
 	uint64_t next_task, free_tasks[MAX_FREE_TASKS];
 	uint32_t n_free_tasks;
 	struct fab_exchange *endless[64];
 	uint32_t n_endless;
-	struct sim_result *res;
 };
-
-static uint64_t rnd(struct sim *s)
-{
-	s->rng ^= s->rng << 13;
-	s->rng ^= s->rng >> 7;
-	s->rng ^= s->rng << 17;
-	return s->rng * 0x2545f4914f6cdd1dull;
-}
 
 static uint64_t between(struct sim *s, uint64_t lo, uint64_t hi)
 {
-	return lo + (rnd(s) >> 11) % (hi - lo + 1);
+	return sim_between(&s->core, lo, hi);
 }
 
 static bool chance(struct sim *s, uint32_t pct)
 {
-	return pct && between(s, 0, 99) < pct;
-}
-
-static bool before(const struct event *a, const struct event *b)
-{
-	return a->ns != b->ns ? a->ns < b->ns : a->seq < b->seq;
+	return sim_chance(&s->core, pct);
 }
 
 static void push(struct sim *s, struct worker *w, uint64_t ns, enum ev_kind kind, void *what)
 {
-	struct event e = {ns, ++s->seq, kind, what};
-	uint32_t i;
-
-	if (w->n == w->cap) {
-		w->cap = w->cap ? w->cap * 2 : 16;
-		w->heap = realloc(w->heap, w->cap * sizeof(*w->heap));
-		if (!w->heap)
-			abort();
-	}
-	for (i = w->n++; i && before(&e, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		w->heap[i] = w->heap[(i - 1) / 2];
-	w->heap[i] = e;
-}
-
-static struct event pop(struct worker *w)
-{
-	struct event top = w->heap[0], e = w->heap[--w->n];
-	uint32_t i = 0, k;
-
-	while ((k = 2 * i + 1) < w->n) {
-		if (k + 1 < w->n && before(&w->heap[k + 1], &w->heap[k]))
-			k++;
-		if (!before(&w->heap[k], &e))
-			break;
-		w->heap[i] = w->heap[k];
-		i = k;
-	}
-	w->heap[i] = e;
-	return top;
+	sim_push(&s->core, &w->heap, (struct sim_event){.ns = ns, .kind = kind, .what = what});
 }
 
 static bool blocking(const struct sim *s)
@@ -152,40 +96,19 @@ static bool blocking(const struct sim *s)
 	return s->s->kind == SIM_THREADS || s->s->kind == SIM_PREFORK;
 }
 
-static uint64_t new_id(struct sim *s, uint64_t truth, uint8_t kind)
-{
-	uint64_t id = ++s->next_id;
-
-	if (id >= s->cap_ids) {
-		uint64_t old = s->cap_ids;
-
-		s->cap_ids = old ? old * 2 : 65536;
-		s->truth = realloc(s->truth, s->cap_ids * sizeof(*s->truth));
-		s->kind = realloc(s->kind, s->cap_ids);
-		s->decided = realloc(s->decided, s->cap_ids);
-		if (!s->truth || !s->kind || !s->decided)
-			abort();
-		memset(s->kind + old, 0, s->cap_ids - old);
-		memset(s->decided + old, 0, s->cap_ids - old);
-	}
-	s->truth[id] = truth;
-	s->kind[id] = kind;
-	return id;
-}
-
 static void cpu(struct sim *s)
 {
-	s->now += between(s, 10, 60) * US;
+	s->core.now += between(s, 10, 60) * US;
 }
 
 static void io(struct sim *s, struct fab_exchange *f, enum clew_part part, struct worker *w)
 {
 	/* A loop that is woken to do a thing for another one slept before. */
-	if (w != s->running && w->free_ns < s->now)
+	if (w != s->running && w->free_ns < s->core.now)
 		w->th.nvcsw++;
-	s->res->ops++;
-	fab_io(s->c, f, part, &w->th, s->now);
-	s->now += 2 * US;
+	s->core.res->ops++;
+	fab_io(s->core.c, f, part, &w->th, s->core.now);
+	s->core.now += 2 * US;
 }
 
 static uint64_t task_new(struct sim *s)
@@ -209,7 +132,7 @@ static void task_free(struct sim *s, uint64_t task)
 static void task_begun(struct sim *s, const struct worker *w, uint64_t from, uint64_t to)
 {
 	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
-				     .ts_ns = s->now,
+				     .ts_ns = s->core.now,
 				     .key = to,
 				     .from_task = from,
 				     .from_start_ns = w->th.start_ns,
@@ -222,7 +145,7 @@ static void task_begun(struct sim *s, const struct worker *w, uint64_t from, uin
 				     .kind = CLEW_HANDOFF_TASK};
 
 	if (!s->s->child_silent)
-		clew_causality_record(s->c, &h.hdr);
+		clew_causality_record(s->core.c, &h.hdr);
 }
 
 /* An operation of a task: what a loop reads, it reads for itself. */
@@ -279,20 +202,21 @@ static void write_call(struct sim *s, struct call *k)
 	struct worker *w = k->w;
 
 	task_io(s, &k->f, CLEW_PART_REQUEST, w, k->task);
-	push(s, w, s->now + (s->s->latency_us ? s->s->latency_us : between(s, 1000, 20000)) * US,
+	push(s, w,
+	     s->core.now + (s->s->latency_us ? s->s->latency_us : between(s, 1000, 20000)) * US,
 	     EV_RESPONSE, k);
 }
 
 static void connect_call(struct sim *s, struct call *k)
 {
 	k->w->th.task = k->task;
-	fab_connect(s->c, &k->f, &k->w->th, s->now);
+	fab_connect(s->core.c, &k->f, &k->w->th, s->core.now);
 	k->w->th.task = 0;
-	push(s, k->w, s->now + between(s, 50, 3000) * US,
+	push(s, k->w, s->core.now + between(s, 50, 3000) * US,
 	     chance(s, s->s->refuse_pct) ? EV_REFUSED : EV_WRITABLE, k);
 }
 
-static void make_call(struct sim *s, struct request *r, struct worker *w, uint8_t kind)
+static void make_call(struct sim *s, struct request *r, struct worker *w, enum sim_id kind)
 {
 	struct call *k = calloc(1, sizeof(*k));
 
@@ -301,18 +225,19 @@ static void make_call(struct sim *s, struct request *r, struct worker *w, uint8_
 	k->r = r;
 	if (r)
 		r->refs++;
-	k->w = kind == 1 ? other(s, w) : w;
-	k->task = r && kind == 1 ? r->task : task_new(s);
-	k->child = kind != 1;
-	if (r && s->s->tasks && (kind == 3 || chance(s, s->s->child_pct))) {
+	k->w = kind == SIM_CALL ? other(s, w) : w;
+	k->task = r && kind == SIM_CALL ? r->task : task_new(s);
+	k->child = kind != SIM_CALL;
+	if (r && s->s->tasks && (kind == SIM_AFTER || chance(s, s->s->child_pct))) {
 		k->task = task_new(s);
 		k->child = true;
 		if (!r->done)
 			task_begun(s, k->w, r->task, k->task);
 	}
-	fab_init(&k->f, new_id(s, r ? r->f.x.id : 0, kind), CLEW_ROLE_CLIENT, ++s->next_conn);
-	k->closed = kind == 1 && !s->s->connects && chance(s, s->s->retry_pct);
-	if (kind == 1 && s->s->max_sockets && !blocking(s)) {
+	fab_init(&k->f, sim_new_id(&s->core, r ? r->f.x.id : 0, kind), CLEW_ROLE_CLIENT,
+		 ++s->next_conn);
+	k->closed = kind == SIM_CALL && !s->s->connects && chance(s, s->s->retry_pct);
+	if (kind == SIM_CALL && s->s->max_sockets && !blocking(s)) {
 		k->pooled = true;
 		if (s->out >= s->s->max_sockets) {
 			*(s->pool_head ? &s->pool_tail->next : &s->pool_head) = k;
@@ -321,10 +246,10 @@ static void make_call(struct sim *s, struct request *r, struct worker *w, uint8_
 		}
 		s->out++;
 	}
-	if (s->s->agent && kind == 1) {
+	if (s->s->agent && kind == SIM_CALL) {
 		k->agent = true;
 		if (!s->free_sockets) {
-			push(s, k->w, s->now + between(s, 100, 1500) * US, EV_LOOKUP, k);
+			push(s, k->w, s->core.now + between(s, 100, 1500) * US, EV_LOOKUP, k);
 			return;
 		}
 		s->free_sockets--;
@@ -334,8 +259,8 @@ static void make_call(struct sim *s, struct request *r, struct worker *w, uint8_
 			connect_call(s, k);
 			return;
 		}
-		fab_connect(s->c, &k->f, &k->w->th, s->now);
-		s->now += 100 * US;
+		fab_connect(s->core.c, &k->f, &k->w->th, s->core.now);
+		s->core.now += 100 * US;
 		k->w->th.nvcsw++;
 	}
 	write_call(s, k);
@@ -352,13 +277,13 @@ static void answer(struct sim *s, struct request *r, struct worker *w)
 		cpu(s);
 		task_io(s, &r->f, CLEW_PART_RESPONSE, by, r->task);
 	}
-	fab_end(s->c, &r->f, 0);
+	fab_end(s->core.c, &r->f, 0);
 	r->done = true;
 	task_free(s, r->task);
 	s->finished++;
-	new_request(s, r->client, s->now + idle * US);
+	new_request(s, r->client, s->core.now + idle * US);
 	if (chance(s, s->s->post_pct)) {
-		make_call(s, r, w, 3);
+		make_call(s, r, w, SIM_AFTER);
 	} else if (blocking(s)) {
 		w->busy = false;
 	}
@@ -371,7 +296,7 @@ static void step(struct sim *s, struct request *r, struct worker *w)
 	if (r->timed && !r->slept) {
 		r->slept = true;
 		push(s, w,
-		     s->now + (s->s->timer_us ? s->s->timer_us : between(s, 1000, 20000)) * US,
+		     s->core.now + (s->s->timer_us ? s->s->timer_us : between(s, 1000, 20000)) * US,
 		     EV_TIMER, r);
 		return;
 	}
@@ -386,13 +311,13 @@ static void step(struct sim *s, struct request *r, struct worker *w)
 	r->stage++;
 	r->waiting = s->s->parallel ? s->s->parallel : 1;
 	for (uint32_t i = r->waiting; i; i--)
-		make_call(s, r, w, 1);
+		make_call(s, r, w, SIM_CALL);
 }
 
 static void proceed(struct sim *s, struct request *r, struct worker *w)
 {
 	if (s->s->kind == SIM_BATCH)
-		s->deferred[s->n_deferred++] = (struct event){0, 0, EV_STEP, r};
+		s->deferred[s->n_deferred++] = (struct sim_event){.kind = EV_STEP, .what = r};
 	else
 		step(s, r, w);
 }
@@ -421,11 +346,12 @@ static void respond(struct sim *s, struct call *k)
 
 		if (!again)
 			abort();
-		fab_end(s->c, &k->f, CLEW_INC_NO_RESPONSE);
+		fab_end(s->core.c, &k->f, CLEW_INC_NO_RESPONSE);
 		again->r = r;
 		again->w = w;
 		again->pooled = k->pooled;
-		fab_init(&again->f, new_id(s, r->f.x.id, 1), CLEW_ROLE_CLIENT, ++s->next_conn);
+		fab_init(&again->f, sim_new_id(&s->core, r->f.x.id, SIM_CALL), CLEW_ROLE_CLIENT,
+			 ++s->next_conn);
 		again->agent = k->agent;
 		again->task = k->task;
 		again->child = k->child;
@@ -436,7 +362,7 @@ static void respond(struct sim *s, struct call *k)
 	task_io(s, &k->f, CLEW_PART_RESPONSE, w, k->task);
 	if (chance(s, 20))
 		task_io(s, &k->f, CLEW_PART_RESPONSE, w, k->task);
-	fab_end(s->c, &k->f, 0);
+	fab_end(s->core.c, &k->f, 0);
 	if (k->child)
 		task_free(s, k->task);
 	free_socket(s, k);
@@ -456,12 +382,12 @@ static void respond(struct sim *s, struct call *k)
 static void refused(struct sim *s, struct call *k)
 {
 	struct clew_rec_conn r = {.hdr = {sizeof(r), CLEW_REC_CONN, 0},
-				  .ts_ns = s->now,
+				  .ts_ns = s->core.now,
 				  .conn = k->f.conn.cookie,
 				  .hdr_bytes = sizeof(r),
 				  .event = CLEW_CONN_CLOSED};
 
-	clew_causality_record(s->c, &r.hdr);
+	clew_causality_record(s->core.c, &r.hdr);
 	k->f.conn.cookie = ++s->next_conn;
 	connect_call(s, k);
 }
@@ -479,18 +405,19 @@ static void start_job(struct sim *s, struct request *r, struct worker *w)
 	k->job = k->child = true;
 	k->task = task_new(s);
 	task_begun(s, w, r->task, k->task);
-	push(s, w, s->now + between(s, 1, 60) * MS, EV_JOB, k);
+	push(s, w, s->core.now + between(s, 1, 60) * MS, EV_JOB, k);
 }
 
-static void handle(struct sim *s, struct worker *w, const struct event *e)
+static void handle(struct sim *s, struct worker *w, const struct sim_event *e)
 {
 	struct request *r = e->what;
 
 	cpu(s);
-	switch (e->kind) {
+	switch ((enum ev_kind)e->kind) {
 	case EV_REQUEST:
-		fab_init(&r->f, new_id(s, 0, 0), CLEW_ROLE_SERVER, 1000000 + r->client);
-		r->f.rx = r->f.tx = s->next_id * 1000;
+		fab_init(&r->f, sim_new_id(&s->core, 0, SIM_REQUEST), CLEW_ROLE_SERVER,
+			 1000000 + r->client);
+		r->f.rx = r->f.tx = s->core.next_id * 1000;
 		r->home = w;
 		r->task = task_new(s);
 		task_io(s, &r->f, CLEW_PART_REQUEST, w, r->task);
@@ -512,10 +439,10 @@ static void handle(struct sim *s, struct worker *w, const struct event *e)
 		step(s, r, w);
 		break;
 	case EV_BACKGROUND:
-		make_call(s, NULL, w, 2);
+		make_call(s, NULL, w, SIM_BACKGROUND);
 		if (s->finished < s->wanted)
 			push(s, w,
-			     s->now +
+			     s->core.now +
 				     (s->s->background_us ? s->s->background_us : s->s->thread_us) *
 					     US,
 			     EV_BACKGROUND, NULL);
@@ -529,12 +456,13 @@ static void handle(struct sim *s, struct worker *w, const struct event *e)
 	case EV_PUSH: /* an endless answer goes on */
 		io(s, e->what, CLEW_PART_RESPONSE, w);
 		if (s->finished < s->wanted)
-			push(s, w, s->now + 10 * MS, EV_PUSH, e->what);
+			push(s, w, s->core.now + 10 * MS, EV_PUSH, e->what);
 		break;
 	case EV_JOB: {
 		struct call *k = e->what;
 
-		fab_init(&k->f, new_id(s, k->r->f.x.id, 3), CLEW_ROLE_CLIENT, ++s->next_conn);
+		fab_init(&k->f, sim_new_id(&s->core, k->r->f.x.id, SIM_AFTER), CLEW_ROLE_CLIENT,
+			 ++s->next_conn);
 		write_call(s, k);
 		break;
 	}
@@ -546,29 +474,29 @@ static void handle(struct sim *s, struct worker *w, const struct event *e)
 /* One round of a loop: what is ready now, else sleep until something is. */
 static void loop_round(struct sim *s, struct worker *w)
 {
-	struct event round[MAX_ROUND];
+	struct sim_event round[MAX_ROUND];
 	uint32_t n = 0;
 
-	s->now = w->free_ns;
-	if (w->heap[0].ns > s->now) {
-		s->now = w->heap[0].ns;
+	s->core.now = w->free_ns;
+	if (w->heap.e[0].ns > s->core.now) {
+		s->core.now = w->heap.e[0].ns;
 		w->th.nvcsw++;
 	}
-	while (w->n && w->heap[0].ns <= s->now && n < MAX_ROUND)
-		round[n++] = pop(w);
+	while (w->heap.n && w->heap.e[0].ns <= s->core.now && n < MAX_ROUND)
+		round[n++] = sim_pop(&w->heap);
 	s->n_deferred = 0;
 	for (uint32_t i = 0; i < n; i++)
 		handle(s, w, &round[i]);
 	for (uint32_t i = 0; i < s->n_deferred; i++)
 		step(s, s->deferred[i].what, w);
-	w->free_ns = s->now;
+	w->free_ns = s->core.now;
 }
 
 /* A blocking worker always sleeps between two events; requests wait until one is free. */
 static void blocking_event(struct sim *s, struct worker *w)
 {
 	struct worker *q = &s->workers[s->n_workers];
-	struct event e = pop(w);
+	struct sim_event e = sim_pop(&w->heap);
 
 	if (w == q) {
 		w = NULL;
@@ -582,44 +510,10 @@ static void blocking_event(struct sim *s, struct worker *w)
 		w->busy = true;
 	}
 	s->running = w;
-	s->now = e.ns > w->free_ns ? e.ns : w->free_ns;
+	s->core.now = e.ns > w->free_ns ? e.ns : w->free_ns;
 	w->th.nvcsw++;
 	handle(s, w, &e);
-	w->free_ns = s->now;
-}
-
-static void decided(void *user, uint64_t id, const struct clew_link *l)
-{
-	struct sim *s = user;
-	struct sim_result *r = s->res;
-	bool ok = l->parent && l->parent == s->truth[id];
-
-	r->order = (r->order ^ id ^ l->parent << 32 ^ (uint64_t)l->class << 60) * 0x100000001b3ull;
-	if (s->decided[id]++) {
-		r->decided_twice++;
-		return;
-	}
-	switch (s->kind[id]) {
-	case 1:
-		r->calls++;
-		if (ok)
-			r->right++;
-		else if (l->parent)
-			r->wrong++;
-		else if (l->class == CLEW_LINK_ROOT)
-			r->root++;
-		else
-			r->orphan++;
-		break;
-	case 2:
-		r->background++;
-		r->background_linked += l->parent != 0;
-		break;
-	case 3: /* after the answer: its own request, an orphan or a root are all true */
-		r->background++;
-		r->background_linked += l->parent && !ok;
-		break;
-	}
+	w->free_ns = s->core.now;
 }
 
 static void set_up(struct sim *s, uint32_t in_flight)
@@ -628,7 +522,7 @@ static void set_up(struct sim *s, uint32_t in_flight)
 
 	s->n_workers = s->s->workers ? s->s->workers : in_flight;
 	s->workers = calloc(s->n_workers + 9, sizeof(*s->workers));
-	if (!s->workers || clew_causality_new(decided, s, NULL, &s->c))
+	if (!s->workers)
 		abort();
 	for (uint32_t i = 0; i < s->n_workers + 9; i++) {
 		struct fab_thread *t = &s->workers[i].th;
@@ -638,15 +532,15 @@ static void set_up(struct sim *s, uint32_t in_flight)
 		if (fork)
 			t->tid = t->tgid;
 		if (i < s->n_workers)
-			fab_thread_event(s->c, CLEW_THREAD_FORK, t, 100, 100, 1);
+			fab_thread_event(s->core.c, CLEW_THREAD_FORK, t, 100, 100, 1);
 	}
 	for (uint32_t i = 0; i < s->n_workers * s->s->streams; i++) {
 		struct fab_exchange *f = calloc(1, sizeof(*f));
 
 		if (!f)
 			abort();
-		fab_init(f, new_id(s, 0, 0), CLEW_ROLE_SERVER, 2000000 + i);
-		fab_io(s->c, f, CLEW_PART_REQUEST, &s->workers[i % s->n_workers].th, 1000 + i);
+		fab_init(f, sim_new_id(&s->core, 0, SIM_REQUEST), CLEW_ROLE_SERVER, 2000000 + i);
+		fab_io(s->core.c, f, CLEW_PART_REQUEST, &s->workers[i % s->n_workers].th, 1000 + i);
 		push(s, &s->workers[i % s->n_workers], 1 * MS + i * 100 * US, EV_PUSH, f);
 		s->endless[s->n_endless++ % 64] = f;
 	}
@@ -670,13 +564,10 @@ static double seconds(void)
 void sim_run(const struct sim_service *service, uint32_t in_flight, uint32_t requests,
 	     uint64_t seed, struct sim_result *ret)
 {
-	struct sim s = {.s = service,
-			.wanted = requests,
-			.rng = seed * 0x9e3779b97f4a7c15ull + 1,
-			.res = ret};
+	struct sim s = {.s = service, .wanted = requests};
 	double t0 = seconds();
 
-	memset(ret, 0, sizeof(*ret));
+	sim_core_begin(&s.core, seed, ret);
 	set_up(&s, in_flight);
 	for (;;) {
 		struct worker *w = NULL;
@@ -686,9 +577,9 @@ void sim_run(const struct sim_service *service, uint32_t in_flight, uint32_t req
 			struct worker *k = &s.workers[i];
 			uint64_t t;
 
-			if (!k->n)
+			if (!k->heap.n)
 				continue;
-			t = k->heap[0].ns > k->free_ns ? k->heap[0].ns : k->free_ns;
+			t = k->heap.e[0].ns > k->free_ns ? k->heap.e[0].ns : k->free_ns;
 			if (t < at) {
 				at = t;
 				w = k;
@@ -696,25 +587,19 @@ void sim_run(const struct sim_service *service, uint32_t in_flight, uint32_t req
 		}
 		if (!w)
 			break;
-		clew_causality_advance(s.c, at);
+		clew_causality_advance(s.core.c, at);
 		s.running = w;
 		if (blocking(&s))
 			blocking_event(&s, w);
 		else
 			loop_round(&s, w);
 	}
-	clew_causality_flush(s.c);
+	clew_causality_flush(s.core.c);
 	ret->ns_per_op = (seconds() - t0) * 1e9 / (double)ret->ops;
-	ret->stats = *clew_causality_stats(s.c);
-	for (uint64_t id = 1; id <= s.next_id; id++)
-		ret->undecided += s.kind[id] && !s.decided[id];
-	clew_causality_free(s.c);
+	sim_core_end(&s.core);
 	for (uint32_t i = 0; i < s.n_endless; i++)
 		free(s.endless[i]);
 	for (uint32_t i = 0; i < s.n_workers + 9; i++)
-		free(s.workers[i].heap);
+		free(s.workers[i].heap.e);
 	free(s.workers);
-	free(s.truth);
-	free(s.kind);
-	free(s.decided);
 }

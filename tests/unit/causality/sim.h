@@ -6,10 +6,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "causality/causality.h"
+#include "sim_core.h"
 
 /* How work runs in the service. */
 enum sim_kind {
@@ -59,17 +56,6 @@ struct sim_service {
 	bool child_silent;  /* ... and no record tells that */
 	uint32_t job_pct;   /* requests that begin a task that calls later, and answers nobody */
 	uint32_t clients;   /* idle time between requests, us; 0: 50 to 500 */
-};
-
-struct sim_result {
-	uint64_t calls; /* made for a request */
-	uint64_t right, wrong, orphan, root;
-	uint64_t background, background_linked;
-	uint64_t decided_twice, undecided;
-	uint64_t ops;
-	double ns_per_op;
-	uint64_t order; /* hash over the decisions in their order */
-	struct clew_causality_stats stats;
 };
 
 void sim_run(const struct sim_service *s, uint32_t in_flight, uint32_t requests, uint64_t seed,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tasks, completions and locks, on a few exchanges each.
+ * Completions and locks, on a few exchanges each; what is reported of a service.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,132 +114,6 @@ static void assert_parent(uint64_t id, uint64_t parent, enum clew_link_class cla
 {
 	assert_int_equal(got[id].parent, parent);
 	assert_int_equal(got[id].class, class);
-}
-
-/* The loop reads two requests; each task's call is for the request that the task answers. */
-static void test_task_answers(void **state)
-{
-	struct fab_thread loop = python(0), t = python(1), u = python(2);
-	struct fab_exchange a, b, x, y;
-
-	for (int off = 0; off < 2; off++) {
-		start(off ? CLEW_SOURCE_TASK : 0);
-		request(&a, 1, &loop);
-		request(&b, 2, &loop);
-		call(&x, 3, &u);
-		call(&y, 4, &t);
-		response(&x, &loop);
-		response(&y, &loop);
-		answer(&b, &u);
-		answer(&a, &t);
-		clew_causality_advance(c, now + SEC);
-		stop();
-		assert_parent(3, off ? 0 : 2, off ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
-		assert_parent(4, off ? 0 : 1, off ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
-	}
-}
-
-/* A call that was made before the request came is not the request's, whoever answers. */
-static void test_task_before(void **state)
-{
-	struct fab_thread loop = python(0), t = python(1);
-	struct fab_exchange a, b, x;
-
-	start(0);
-	request(&b, 2, &loop);
-	call(&x, 3, &t);
-	response(&x, &loop);
-	request(&a, 1, &loop);
-	answer(&a, &t);
-	answer(&b, &loop);
-	stop();
-	assert_parent(3, 0, CLEW_LINK_ORPHAN);
-}
-
-/* A task that the request's began inherits it, while it is open. */
-static void test_task_begun(void **state)
-{
-	struct fab_thread loop = python(0), t = python(1), u = python(2);
-	struct fab_exchange a, b, x, y;
-
-	start(0);
-	request(&b, 2, &loop);
-	request(&a, 1, &loop);
-	handoff(&t, &u, CLEW_HANDOFF_TASK, u.task);
-	call(&x, 3, &u);
-	response(&x, &loop);
-	answer(&a, &t);
-	call(&y, 4, &u);
-	response(&y, &loop);
-	answer(&b, &loop);
-	stop();
-	assert_parent(3, 1, CLEW_LINK_CERTAIN);
-	assert_true(got[3].evidence & CLEW_EV_HANDED);
-	assert_parent(4, 0, CLEW_LINK_ORPHAN);
-}
-
-/* One call, then two answers by the same task: it was for both. */
-static void test_task_batch(void **state)
-{
-	struct fab_thread loop = python(0), t = python(1);
-	struct fab_exchange a, b, x;
-
-	start(0);
-	request(&a, 1, &loop);
-	request(&b, 2, &loop);
-	call(&x, 3, &t);
-	response(&x, &loop);
-	answer(&a, &t);
-	answer(&b, &t);
-	stop();
-	assert_parent(3, 0, CLEW_LINK_ORPHAN);
-	assert_true(got[3].evidence & CLEW_EV_CONFLICT);
-	assert_true(got[3].n_candidates >= 2);
-}
-
-/* A task with work of its own that is begun for one request and answers another. */
-static void test_task_contradicts(void **state)
-{
-	struct fab_thread loop = python(0), t = python(1), u = python(2);
-	struct fab_exchange a, b, x;
-
-	start(0);
-	request(&a, 1, &loop);
-	request(&b, 2, &loop);
-	fab_io(c, &a, CLEW_PART_RESPONSE, &t, tick());
-	handoff(&t, &u, CLEW_HANDOFF_TASK, u.task);
-	call(&x, 3, &u);
-	response(&x, &loop);
-	answer(&b, &u);
-	fab_end(c, &a, 0);
-	stop();
-	assert_parent(3, 0, CLEW_LINK_ORPHAN);
-}
-
-/* One task that writes for all, as uvloop does: what it answers waited while it answered others. */
-static void test_task_writes_for_all(void **state)
-{
-	struct fab_thread loop = python(0), t = python(1);
-	struct fab_exchange a[4], x[4];
-	uint64_t id = 1;
-
-	start(0);
-	for (unsigned i = 0; i < 4; i++)
-		request(&a[i], id++, &loop);
-	for (unsigned i = 0; i < 200; i++) {
-		unsigned k = i % 4;
-
-		call(&x[k], id++, &t);
-		if (i < 3)
-			continue;
-		k = (i + 1) % 4;
-		response(&x[k], &loop);
-		answer(&a[k], &t);
-		request(&a[k], id++, &loop);
-	}
-	stop();
-	for (uint64_t i = 1; i < id; i++)
-		assert_int_equal(got[i].parent, 0);
 }
 
 static void on_report(void *user, const struct clew_service_report *r)
@@ -515,14 +389,8 @@ static void test_worker_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_task_answers),
-		cmocka_unit_test(test_task_before),
-		cmocka_unit_test(test_task_begun),
-		cmocka_unit_test(test_task_batch),
-		cmocka_unit_test(test_task_contradicts),
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_lock),
-		cmocka_unit_test(test_task_writes_for_all),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_report_orphans),
 		cmocka_unit_test(test_thread_begun),

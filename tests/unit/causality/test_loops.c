@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Event loops, connect() and checkpoints, on a few exchanges each.
+ */
+#include "rig.h"
+
+/* nginx's default: connect() in A's segment, the write in B's. */
+static void test_connect(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x, y;
+	uint64_t id = 1;
+
+	start(NULL);
+	for (int i = 0; i < 100; i++, id += 4) {
+		request(&a, id, &t);
+		fab_init(&x, id + 1, CLEW_ROLE_CLIENT, 1001 + id);
+		fab_connect(c, &x, &t, tick());
+		request(&b, id + 2, &t);
+		fab_init(&y, id + 3, CLEW_ROLE_CLIENT, 1003 + id);
+		fab_connect(c, &y, &t, tick());
+		t.nvcsw++;
+		fab_io(c, &x, CLEW_PART_REQUEST, &t, tick());
+		fab_io(c, &y, CLEW_PART_REQUEST, &t, tick());
+		response(&x, &t);
+		answer(&a, &t);
+		response(&y, &t);
+		answer(&b, &t);
+	}
+	stop();
+	for (uint64_t i = 1; i < id; i += 2) {
+		assert_link(i + 1, i, CLEW_LINK_CERTAIN);
+		assert_true(got.link[i + 1].evidence & CLEW_EV_CONNECT);
+	}
+}
+
+static void test_conflict(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	warm_up(&t, 1, 100);
+	request(&a, 1001, &t);
+	request(&b, 1002, &t);
+	call(&x, 1003, &t); /* after B was read ... */
+	response(&x, &t);
+	answer(&a, &t); /* ... but A is answered */
+	answer(&b, &t);
+	stop();
+	assert_link(1003, 0, CLEW_LINK_ORPHAN);
+	assert_true(got.link[1003].evidence & CLEW_EV_CONFLICT);
+	assert_int_equal(got.link[1003].n_candidates, 2);
+	assert_int_equal(got.link[1003].candidates[0], 1002);
+	assert_int_equal(got.link[1003].candidates[1], 1001);
+	assert_link(2, 1, CLEW_LINK_CERTAIN);
+}
+
+static void test_slept(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	warm_up(&t, 1, 200);
+	request(&a, 1001, &t);
+	request(&b, 1002, &t);
+	t.nvcsw++; /* the loop slept: a timer */
+	call(&x, 1003, &t);
+	response(&x, &t);
+	answer(&b, &t);
+	answer(&a, &t);
+	stop();
+	assert_link(1003, 0, CLEW_LINK_ORPHAN);
+}
+
+/* Two requests in one read: what comes next may be for either. */
+static void test_pipelined(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	warm_up(&t, 1, 100);
+	fab_init(&a, 1001, CLEW_ROLE_SERVER, 77);
+	fab_init(&b, 1002, CLEW_ROLE_SERVER, 77);
+	tick();
+	fab_io(c, &a, CLEW_PART_REQUEST, &t, now);
+	fab_io(c, &b, CLEW_PART_REQUEST, &t, now);
+	call(&x, 1003, &t);
+	response(&x, &t);
+	answer(&a, &t);
+	answer(&b, &t);
+	stop();
+	assert_link(1003, 0, CLEW_LINK_ORPHAN);
+	assert_int_equal(got.link[1003].n_candidates, 2);
+}
+
+static void test_retry(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x, y;
+
+	start(NULL);
+	warm_up(&t, 1, 100);
+	request(&a, 1001, &t);
+	call(&x, 1002, &t);
+	request(&b, 1003, &t);
+	fab_end(c, &x, CLEW_INC_NO_RESPONSE); /* the connection was stale */
+	fab_init(&y, 1004, CLEW_ROLE_CLIENT, 5004);
+	fab_connect(c, &y, &t, tick());
+	answer(&b, &t);
+	fab_io(c, &y, CLEW_PART_REQUEST, &t, tick());
+	response(&y, &t);
+	answer(&a, &t);
+	stop();
+	assert_int_not_equal(got.link[1004].class, CLEW_LINK_ROOT);
+	assert_true(got.link[1004].parent == 1001 || got.link[1004].candidates[0] == 1001);
+}
+
+/* A connection that was made in advance belongs to the one who uses it. */
+static void test_connect_in_advance(void **state)
+{
+	struct fab_thread t = thread(10, 11), pool = thread(10, 12);
+	struct fab_exchange a, b, x, y;
+
+	start(NULL);
+	request(&a, 1, &t);
+	fab_init(&x, 3, CLEW_ROLE_CLIENT, 1003);
+	fab_connect(c, &x, &t, tick());
+	answer(&a, &t);
+	request(&b, 2, &t);
+	fab_io(c, &x, CLEW_PART_REQUEST, &t, tick());
+	response(&x, &t);
+	fab_init(&y, 4, CLEW_ROLE_CLIENT, 1004);
+	fab_connect(c, &y, &pool, tick());
+	fab_io(c, &y, CLEW_PART_REQUEST, &t, tick());
+	response(&y, &t);
+	answer(&b, &t);
+	stop();
+	assert_link(3, 2, CLEW_LINK_PROBABLE);
+	assert_link(4, 2, CLEW_LINK_PROBABLE);
+}
+
+/* A response that ends with its connection is read when that end is. */
+static void test_response_ends_by_eof(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	warm_up(&t, 100, 100);
+	request(&a, 1, &t);
+	call(&x, 2, &t);
+	t.nvcsw++;
+	fab_io(c, &x, CLEW_PART_RESPONSE, &t, tick());
+	request(&b, 3, &t);
+	t.nvcsw++;
+	tick();
+	eof(&x, &t);
+	fab_end(c, &x, 0);
+	answer(&a, &t);
+	answer(&b, &t);
+	stop();
+	assert_link(2, 1, CLEW_LINK_CERTAIN);
+}
+
+/* A pool connects for the first requests and never again: the calls that follow speak for those. */
+static void test_pool_fills(void **state)
+{
+	enum { N = 14 };
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange req[N], x[N];
+
+	start(NULL);
+	for (uint32_t i = 0; i < N; i++) {
+		request(&req[i], 1 + i, &t);
+		fab_init(&x[i], 1 + N + i, CLEW_ROLE_CLIENT, 5000 + i);
+		fab_connect(c, &x[i], &t, tick());
+		fab_io(c, &x[i], CLEW_PART_REQUEST, &t, tick());
+	}
+	for (uint32_t i = 0; i < N; i++) {
+		response(&x[i], &t);
+		answer(&req[i], &t);
+	}
+	for (uint32_t i = 1; i < N; i++) /* the first one was alone */
+		assert_int_equal(got.times[1 + N + i], 0);
+	warm_up(&t, 100, 100);
+	stop();
+	for (uint32_t i = 0; i < N; i++)
+		assert_link(1 + N + i, 1 + i, CLEW_LINK_CERTAIN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_conflict),
+		cmocka_unit_test(test_slept),
+		cmocka_unit_test(test_pipelined),
+		cmocka_unit_test(test_retry),
+		cmocka_unit_test(test_connect_in_advance),
+		cmocka_unit_test(test_response_ends_by_eof),
+		cmocka_unit_test(test_pool_fills),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runtime's tasks, on a few exchanges each.
+ */
+#include "rig.h"
+
+static struct fab_thread python(uint32_t id)
+{
+	return (struct fab_thread){.tgid = 10,
+				   .tid = 10,
+				   .start_ns = 100,
+				   .task = id ? CLEW_TASK(CLEW_TASK_PYTHON, id) : 0};
+}
+
+/* The task from begins the task to. */
+static void begins(const struct fab_thread *from, const struct fab_thread *to)
+{
+	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
+				     .ts_ns = tick(),
+				     .key = to->task,
+				     .from_task = from->task,
+				     .from_start_ns = from->start_ns,
+				     .to_start_ns = to->start_ns,
+				     .from_tgid = from->tgid,
+				     .from_tid = from->tid,
+				     .to_tgid = to->tgid,
+				     .to_tid = to->tid,
+				     .hdr_bytes = sizeof(h),
+				     .kind = CLEW_HANDOFF_TASK};
+
+	clew_causality_record(c, &h.hdr);
+}
+
+/* The loop reads two requests; each task's call is for the request that the task answers. */
+static void test_task_answers(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1), u = python(2);
+	struct fab_exchange a, b, x, y;
+
+	for (int off = 0; off < 2; off++) {
+		start(&(struct clew_causality_opts){.without = off ? CLEW_SOURCE_TASK : 0});
+		request(&a, 1, &loop);
+		request(&b, 2, &loop);
+		call(&x, 3, &u);
+		call(&y, 4, &t);
+		response(&x, &loop);
+		response(&y, &loop);
+		answer(&b, &u);
+		answer(&a, &t);
+		clew_causality_advance(c, now + SEC);
+		stop();
+		assert_link(3, off ? 0 : 2, off ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
+		assert_link(4, off ? 0 : 1, off ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
+	}
+}
+
+/* A call that was made before the request came is not the request's, whoever answers. */
+static void test_task_before(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	request(&b, 2, &loop);
+	call(&x, 3, &t);
+	response(&x, &loop);
+	request(&a, 1, &loop);
+	answer(&a, &t);
+	answer(&b, &loop);
+	stop();
+	assert_link(3, 0, CLEW_LINK_ORPHAN);
+}
+
+/* A task that the request's began inherits it, while it is open. */
+static void test_task_begun(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1), u = python(2);
+	struct fab_exchange a, b, x, y;
+
+	start(NULL);
+	request(&b, 2, &loop);
+	request(&a, 1, &loop);
+	begins(&t, &u);
+	call(&x, 3, &u);
+	response(&x, &loop);
+	answer(&a, &t);
+	call(&y, 4, &u);
+	response(&y, &loop);
+	answer(&b, &loop);
+	stop();
+	assert_link(3, 1, CLEW_LINK_CERTAIN);
+	assert_true(got.link[3].evidence & CLEW_EV_HANDED);
+	assert_link(4, 0, CLEW_LINK_ORPHAN);
+}
+
+/* One call, then two answers by the same task: it was for both. */
+static void test_task_batch(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	request(&a, 1, &loop);
+	request(&b, 2, &loop);
+	call(&x, 3, &t);
+	response(&x, &loop);
+	answer(&a, &t);
+	answer(&b, &t);
+	stop();
+	assert_link(3, 0, CLEW_LINK_ORPHAN);
+	assert_true(got.link[3].evidence & CLEW_EV_CONFLICT);
+	assert_true(got.link[3].n_candidates >= 2);
+}
+
+/* A task with work of its own that is begun for one request and answers another. */
+static void test_task_contradicts(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1), u = python(2);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	request(&a, 1, &loop);
+	request(&b, 2, &loop);
+	fab_io(c, &a, CLEW_PART_RESPONSE, &t, tick());
+	begins(&t, &u);
+	call(&x, 3, &u);
+	response(&x, &loop);
+	answer(&b, &u);
+	fab_end(c, &a, 0);
+	stop();
+	assert_link(3, 0, CLEW_LINK_ORPHAN);
+}
+
+/* One task that writes for all, as uvloop does: what it answers waited while it answered others. */
+static void test_task_writes_for_all(void **state)
+{
+	struct fab_thread loop = python(0), t = python(1);
+	struct fab_exchange a[4], x[4];
+	uint64_t id = 1;
+
+	start(NULL);
+	for (unsigned i = 0; i < 4; i++)
+		request(&a[i], id++, &loop);
+	for (unsigned i = 0; i < 200; i++) {
+		unsigned k = i % 4;
+
+		call(&x[k], id++, &t);
+		if (i < 3)
+			continue;
+		k = (i + 1) % 4;
+		response(&x[k], &loop);
+		answer(&a[k], &t);
+		request(&a[k], id++, &loop);
+	}
+	stop();
+	for (uint64_t i = 1; i < id; i++)
+		assert_int_equal(got.link[i].parent, 0);
+}
+
+static void test_task(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x, y;
+
+	start(NULL);
+	t.task = CLEW_TASK(CLEW_TASK_GO, 1);
+	request(&a, 1, &t);
+	t.task = CLEW_TASK(CLEW_TASK_GO, 2);
+	request(&b, 2, &t);
+	t.task = CLEW_TASK(CLEW_TASK_GO, 1);
+	call(&x, 3, &t);
+	t.task = CLEW_TASK(CLEW_TASK_GO, 2);
+	call(&y, 4, &t);
+	t.tid = 99; /* a task may move to another thread */
+	response(&y, &t);
+	answer(&b, &t);
+	t.task = CLEW_TASK(CLEW_TASK_GO, 1);
+	response(&x, &t);
+	answer(&a, &t);
+	stop();
+	assert_link(3, 1, CLEW_LINK_CERTAIN);
+	assert_link(4, 2, CLEW_LINK_CERTAIN);
+	assert_true(got.link[3].evidence & CLEW_EV_TASK);
+}
+
+/* A goroutine that is first seen now may have been begun for the request before this one. */
+static void test_task_told_late(void **state)
+{
+	struct fab_thread t = thread(10, 10), job = thread(10, 11);
+	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
+				     .from_task = CLEW_TASK(CLEW_TASK_GO, 1),
+				     .from_start_ns = t.start_ns,
+				     .to_start_ns = t.start_ns,
+				     .from_tgid = 10,
+				     .from_tid = 11,
+				     .to_tgid = 10,
+				     .to_tid = 11,
+				     .hdr_bytes = sizeof(h),
+				     .kind = CLEW_HANDOFF_TASK};
+	struct fab_exchange a, b, x[3];
+	uint64_t begun;
+
+	start(NULL);
+	t.task = CLEW_TASK(CLEW_TASK_GO, 1);
+	request(&a, 1, &t);
+	begun = tick();
+	answer(&a, &t);
+	request(&b, 2, &t);
+	for (unsigned i = 0; i < 3; i++) {
+		job.task = h.key = CLEW_TASK(CLEW_TASK_GO, 2 + i);
+		h.ts_ns = tick();
+		/* begun in the first request; nobody knows when; begun in this one */
+		h.age_us = i == 0 ? (h.ts_ns - begun + 999) / 1000 : i == 1 ? CLEW_AGE_UNKNOWN : 1;
+		clew_causality_record(c, &h.hdr);
+		call(&x[i], 3 + i, &job);
+		response(&x[i], &job);
+	}
+	answer(&b, &t);
+	stop();
+	assert_int_not_equal(got.link[3].parent, 2);
+	assert_int_not_equal(got.link[4].parent, 2);
+	assert_link(5, 2, CLEW_LINK_CERTAIN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_task_answers),
+		cmocka_unit_test(test_task_before),
+		cmocka_unit_test(test_task_begun),
+		cmocka_unit_test(test_task_batch),
+		cmocka_unit_test(test_task_contradicts),
+		cmocka_unit_test(test_task_writes_for_all),
+		cmocka_unit_test(test_task),
+		cmocka_unit_test(test_task_told_late),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
