@@ -525,6 +525,8 @@ void completion_serves(struct clew_causality *c, struct ctx *ctx);
 void completion_forget_call(struct node *call);
 void completion_forget_ctx(struct ctx *ctx);
 void completion_forget_request(struct node *req);
+
+/* completion_verdict.c */
 enum verdict completion_verdict(const struct node *call, double *ret_wrong);
 
 /* order.c */

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Are completions believed in this service? The figures are gathered in completion.c; what each of them
+ * says of the links that would be wrong is here.
+ */
+#include "causality/internal.h"
+
+#define SAFETY	     2.0
+#define UNSEEN	     0.05
+#define UNSEEN_OVER  0.1
+#define UNSEEN_TASK  1.0
+#define UNSEEN_MANY  0.5
+#define SURE_BITS    20
+#define COMMON	     4 /* so many times are all stretches those that are common */
+#define UNSEEN_IDLE  0.2
+#define MIN_REQUESTS 32
+#define ORDER_MARGIN 10 /* its two causes need not be independent */
+#define MIN_BORN     20
+
+/*
+ * The share of links that the order of requests and calls tells to be wrong. Of one worker only it is
+ * known that a wrong wake would show; where several woke the owner, each miss that was not seen counts.
+ */
+static double there_wrong(const struct bucket *b, bool many)
+{
+	uint64_t all = b->hits + b->misses;
+	double unseen = many && all ? UNSEEN_MANY * b->chance / (double)all : 0;
+
+	if (b->info < SURE_BITS)
+		return 1;
+	return (SAFETY * b->false_hits + unseen) / (double)b->hits;
+}
+
+/*
+ * The share of stretches that are two tasks taken for one, an upper bound. Two tasks have more calls
+ * together: where tasks of k calls are common and hardly any stretch has more than k, tasks are hardly
+ * ever taken together. *ret_k: the largest such k.
+ */
+static double merged(struct ends *e, uint32_t *ret_k)
+{
+	uint64_t over = e->stretches[N_STRETCH - 1], all = over;
+
+	if (e->merged_at && e->n - e->merged_at <= e->merged_at / 64) {
+		*ret_k = e->merged_k;
+		return e->merged;
+	}
+	e->merged_at = e->n;
+	e->merged_k = 0;
+	e->merged = 1;
+	e->over = e->same = 0;
+	for (uint32_t k = 1; k < N_STRETCH - 1; k++)
+		all += e->stretches[k];
+	for (uint32_t k = N_STRETCH - 2; k; k--) {
+		uint64_t same = e->stretches[k];
+		double wrong = (SAFETY * (double)over + UNSEEN_OVER) / (double)(same ? same : 1);
+
+		if (same * COMMON >= all && wrong < e->merged) {
+			e->merged = wrong;
+			e->merged_k = k;
+			e->over = over;
+			e->same = same;
+		}
+		over += same;
+	}
+	*ret_k = e->merged_k;
+	return e->merged;
+}
+
+/*
+ * The call before the end is another task's where that was not seen to end and this one never called.
+ * Two rare things at once: not many need to be seen to be ruled out, but some.
+ */
+static double direct_wrong(struct ends *e)
+{
+	uint64_t all = 0;
+	uint32_t k;
+	double joined = 1;
+
+	for (uint32_t i = 0; i < N_STRETCH; i++)
+		all += e->stretches[i];
+	merged(e, &k);
+	if (e->same)
+		joined = (SAFETY * (double)e->over + UNSEEN_TASK) / (double)e->same;
+	if (joined > 1)
+		joined = 1;
+	return joined * ((double)e->stretches[0] + UNSEEN) / (double)(all ? all : 1);
+}
+
+static bool reaches_back(struct group *g, const struct node *call)
+{
+	struct ends *e = &g->ends[call->done_by >= DONE_SELF];
+	uint32_t k;
+	double wrong = merged(e, &k);
+
+	return (wrong <= MAX_WRONG && call->stretch_calls <= k) ||
+	       SAFETY * (double)g->idle_dirty + UNSEEN_IDLE <= MAX_WRONG * (double)g->idle_clean;
+}
+
+/* A thread that was begun for the request that it answered. */
+static enum verdict born_verdict(const struct node *call, double *ret_wrong)
+{
+	const struct bucket *b = &call->birth.ctx->proc->group->forked;
+
+	*ret_wrong = model_wrong(b);
+	if (b->hits >= MIN_BORN && *ret_wrong <= MAX_WRONG)
+		return VERDICT_PASS;
+	*ret_wrong = 0.01;
+	return call->birth.n_proc <= 1 && !b->misses ? VERDICT_PASS : VERDICT_WAIT;
+}
+
+/* Wake-ups that are no completions: a wrong one is taken for the true one where that was not seen. */
+static double mixed_up(const struct group *g)
+{
+	double all = (double)(g->done_one + g->done_many + g->done_none);
+
+	return 2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;
+}
+
+/* The order in which the pool takes its work tells for whom the call was, also over a later one. */
+static bool in_order(struct group *g, const struct node *call, double *ret_wrong)
+{
+	if (call->done_by != DONE_ONE && call->done_by != DONE_SELF)
+		return false;
+	*ret_wrong = order_wrong(&g->order, call) * ORDER_MARGIN;
+	if (call->done_by == DONE_ONE)
+		*ret_wrong += mixed_up(g);
+	return *ret_wrong <= MAX_WRONG;
+}
+
+enum verdict completion_verdict(const struct node *call, double *ret_wrong)
+{
+	struct group *g = call->birth.ctx->proc->group;
+	struct ends *e = &g->ends[call->done_by >= DONE_SELF];
+	const struct bucket *b = &g->done[call->done_by];
+	bool many = call->done_by == DONE_MANY;
+	uint64_t all = g->done_one + g->done_many + g->done_none;
+	double wrong = direct_wrong(e);
+	bool alone;
+
+	if (call->done_by == DONE_BORN)
+		return born_verdict(call, ret_wrong);
+	if (in_order(g, call, ret_wrong))
+		return VERDICT_PASS;
+	if (call->done_by == DONE_SELF)
+		all = e->n;
+	else if (!many)
+		wrong += mixed_up(g);
+	/* One request at a time tests nothing, and leaves nothing to choose from. */
+	alone = call->birth.n_proc <= 1 && !many && !b->misses && wrong <= MAX_WRONG;
+	*ret_wrong = wrong + there_wrong(b, many);
+	if (alone && *ret_wrong > MAX_WRONG)
+		*ret_wrong = 0.01;
+	if (all < MIN_REQUESTS || (*ret_wrong > MAX_WRONG && !alone))
+		return VERDICT_WAIT;
+	if (call->claim == CLAIM_DONE_BACK && !reaches_back(g, call))
+		return VERDICT_WAIT;
+	return VERDICT_PASS;
+}
