@@ -12,7 +12,8 @@
  * the same request, while that is open; one that lives on does not keep it.
  *
  * What a task works on is its *work*: calls wait in it until its request is known. A task begins a new
- * one when its request is over and when work is given to it. Works point up to the one that begot them.
+ * one when its request is over and when work is given to it: what it read before says nothing of that.
+ * Works point up to the one that begot them.
  *
  * A goroutine or a virtual thread reads for itself, so its reads say for whom it works. An asyncio loop
  * and a runtime with an agent read for all of their tasks: such a read is charged to the thread.
@@ -243,6 +244,7 @@ void task_record(struct clew_causality *c, const struct clew_rec_handoff *h)
 		up = NULL;
 	if (to && to != from && !own(to)) {
 		set_work(to, work_new(c, NULL, up));
+		ctx_set_cur(to, NULL); /* what it read was for its last work */
 		if (to->work && up)
 			to->work->begun_ns = h->ts_ns - h->age_us * 1000ull;
 	}

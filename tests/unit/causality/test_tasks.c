@@ -12,7 +12,15 @@ static struct fab_thread python(uint32_t id)
 				   .task = id ? CLEW_TASK(CLEW_TASK_PYTHON, id) : 0};
 }
 
-/* The task from begins the task to. */
+static struct fab_thread goroutine(uint32_t id)
+{
+	struct fab_thread t = {.tgid = 10, .tid = 10 + id, .start_ns = 100};
+
+	t.task = id ? CLEW_TASK(CLEW_TASK_GO, id) : 0;
+	return t;
+}
+
+/* The task from begins the task to, or gives it its work. */
 static void begins(const struct fab_thread *from, const struct fab_thread *to)
 {
 	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
@@ -91,6 +99,40 @@ static void test_task_begun(void **state)
 	assert_link(3, 1, CLEW_LINK_CERTAIN);
 	assert_true(got.link[3].evidence & CLEW_EV_HANDED);
 	assert_link(4, 0, CLEW_LINK_ORPHAN);
+}
+
+/* A worker takes work for B while A, whose work it has just done, is open still: what it read was for A. */
+static void test_task_given_the_next(void **state)
+{
+	struct fab_thread a = goroutine(1), b = goroutine(2), worker = goroutine(3),
+			  nobody = goroutine(0);
+	struct fab_exchange ra, rb, x[5];
+
+	start(NULL);
+	request(&ra, 1, &a);
+	request(&rb, 2, &b);
+	begins(&a, &worker);
+	call(&x[0], 3, &worker);
+	response(&x[0], &worker);
+	call(&x[1], 4, &worker);
+	response(&x[1], &worker);
+	begins(&b, &worker);
+	call(&x[2], 5, &worker);
+	response(&x[2], &worker);
+	begins(&nobody, &worker);
+	call(&x[3], 6, &worker);
+	response(&x[3], &worker);
+	begins(&a, &worker);
+	answer(&ra, &a);
+	call(&x[4], 7, &worker);
+	response(&x[4], &worker);
+	answer(&rb, &b);
+	stop();
+	assert_link(3, 1, CLEW_LINK_CERTAIN);
+	assert_link(4, 1, CLEW_LINK_CERTAIN);
+	assert_link(5, 2, CLEW_LINK_CERTAIN);
+	assert_link(6, 0, CLEW_LINK_ORPHAN); /* given by who has no request */
+	assert_link(7, 0, CLEW_LINK_ORPHAN); /* A is over */
 }
 
 /* One call, then two answers by the same task: it was for both. */
@@ -228,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_task_answers),
 		cmocka_unit_test(test_task_before),
 		cmocka_unit_test(test_task_begun),
+		cmocka_unit_test(test_task_given_the_next),
 		cmocka_unit_test(test_task_batch),
 		cmocka_unit_test(test_task_contradicts),
 		cmocka_unit_test(test_task_writes_for_all),
