@@ -8,6 +8,7 @@ import { link, useRoute } from "./base/route";
 import { Header } from "./parts/header";
 import { Empty } from "./parts/state";
 import { Overview } from "./views/overview";
+import { Trace } from "./views/trace/trace";
 
 /** A mistake of ours in one view leaves the rest of the page alive, and says so. */
 class Guard extends Component<{ of: string; children: ComponentChildren }, { error: Error | null }> {
@@ -40,19 +41,20 @@ function View() {
 	switch (parts[0] ?? "") {
 		case "":
 			return <Overview />;
-		default:
-			return (
-				<Empty title="There is nothing here">
-					<p>
-						The address <code>/{parts.join("/")}</code> names no view.{" "}
-						<a class="plain" href={link([])}>
-							Go to the overview
-						</a>
-						.
-					</p>
-				</Empty>
-			);
+		case "trace":
+			if (parts[1]) return <Trace key={parts[1]} id={parts[1]} />;
 	}
+	return (
+		<Empty title="There is nothing here">
+			<p>
+				The address <code>/{parts.join("/")}</code> names no view.{" "}
+				<a class="plain" href={link([])}>
+					Go to the overview
+				</a>
+				.
+			</p>
+		</Empty>
+	);
 }
 
 function Page() {

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// A trace in columns (preorder: a span is followed by its sub-tree), and what can be said of it without drawing.
+import type { TraceTree } from "../../base/api";
+
+export class TraceModel {
+	/** Number of spans that are here; `tree.spans_total` are in the trace. */
+	readonly n: number;
+	/** The first row behind a span's sub-tree. */
+	readonly end: Int32Array;
+	readonly depth: Int32Array;
+	/** 1: a piece of the critical path is this span's. */
+	readonly critical: Uint8Array;
+	private readonly rows = new Map<string, number>();
+
+	constructor(readonly tree: TraceTree) {
+		const n = (this.n = tree.id.length);
+		this.end = new Int32Array(n);
+		this.depth = new Int32Array(n);
+		this.critical = new Uint8Array(n);
+		for (let i = 0; i < n; i++) {
+			const p = tree.parent[i] as number;
+			this.depth[i] = p < 0 ? 0 : (this.depth[p] as number) + 1;
+			this.end[i] = i + 1;
+			this.rows.set(tree.id[i] as string, i);
+		}
+		for (let i = n - 1; i >= 0; i--) {
+			const p = tree.parent[i] as number;
+			if (p >= 0) this.end[p] = Math.max(this.end[p] as number, this.end[i] as number);
+		}
+		for (const [i] of tree.critical) if (i >= 0) this.critical[i] = 1;
+	}
+
+	row(spanId: string): number {
+		return this.rows.get(spanId) ?? -1;
+	}
+
+	parent(i: number): number {
+		return this.tree.parent[i] as number;
+	}
+
+	service(i: number): string {
+		return this.tree.services[this.tree.service[i] as number] as string;
+	}
+
+	name(i: number): string {
+		return this.tree.names[this.tree.name[i] as number] as string;
+	}
+
+	isError(i: number): boolean {
+		return this.tree.status[i] === 2;
+	}
+
+	/** Has rows below it, here or still with the server. */
+	hasChildren(i: number): boolean {
+		return (this.end[i] as number) > i + 1 || (this.tree.folded[i] as number) > 0;
+	}
+
+	/** The rows to show, top to bottom: without what is below a shut span; only: without what fails it. */
+	visible(shut: ReadonlySet<string>, only?: (i: number) => boolean): Int32Array {
+		const out = new Int32Array(this.n);
+		let m = 0;
+		for (let i = 0; i < this.n; ) {
+			if (!only || only(i)) out[m++] = i;
+			i = shut.has(this.tree.id[i] as string) ? (this.end[i] as number) : i + 1;
+		}
+		return out.subarray(0, m);
+	}
+
+	/** Everything above a span, nearest first. */
+	ancestors(i: number): number[] {
+		const out: number[] = [];
+		for (let p = this.parent(i); p >= 0; p = this.parent(p)) out.push(p);
+		return out;
+	}
+
+	/** The next row (cyclic) after `from` that fits; -1: none. */
+	next(from: number, fits: (i: number) => boolean, step: 1 | -1 = 1): number {
+		for (let k = 1; k <= this.n; k++) {
+			const i = (((from + step * k) % this.n) + this.n) % this.n;
+			if (fits(i)) return i;
+		}
+		return -1;
+	}
+
+	/** A copy in which the sub-tree of `under` is as the server's answer for it has it. */
+	withSubtree(under: string, sub: TraceTree): TraceModel {
+		const at = this.row(under);
+		if (at < 0) return this;
+		const t = this.tree;
+		const cut = this.end[at] as number;
+		const own = sub.id[0] === under ? 1 : 0; // the answer may begin with the span itself
+		const shift = sub.start_ns - t.start_ns;
+		const added = sub.id.length - own;
+		const index = <T>(list: T[], more: T[]): number[] => {
+			const known = new Map(list.map((v, i) => [v, i]));
+			return more.map((v) => {
+				let i = known.get(v);
+				if (i === undefined) {
+					i = list.push(v) - 1;
+					known.set(v, i);
+				}
+				return i;
+			});
+		};
+		const services = [...t.services];
+		const names = [...t.names];
+		const serviceAt = index(services, sub.services);
+		const nameAt = index(names, sub.names);
+		const splice = <T>(a: readonly T[], b: readonly T[]): T[] => [...a.slice(0, at + 1), ...b.slice(own), ...a.slice(cut)];
+		const moved = (i: number) => (i >= cut ? i - (cut - at - 1) + added : i);
+		const inner = (i: number) => (i < own ? at : at + 1 + i - own);
+		const out: TraceTree = {
+			...t,
+			services,
+			names,
+			id: splice(t.id, sub.id),
+			parent: [
+				...t.parent.slice(0, at + 1),
+				...sub.parent.slice(own).map((p) => (p < 0 ? at : inner(p))),
+				...t.parent.slice(cut).map(moved),
+			],
+			service: splice(
+				t.service,
+				sub.service.map((i) => serviceAt[i] as number),
+			),
+			name: splice(
+				t.name,
+				sub.name.map((i) => nameAt[i] as number),
+			),
+			kind: splice(t.kind, sub.kind),
+			status: splice(t.status, sub.status),
+			start: splice(
+				t.start,
+				sub.start.map((s) => s + shift),
+			),
+			duration: splice(t.duration, sub.duration),
+			class: splice(t.class, sub.class),
+			incomplete: splice(t.incomplete, sub.incomplete),
+			times: Object.fromEntries(
+				Object.entries(t.times).map(([k, v]) => [k, splice(v, sub.times[k as keyof TraceTree["times"]])]),
+			) as TraceTree["times"],
+			network: splice(t.network, sub.network),
+			below: splice(t.below, sub.below),
+			folded: splice(t.folded, sub.folded),
+			critical: t.critical.map(([i, a, b]) => [moved(i), a, b]),
+			candidates: [
+				...t.candidates.filter(([i]) => i <= at || i >= cut).map(([i, a, b, c]) => [moved(i), a, b, c] as TraceTree["candidates"][0]),
+				...sub.candidates.filter(([i]) => i >= own).map(([i, a, b, c]) => [inner(i), a, b, c] as TraceTree["candidates"][0]),
+			],
+		};
+		out.folded[at] = 0;
+		return new TraceModel(out);
+	}
+}
+
+/** A round step for an axis of `length` ns, of about `want` steps. */
+export function axisStep(length: number, want: number): number {
+	const raw = length / Math.max(1, want);
+	const p = 10 ** Math.floor(Math.log10(raw));
+	for (const m of [1, 2, 5, 10]) if (raw <= m * p) return m * p;
+	return 10 * p;
+}

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tree and its bars. Only the rows on the screen exist; the rest is a height. Rows are elements (for names, focus
+// and screen readers), bars are a canvas that follows them.
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { serviceVar } from "../../base/colour";
+import { count, duration } from "../../base/format";
+import { useKeys } from "../../base/keys";
+import { patch, route } from "../../base/route";
+import { onTheme } from "../../base/theme";
+import { drawAxis, drawBars, drawMap, type Look, readPaint, ROW } from "./draw";
+import type { TraceModel } from "./model";
+
+const MAP_H = 48;
+const AXIS_H = 24;
+const CLASSES = ["root", "certain", "probable", "orphan"];
+
+interface Zoom {
+	from: number;
+	to: number;
+}
+
+function zoomOfUrl(total: number): Zoom {
+	const p = route().params;
+	const from = Number(p.get("from") ?? 0);
+	const to = Number(p.get("to") ?? total);
+	return from >= 0 && to > from && from < total ? { from, to: Math.min(to, total) } : { from: 0, to: total };
+}
+
+/** The stretch of time that is shown; the URL follows when it has come to rest. */
+function useZoom(total: number): [Zoom, (z: Zoom) => void] {
+	const [zoom, set] = useState<Zoom>(() => zoomOfUrl(total));
+	const rest = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+	const change = (z: Zoom) => {
+		const least = Math.max(100, total / 1e6);
+		const length = Math.min(total, Math.max(least, z.to - z.from));
+		const from = Math.min(Math.max(0, z.from), total - length);
+		const next = { from, to: from + length };
+		set(next);
+		clearTimeout(rest.current);
+		rest.current = setTimeout(() => {
+			const all = next.from <= 0 && next.to >= total;
+			patch({ from: all ? null : Math.round(next.from), to: all ? null : Math.round(next.to) }, true);
+		}, 200);
+	};
+	useEffect(() => () => clearTimeout(rest.current), []);
+	return [zoom, change];
+}
+
+/** Width and height of an element, as they change. */
+function useSize(ref: { current: HTMLElement | null }): { w: number; h: number } {
+	const [size, set] = useState({ w: 0, h: 0 });
+	useLayoutEffect(() => {
+		const el = ref.current;
+		if (!el) return undefined;
+		const look = () => set((s) => (s.w === el.clientWidth && s.h === el.clientHeight ? s : { w: el.clientWidth, h: el.clientHeight }));
+		const o = new ResizeObserver(look);
+		o.observe(el);
+		look();
+		return () => o.disconnect();
+	}, []);
+	return size;
+}
+
+function found(model: TraceModel, text: string): Set<number> | null {
+	const want = text.trim().toLowerCase();
+	if (!want) return null;
+	const services = model.tree.services.map((s) => s.toLowerCase().includes(want));
+	const names = model.tree.names.map((s) => s.toLowerCase().includes(want));
+	const out = new Set<number>();
+	for (let i = 0; i < model.n; i++)
+		if (services[model.tree.service[i] as number] || names[model.tree.name[i] as number] || model.tree.id[i] === want) out.add(i);
+	return out;
+}
+
+interface RowProps {
+	model: TraceModel;
+	i: number;
+	colour: number | undefined;
+	selected: boolean;
+	shut: boolean;
+	found: boolean;
+	toggle: (i: number) => void;
+	hover: (i: number) => void;
+}
+
+function Row({ model, i, colour, selected, shut, found: hit, toggle, hover }: RowProps) {
+	const depth = Math.min(model.depth[i] as number, 40);
+	const children = model.hasChildren(i);
+	const t = model.tree;
+	const folded = t.folded[i] as number;
+	const kind = CLASSES[t.class[i] as number] ?? "root";
+	return (
+		<div
+			id={`span-${t.id[i]}`}
+			class={`span-row ${selected ? "is-selected" : ""} ${hit ? "is-found" : ""}`}
+			role="treeitem"
+			aria-level={(model.depth[i] as number) + 1}
+			aria-expanded={children ? !shut && folded === 0 : undefined}
+			aria-selected={selected}
+			onPointerEnter={() => hover(i)}
+			onClick={() => patch({ span: selected ? null : (t.id[i] as string) }, true)}
+		>
+			<span class="indent" style={{ width: `${depth * 12}px` }} />
+			{(model.depth[i] as number) > 0 && <i class={`joint ${kind}`} title={`parent: ${kind}`} />}
+			<button
+				type="button"
+				class="twist"
+				tabIndex={-1}
+				aria-label={shut || folded ? "open" : "fold"}
+				style={{ visibility: children ? "visible" : "hidden" }}
+				onClick={(e) => {
+					e.stopPropagation();
+					toggle(i);
+				}}
+			>
+				{folded || shut ? count(folded || ((model.end[i] as number) - i - 1)) : "−"}
+			</button>
+			<i class="dot" style={{ background: serviceVar(colour) }} />
+			<span class={`what ${model.isError(i) ? "error" : ""}`} title={`${model.service(i)} ${model.name(i)}`}>
+				<b>{model.service(i)}</b> {model.name(i)}
+			</span>
+		</div>
+	);
+}
+
+export function Timeline(props: {
+	model: TraceModel;
+	colours: Map<string, number>;
+	selected: number;
+	find: string;
+	criticalOnly: boolean;
+	open: (spanId: string) => void;
+}) {
+	const { model, selected } = props;
+	const total = Math.max(1, model.tree.duration_ns);
+	const [zoom, setZoom] = useZoom(total);
+	const [shut, setShut] = useState<ReadonlySet<string>>(new Set());
+	const [first, setFirst] = useState(0);
+	const [hovered, setHovered] = useState(-1);
+	const [paint, setPaint] = useState(readPaint);
+	const scroll = useRef<HTMLDivElement>(null);
+	const barsBox = useRef<HTMLDivElement>(null);
+	const bars = useRef<HTMLCanvasElement>(null);
+	const axis = useRef<HTMLCanvasElement>(null);
+	const map = useRef<HTMLCanvasElement>(null);
+	const mapBox = useRef<HTMLDivElement>(null);
+	const size = useSize(barsBox);
+	const mapSize = useSize(mapBox);
+	useEffect(() => onTheme(() => setPaint(readPaint())), []);
+
+	const rows = useMemo(
+		() => model.visible(shut, props.criticalOnly ? (i) => model.critical[i] === 1 : undefined),
+		[model, shut, props.criticalOnly],
+	);
+	const hits = useMemo(() => found(model, props.find), [model, props.find]);
+	const colours = useMemo(() => Int8Array.from(model.tree.services.map((s) => props.colours.get(s) ?? -1)), [model, props.colours]);
+	const look: Look = { model, rows, colours, from: zoom.from, to: zoom.to, first, selected, hovered, found: hits, paint };
+
+	useLayoutEffect(() => {
+		if (bars.current && size.w) drawBars(bars.current, look, size.w, size.h, true);
+	});
+	useLayoutEffect(() => {
+		if (axis.current && size.w) drawAxis(axis.current, look, size.w, AXIS_H);
+		if (map.current && mapSize.w) drawMap(map.current, look, mapSize.w, MAP_H);
+	}, [model, zoom, paint, size.w, mapSize.w]);
+
+	const at = (i: number) => {
+		let lo = 0;
+		let hi = rows.length - 1;
+		while (lo < hi) {
+			const mid = (lo + hi) >> 1;
+			if ((rows[mid] as number) < i) lo = mid + 1;
+			else hi = mid;
+		}
+		return rows[lo] === i ? lo : -1;
+	};
+	const show = (i: number) => {
+		const above = model.ancestors(i).map((p) => model.tree.id[p] as string);
+		if (above.some((a) => shut.has(a))) setShut(new Set([...shut].filter((s) => !above.includes(s))));
+		requestAnimationFrame(() => {
+			const el = scroll.current;
+			const k = at(i);
+			if (!el || k < 0) return;
+			if (k * ROW < el.scrollTop) el.scrollTop = k * ROW - ROW;
+			else if ((k + 2) * ROW > el.scrollTop + size.h) el.scrollTop = (k + 2) * ROW - size.h;
+		});
+	};
+	const select = (i: number) => {
+		if (i < 0) return;
+		patch({ span: model.tree.id[i] as string }, true);
+		show(i);
+	};
+	useEffect(() => {
+		if (selected >= 0 && size.h) show(selected);
+	}, [model, size.h > 0]);
+	const toggle = (i: number) => {
+		const id = model.tree.id[i] as string;
+		if (model.tree.folded[i]) props.open(id);
+		const next = new Set(shut);
+		if (!next.delete(id) && !model.tree.folded[i]) next.add(id);
+		setShut(next);
+	};
+	const move = (by: number) => {
+		const k = selected < 0 ? (by > 0 ? -1 : rows.length) : at(selected);
+		select(rows[Math.min(rows.length - 1, Math.max(0, k + by))] ?? -1);
+	};
+	const turn = (factor: number, around = 0.5) => {
+		const length = zoom.to - zoom.from;
+		const centre = zoom.from + around * length;
+		setZoom({ from: centre - around * length * factor, to: centre + (1 - around) * length * factor });
+	};
+	const pan = (share: number) => {
+		const by = share * (zoom.to - zoom.from);
+		setZoom({ from: zoom.from + by, to: zoom.to + by });
+	};
+	const fold = () => {
+		if (selected < 0) return;
+		const isShut = shut.has(model.tree.id[selected] as string);
+		if (model.hasChildren(selected) && !isShut && !model.tree.folded[selected]) toggle(selected);
+		else if (model.parent(selected) >= 0) select(model.parent(selected));
+	};
+	const unfold = () => {
+		if (selected < 0) return;
+		if (shut.has(model.tree.id[selected] as string) || model.tree.folded[selected]) toggle(selected);
+		else move(1);
+	};
+	useKeys([
+		{ key: "j", does: "next span", run: () => move(1) },
+		{ key: "k", does: "span before", run: () => move(-1) },
+		{ key: "ArrowDown", does: "next span", run: () => move(1) },
+		{ key: "ArrowUp", does: "span before", run: () => move(-1) },
+		{ key: "h", does: "fold, or to the parent", run: fold },
+		{ key: "l", does: "open, or the next", run: unfold },
+		{ key: "ArrowLeft", does: "fold, or to the parent", run: fold },
+		{ key: "ArrowRight", does: "open, or the next", run: unfold },
+		{ key: "w", does: "zoom in", run: () => turn(0.6) },
+		{ key: "s", does: "zoom out", run: () => turn(1 / 0.6) },
+		{ key: "a", does: "earlier", run: () => pan(-0.25) },
+		{ key: "d", does: "later", run: () => pan(0.25) },
+		{ key: "0", does: "the whole trace", run: () => setZoom({ from: 0, to: total }) },
+		{ key: "e", does: "next error", run: () => select(model.next(selected, (i) => model.isError(i))) },
+		{ key: "n", does: "next that was found", run: () => hits && select(model.next(selected, (i) => hits.has(i))) },
+		{ key: "N", does: "found before", run: () => hits && select(model.next(selected < 0 ? 0 : selected, (i) => hits.has(i), -1)) },
+		{ key: "Escape", does: "no span selected", run: () => patch({ span: null }, true) },
+	]);
+
+	const from = Math.max(0, Math.floor(first));
+	const to = Math.min(rows.length, Math.ceil(first + size.h / ROW) + 1);
+	const shown = Array.from(rows.subarray(from, to));
+	const rowAt = (e: MouseEvent) => {
+		const k = Math.floor(first + (e.clientY - (barsBox.current?.getBoundingClientRect().top ?? 0)) / ROW);
+		return rows[k] ?? -1;
+	};
+	return (
+		<div class="timeline">
+			<Brush box={mapBox} total={total} zoom={zoom} setZoom={setZoom} label="The whole trace: drag to choose a stretch of time">
+				<canvas ref={map} style={{ width: "100%", height: `${MAP_H}px` }} aria-hidden="true" />
+			</Brush>
+			<div class="axis">
+				<span class="quiet small">
+					{hits ? `${count(hits.size)} found` : ""}
+					{zoom.from > 0 || zoom.to < total ? ` ${duration(zoom.to - zoom.from)} of ${duration(total)}` : ""}
+				</span>
+				<canvas ref={axis} style={{ width: "100%", height: `${AXIS_H}px` }} aria-hidden="true" />
+			</div>
+			<div
+				class="scroll"
+				ref={scroll}
+				tabIndex={0}
+				role="tree"
+				aria-label={`${rows.length} spans`}
+				aria-activedescendant={selected >= 0 ? `span-${model.tree.id[selected]}` : undefined}
+				onScroll={(e) => setFirst(e.currentTarget.scrollTop / ROW)}
+				onPointerLeave={() => setHovered(-1)}
+				onWheel={(e) => {
+					if (e.ctrlKey || e.metaKey) {
+						const box = barsBox.current?.getBoundingClientRect();
+						e.preventDefault();
+						if (box) turn(e.deltaY > 0 ? 1.2 : 1 / 1.2, Math.min(1, Math.max(0, (e.clientX - box.left) / box.width)));
+					} else if (e.shiftKey) {
+						e.preventDefault();
+						pan((e.deltaY || e.deltaX) / 1000);
+					}
+				}}
+			>
+				<div class="sheet">
+					<div class="names" style={{ transform: `translateY(${-(first - from) * ROW}px)` }}>
+						{shown.map((i) => (
+							<Row
+								key={model.tree.id[i]}
+								model={model}
+								i={i}
+								colour={colours[model.tree.service[i] as number]}
+								selected={i === selected}
+								shut={shut.has(model.tree.id[i] as string)}
+								found={hits?.has(i) ?? false}
+								toggle={toggle}
+								hover={setHovered}
+							/>
+						))}
+					</div>
+					<div
+						class="bars"
+						ref={barsBox}
+						onPointerMove={(e) => setHovered(rowAt(e))}
+						onClick={(e) => {
+							const i = rowAt(e);
+							if (i >= 0) patch({ span: i === selected ? null : (model.tree.id[i] as string) }, true);
+						}}
+					>
+						<canvas ref={bars} style={{ width: "100%", height: "100%" }} role="img" aria-label="When each span ran, and how long" />
+					</div>
+				</div>
+				<div style={{ height: `${Math.max(0, rows.length * ROW - size.h)}px` }} aria-hidden="true" />
+			</div>
+		</div>
+	);
+}
+
+/** Drag: a new stretch. With Shift, or inside of the shown one: moves it. A double click shows all. */
+function Brush(props: {
+	box: { current: HTMLDivElement | null };
+	total: number;
+	zoom: Zoom;
+	setZoom: (z: Zoom) => void;
+	label: string;
+	children: preact.ComponentChildren;
+}) {
+	const drag = useRef<{ at: number; zoom: Zoom; moves: boolean } | null>(null);
+	const place = (e: PointerEvent) => {
+		const b = props.box.current?.getBoundingClientRect();
+		return b ? Math.min(1, Math.max(0, (e.clientX - b.left) / b.width)) * props.total : 0;
+	};
+	return (
+		<div
+			class="minimap"
+			ref={props.box}
+			title={props.label}
+			onPointerDown={(e) => {
+				const at = place(e);
+				const part = props.zoom.from > 0 || props.zoom.to < props.total;
+				(e.currentTarget as HTMLElement).setPointerCapture(e.pointerId);
+				drag.current = { at, zoom: props.zoom, moves: part && (e.shiftKey || (at > props.zoom.from && at < props.zoom.to)) };
+			}}
+			onPointerMove={(e) => {
+				const d = drag.current;
+				const at = place(e);
+				if (!d) return;
+				if (d.moves) props.setZoom({ from: d.zoom.from + at - d.at, to: d.zoom.to + at - d.at });
+				else if (Math.abs(at - d.at) > props.total / 500) props.setZoom({ from: Math.min(at, d.at), to: Math.max(at, d.at) });
+			}}
+			onPointerUp={() => {
+				drag.current = null;
+			}}
+			onDblClick={() => props.setZoom({ from: 0, to: props.total })}
+		>
+			{props.children}
+		</div>
+	);
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, it } from "vitest";
+import type { TraceTree } from "../src/base/api";
+import { axisStep, TraceModel } from "../src/views/trace/model";
+
+/** id:parent pairs, in preorder. */
+function tree(...spans: string[]): TraceTree {
+	const id = spans.map((s) => s.split(":")[0] as string);
+	const n = id.length;
+	const fill = (v: number) => new Array<number>(n).fill(v);
+	return {
+		trace_id: "t",
+		start_ns: 1000,
+		duration_ns: 100,
+		spans_total: n,
+		complete: true,
+		services: ["s"],
+		names: [...id],
+		id,
+		parent: spans.map((s) => id.indexOf(s.split(":")[1] ?? "")),
+		service: fill(0),
+		name: id.map((_, i) => i),
+		kind: fill(2),
+		status: fill(0),
+		start: id.map((_, i) => i),
+		duration: fill(10),
+		class: fill(1),
+		incomplete: fill(0),
+		times: { cpu: fill(1), runq: fill(1), futex: fill(1), disk: fill(1), net: fill(1), sleep: fill(1), other: fill(1) },
+		network: fill(-1),
+		below: fill(0),
+		folded: fill(0),
+		critical: [[0, 0, 100]],
+		candidates: [],
+	};
+}
+
+const names = (m: TraceModel, rows: Int32Array) => [...rows].map((i) => m.name(i)).join(" ");
+
+it("knows sub-trees", () => {
+	const m = new TraceModel(tree("a", "b:a", "c:b", "d:a", "e"));
+	expect([...m.end]).toEqual([4, 3, 3, 4, 5]);
+	expect([...m.depth]).toEqual([0, 1, 2, 1, 0]);
+	expect(m.ancestors(2)).toEqual([1, 0]);
+});
+
+it("leaves out what is shut", () => {
+	const m = new TraceModel(tree("a", "b:a", "c:b", "d:a", "e"));
+	expect(names(m, m.visible(new Set(["b"])))).toBe("a b d e");
+	expect(names(m, m.visible(new Set(["a"])))).toBe("a e");
+	expect(names(m, m.visible(new Set(), (i) => m.critical[i] === 1))).toBe("a");
+});
+
+it("finds the next, around the end", () => {
+	const m = new TraceModel(tree("a", "b:a", "c:b"));
+	expect(m.next(2, (i) => i < 2)).toBe(0);
+	expect(m.next(0, (i) => i > 0, -1)).toBe(2);
+	expect(m.next(0, () => false)).toBe(-1);
+});
+
+it("opens what the server had folded, in its place", () => {
+	const base = tree("a", "b:a", "d:a", "e");
+	base.folded[1] = 2;
+	base.critical = [[2, 0, 5]];
+	base.candidates = [[3, "t2", "x", 0.4]];
+	const sub = tree("b", "x:b", "y:x");
+	sub.start_ns = 1005;
+	sub.names = ["b", "new", "d"];
+	const m = new TraceModel(base).withSubtree("b", sub);
+	expect(m.tree.id).toEqual(["a", "b", "x", "y", "d", "e"]);
+	expect(m.tree.parent).toEqual([-1, 0, 1, 2, 0, -1]);
+	expect([2, 3].map((i) => m.name(i))).toEqual(["new", "d"]);
+	expect(m.tree.start[2]).toBe(6);
+	expect(m.tree.critical).toEqual([[4, 0, 5]]);
+	expect(m.tree.candidates[0]?.[0]).toBe(5);
+	expect(m.hasChildren(1)).toBe(true);
+	expect(m.tree.folded[1]).toBe(0);
+});
+
+it("chooses round steps", () => {
+	expect(axisStep(1000, 10)).toBe(100);
+	expect(axisStep(1234, 10)).toBe(200);
+	expect(axisStep(7, 3)).toBe(5);
+});
