@@ -8,7 +8,8 @@ the *work* below for each request and writes, before each call, a line of truth:
     NAME \\t INCOMING-TOKEN \\t CALLED \\t OUTGOING-TOKEN [\\t KIND]
 
 with KIND one of call (or absent), retry, repeat, parallel, background (by a job that a request began before its
-answer and that goes on after it) and timer (no request began it: INCOMING-TOKEN is "-"). Whole lines: one write() of a file opened with
+answer and that goes on after it) and timer (no request began it: INCOMING-TOKEN is "-") and shared (made for
+several requests at once: a line each, all with the same OUTGOING-TOKEN). Whole lines: one write() of a file opened with
 O_APPEND.
 
 The work, by environment variables (strings; the means are of uniform distributions from 0 to twice the mean):
@@ -49,6 +50,8 @@ A scenario file has VARIANTS, a list of dicts:
 and build(lab, params), which returns a plan (see chain()); check(params), if there, returns why the case cannot run.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -105,6 +108,20 @@ def built(name, sources, command, result=None):
         with open(path, "rb") as f:
             digest.update(path.encode() + b"\0" + f.read())
     out = os.path.join(cache(), "%s-%s" % (name, digest.hexdigest()[:16]))
+    with one_at_a_time(name):
+        make(name, out, command)
+    return os.path.join(out, result) if result else out
+
+
+@contextlib.contextmanager
+def one_at_a_time(name):
+    """Several runs may want the same service."""
+    with open(os.path.join(cache(), name + ".lock"), "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def make(name, out, command):
     if not os.path.exists(out):
         work = tempfile.mkdtemp(prefix=name + "-", dir=cache())
         new = os.path.join(work, name)
@@ -118,7 +135,6 @@ def built(name, sources, command, result=None):
             os.rename(new, out)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    return os.path.join(out, result) if result else out
 
 
 def files(path):

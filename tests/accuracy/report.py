@@ -1,7 +1,19 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The results of many runs for people: the table, calibration, what each source of evidence is worth, the verdict."""
+"""The results of many runs for people: the table, calibration, what each source of evidence is worth, the verdict.
 
+usage: report.py DIR... [--replayed] [--markdown] [--json OUT]
+
+Reads what calls of run.py left in the DIRs, however many there were (run.py -o DIR, with --resume or --keep; run.py
+--replay DIR --ablate ...), and prints one table of it all. With --replayed a run's last replay is taken where it had
+one. --markdown prints it for docs: a row a case. Of a run that is in two DIRs the later DIR's is taken.
+"""
+
+import argparse
 import collections
+import json
+import os
+import sys
 
 import score
 
@@ -15,6 +27,11 @@ HEAD = ("%-34s %4s %6s %6s %7s %6s %8s %6s %6s %7s %7s %7s %8s %-18s %-13s %5s"
 
 def short(share, digits=2):
     return "-" if share is None else "%.*f" % (digits, 100 * share)
+
+
+def title(result):
+    """The case, and what options of clew it was run with."""
+    return " ".join([result["case"]] + result.get("options", []))
 
 
 def ask_of(result):
@@ -49,6 +66,20 @@ def table(results, skipped):
             lines.append(row(key.split("@")[0] + key[len(key.split("+")[0]):], r))
     for name, reason in skipped.items():
         lines.append("%-34s SKIPPED: %s" % (name, reason))
+    return "\n".join(lines)
+
+
+def shared_text(results):
+    """Calls that several requests caused together: none may have a parent, and the links should name the causes."""
+    rows = [(k, r["shared"]) for k, r in results.items() if r.get("shared", {}).get("n")]
+    if not rows:
+        return ""
+    lines = ["calls that several requests share: a parent is wrong; links to the requests that caused them",
+             "  %-38s %6s %6s %7s %12s %12s %14s" % ("run", "calls", "wrong", "missing", "all named %", "no others %", "causes named %")]
+    for key, c in rows:
+        of = lambda part, all_: short(c[part] / c[all_] if c[all_] else None)
+        lines.append("  %-38s %6d %6d %7d %12s %12s %14s" % (key, c["n"], c["wrong"], c["missing"], of("all_named", "seen"),
+                                                           of("only_these_named", "seen"), of("causes_named", "causes")))
     return "\n".join(lines)
 
 
@@ -119,17 +150,34 @@ def calibration_text(c):
 
 # ---- sources of evidence ----
 
-def ablation_text(results):
-    """What is lost without each source: right % (wrong) of the links."""
+def ablation(results):
+    """(sources, {case: {None or source: [links, right, wrong of all]}}), summed over the loads of a case."""
     sources = sorted({s for r in results.values() for s in r.get("without", {})})
-    if not sources:
+    rows = {}
+    for r in results.values():
+        if not r.get("without"):
+            continue
+        row = rows.setdefault(title(r), {s: [0, 0, 0] for s in [None] + sources})
+        for source, of in [(None, r), *r["without"].items()]:
+            for k, v in enumerate((of["links"]["n"], of["links"]["right"], of["all_links"]["wrong"])):
+                row[source][k] += v
+    return sources, rows
+
+
+def cell(counts):
+    n, right, wrong = counts
+    return "-" if not n else short(right / n) + (" (%d)" % wrong if wrong else "")
+
+
+def ablation_text(results):
+    """What is lost without each source."""
+    sources, rows = ablation(results)
+    if not rows:
         return ""
-    lines = ["links right % (wrong n) with all evidence, and without one source",
-             "%-34s %4s %16s" % ("case", "load", "all") + "".join(" %16s" % s for s in sources)]
-    cell = lambda r: "%s (%d)" % (short(r["links"]["right_share"]), r["all_links"]["wrong"])
-    for key, r in results.items():
-        lines.append("%-34s %4d %16s" % (key.split("@")[0], r["load"], cell(r)) +
-                     "".join(" %16s" % (cell(r["without"][s]) if s in r.get("without", {}) else "-") for s in sources))
+    lines = ["links right %, and (wrong), with all evidence and without one source, over all loads of a case",
+             "%-36s %14s" % ("case", "all") + "".join(" %14s" % s for s in sources)]
+    for name, row in rows.items():
+        lines.append("%-36s" % name + "".join(" %14s" % cell(row[s]) for s in [None] + sources))
     return "\n".join(lines)
 
 
@@ -194,3 +242,130 @@ def verdict(results, skipped, args):
 
 def first_example(r):
     return next((texts[0] for kind, texts in r["examples"].items() if kind.startswith(("wrong", "crossed"))), "none kept")
+
+
+# ---- all that a directory has ----
+
+def collect(directories, replayed=False):
+    """({key: result}, [what could not be read]) of all runs in the directories, in the order of their names."""
+    results, bad = {}, []
+    for directory in directories:
+        for key in sorted(os.listdir(directory)):
+            here = os.path.join(directory, key)
+            score_of, replay_of = read(os.path.join(here, "score.json"), bad), read(os.path.join(here, "replay.json"), bad)
+            result = replay_of if replayed and replay_of else score_of or replay_of
+            if not result or "links" not in result:
+                continue
+            for part in ("without", "proofs"):
+                if not result.get(part) and replay_of and replay_of.get(part):
+                    result[part] = replay_of[part]
+            results[key] = result
+    return results, bad
+
+
+def read(path, bad):
+    try:
+        with open(path) as f:
+            return json.load(f)
+    except FileNotFoundError:
+        return None
+    except (NotADirectoryError, ValueError) as e:
+        if isinstance(e, ValueError):
+            bad.append("%s: %s" % (path, e))
+        return None
+
+
+def builds_text(results):
+    """A table of several builds says so."""
+    builds = collections.Counter(r.get("clew", "?") for r in results.values())
+    if len(builds) < 2:
+        return ""
+    return "made with %d builds of clew: %s" % (len(builds), ", ".join("%s (%d runs)" % b for b in builds.most_common()))
+
+
+# ---- markdown ----
+
+def md_table(head, rows):
+    return "\n".join("| %s |" % " | ".join(str(c) for c in r)
+                     for r in [head, ["---"] + ["---:"] * (len(head) - 1), *rows])
+
+
+def md_results(results):
+    """A row a case: right % at each load, then what is wrong over all loads, with the bounds."""
+    loads = sorted({r["load"] for r in results.values()})
+    cases = {}
+    for r in sorted(results.values(), key=lambda r: (r.get("runtime") or "", r["load"])):
+        cases.setdefault(title(r), {})[r["load"]] = r
+    rows = []
+    for name, at in cases.items():
+        total = lambda *path, at=at: sum(field(r, path) for r in at.values())
+        n, wrong, requests, crossed = (total("all_links", "n"), total("all_links", "wrong"), total("requests"),
+                                       total("crossed"))
+        rows.append([name, *(short(at[x]["links"]["right_share"]) if x in at else "" for x in loads), n,
+                     "%d (≤ %s)" % (wrong, short(score.upper_bound(wrong, n), 3)),
+                     "%d (≤ %s)" % (crossed, short(score.upper_bound(crossed, requests), 3)),
+                     short(total("exactly_right") / requests if requests else None)])
+    return md_table(["case", *("right % at {}".format(x) for x in loads), "links", "wrong (≤ %)", "crossed (≤ %)",
+                     "traces exact %"], rows)
+
+
+def field(result, path):
+    for p in path:
+        result = result[p]
+    return result
+
+
+def md_ablation(results):
+    sources, rows = ablation(results)
+    return rows and md_table(["right % (wrong)", "all", *("without " + s for s in sources)],
+                             [[name, *(cell(row[s]) for s in [None] + sources)] for name, row in rows.items()])
+
+
+def md_calibration(c):
+    bins = md_table(["confidence from", "links", "stated %", "right %"],
+                    [[low, b["n"], short(b["stated"], 3), short(b["right"], 3)] for low, b in c["bins"].items()])
+    out = md_table(["case left out", "links", "stated %", "foretold % by the others", "right %"],
+                   [[name, k["n"], short(k["stated"], 3), short(k["foretold"], 3), short(k["right"], 3)]
+                    for name, k in sorted(c["left_out"].items())])
+    return bins + "\n\n" + out
+
+
+def md_shared(results):
+    rows = [(k, r["shared"]) for k, r in results.items() if r.get("shared", {}).get("n")]
+    return rows and md_table(["shared calls", "n", "wrong", "all causes named %", "no others %"],
+                             [[k, c["n"], c["wrong"], short(c["all_named"] / c["seen"] if c["seen"] else None),
+                               short(c["only_these_named"] / c["seen"] if c["seen"] else None)] for k, c in rows])
+
+
+def texts(results, skipped, markdown=False):
+    """Every table there is something for, one after the other."""
+    c = calibration(results)
+    parts = [md_results(results), md_shared(results), md_ablation(results), md_calibration(c)] if markdown else \
+        [table(results, skipped), shared_text(results), ablation_text(results), proofs_text(results), calibration_text(c)]
+    return "\n\n".join(t for t in [*parts, builds_text(results)] if t)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("directory", nargs="+", metavar="DIR")
+    p.add_argument("--replayed", action="store_true")
+    p.add_argument("--markdown", action="store_true")
+    p.add_argument("--json", metavar="OUT")
+    args = p.parse_args()
+    for d in args.directory:
+        if not os.path.isdir(d):
+            p.error("%s is no directory; run.py -o makes one" % d)
+    results, bad = collect(args.directory, args.replayed)
+    for line in bad:
+        print("report.py: not read: " + line, file=sys.stderr)
+    if not results:
+        p.error("no run's score.json or replay.json in " + " ".join(args.directory))
+    print(texts(results, {}, args.markdown))
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump({"results": results, "calibration": calibration(results)}, f, indent=1)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,10 +23,11 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE]
 
+import parallel  # noqa: E402
 import report  # noqa: E402
 import runner  # noqa: E402
 import score  # noqa: E402
-from lib.lab import clean_up_when_terminated  # noqa: E402
+from lib.lab import PORTS, clean_up_when_terminated  # noqa: E402
 
 LOADS = (1, 10, 50, 200)
 
@@ -40,6 +41,10 @@ def arguments():
     p.add_argument("--links", type=int, default=report.ENOUGH, help="how many calls a run makes, about")
     p.add_argument("--requests", "-n", type=int, help="how many requests, instead")
     p.add_argument("--quick", action="store_true", help="the quick tier: the cases that have one, at its load")
+    p.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="run up to N at once, each with ports and a "
+                   "clew of its own")
+    p.add_argument("--flying", type=int, default=60, metavar="N",
+                   help="... as long as they have together no more requests in flight (one that has more runs alone)")
     p.add_argument("-o", "--out", default=os.path.join("/tmp", "clew-accuracy"))
     p.add_argument("--resume", action="store_true", help="leave out what DIR has already, with the same options")
     p.add_argument("--keep", action="store_true", help="keep recordings and stores")
@@ -72,6 +77,8 @@ def arguments():
     args.min_right = {e: float(share) for e, share in (rule.split("=") for rule in args.min_right)}
     if args.disable:
         args.clew_option += ["--without", args.disable]
+    if not 1 <= args.jobs <= 32:
+        p.error("-j %d: 1 to 32 runs at once" % args.jobs)
     args.records = args.keep or args.proofs or bool(args.ablate)
     return args
 
@@ -94,34 +101,54 @@ def plan(variants, args):
 
 def run_all(variants, todo, args):
     """({key: result}, {case: why it was skipped}); a run that breaks is a result too: it is skipped, and says why."""
-    results, skipped, begin = {}, {}, time.monotonic()
-    for i, (name, load) in enumerate(todo, 1):
+    results, skipped, jobs, begin = {}, {}, [], time.monotonic()
+    keys = [key_of(name, load, args) for name, load in todo]
+    for (name, load), key in zip(todo, keys):
         module, variant = variants[name]
-        if name not in skipped:
-            reason = runner.why_skipped(module, variant)
-            if reason:
-                skipped[name] = reason
-                print("%s: SKIPPED: %s" % (name, reason), flush=True)
+        if name not in skipped and (reason := runner.why_skipped(module, variant)):
+            skipped[name] = reason
+            print("%s: SKIPPED: %s" % (name, reason), flush=True)
         if name in skipped:
             continue
-        key = "%s@%d%s" % (name, load, "".join("+" + w for w in args.with_option))
-        directory = os.path.join(args.out, key)
-        result = runner.finished(directory, variant, args) if args.resume else None
-        if result is None:
-            try:
-                result = runner.run_one(name, module, variant, load, directory, args)
-            except Exception as e:  # one broken case must not cost the others, and must not be silent
-                skipped["%s@%d" % (name, load)] = "BROKEN: %s" % str(e).strip()
-                print("%s: BROKEN: %s" % (key, e), file=sys.stderr, flush=True)
-                continue
-        result["quick"] = variant.get("quick")
-        results[key] = result
-        progress(i, len(todo), time.monotonic() - begin, key, result, args)
-        save(results, skipped, args)
-    return results, skipped
+        result = runner.finished(os.path.join(args.out, key), variant, args) if args.resume else None
+        if result:
+            results[key] = {**result, "quick": variant.get("quick")}
+        else:
+            jobs.append(parallel.Job(key, load, job_of(name, module, variant, load, os.path.join(args.out, key), args)))
+    if results:
+        print("%d runs are there already" % len(results), flush=True)
+    total = len(jobs) + len(results)
+    ordered = lambda: {k: results[k] for k in keys if k in results}
+    try:
+        for job, result, why, others in parallel.run(jobs, args.jobs, args.flying):
+            beside = " (going on: %s)" % ", ".join(others) if others else ""
+            if why:
+                skipped[job.key] = "BROKEN: %s" % why
+                print("%s: BROKEN: %s%s" % (job.key, why, beside), file=sys.stderr, flush=True)
+            else:
+                results[job.key] = {**result, "quick": variants[result["case"]][1].get("quick")}
+                progress(len(results), total, time.monotonic() - begin, job.key, result, args, beside)
+            save(ordered(), skipped, args)
+    except KeyboardInterrupt:
+        save(ordered(), skipped, args)
+        print("interrupted with %d of %d runs done, which are kept; go on with --resume -o %s"
+              % (len(results), total, args.out), file=sys.stderr)
+        raise
+    return ordered(), skipped
 
 
-def progress(i, n, seconds, key, r, args):
+def key_of(name, load, args):
+    return "%s@%d%s" % (name, load, "".join("+" + w for w in args.with_option))
+
+
+def job_of(name, module, variant, load, directory, args):
+    def job(slot):
+        ports = parallel.slice_of(PORTS, slot, args.jobs)
+        return runner.run_one(name, module, variant, load, directory, args, ports)
+    return job
+
+
+def progress(i, n, seconds, key, r, args, beside=""):
     load = r["client"]
     text = "[%d/%d %.0f s] %s: %d requests (%.1f in flight, %.0f/s, p99 %.1f ms)" % (
         i, n, seconds, key, load["done"], load["in_flight_mean"], load["rps"], load["p99_us"] / 1e3)
@@ -131,48 +158,56 @@ def progress(i, n, seconds, key, r, args):
             r["all_links"]["wrong"], r["crossed"], report.short(r["exactly_right_share"]))
         if args.verbose:
             text += "\n" + score.table(r) + "".join("\n  e.g. %s: %s" % (k, t[0]) for k, t in r["examples"].items())
-    print(text, flush=True)
+    print(text + beside, flush=True)
 
 
 def replay_all(args):
-    """The same for the runs that an earlier one has kept."""
-    results, skipped = {}, {}
+    """The same for the runs that an earlier one has kept; each one's result is also in its replay.json."""
+    results, skipped, jobs = {}, {}, []
+    loads = {int(x) for x in args.load.split(",")}
     found = sorted(d for d in os.listdir(args.replay)
                    if os.path.exists(os.path.join(args.replay, d, runner.RECORDING)))
-    loads = {int(x) for x in args.load.split(",")}
     found = [d for d in chosen(found, args.cases) if int(d.split("@")[1].split("+")[0]) in loads]
-    begin = time.monotonic()
-    for i, key in enumerate(found, 1):
-        directory = os.path.join(args.replay, key)
-        if not os.path.exists(os.path.join(directory, "meta.json")):
+    for key in found:
+        if os.path.exists(os.path.join(args.replay, key, "meta.json")):
+            jobs.append(parallel.Job(key, 1, lambda slot, d=os.path.join(args.replay, key): runner.replay_one(d, args)))
+        else:
             skipped[key] = "BROKEN: the run did not end well, it has no meta.json"
-            continue
-        results[key] = runner.rescore(directory, runner.clew_path(args), args.clew_option)
-        if args.ablate:
-            results[key]["without"] = {s: runner.ablate(directory, runner.clew_path(args), s, args)
-                                       for s in args.ablate}
-        if args.proofs:
-            results[key]["proofs"] = runner.prove(directory, runner.clew_path(args), args)
-        progress(i, len(found), time.monotonic() - begin, key, results[key], args)
+    begin = time.monotonic()
+    for job, result, why, _ in parallel.run(jobs, args.jobs, args.flying):
+        if why:
+            skipped[job.key] = "BROKEN: %s" % why
+            print("%s: BROKEN: %s" % (job.key, why), file=sys.stderr, flush=True)
+        else:
+            results[job.key] = result
+            progress(len(results), len(jobs), time.monotonic() - begin, job.key, result, args)
         save(results, skipped, args)
-    return results, skipped
+    return {k: results[k] for k in found if k in results}, skipped
 
 
 def save(results, skipped, args):
-    """Writes the tables beside the JSON, after each run: what is interrupted is not lost. (text, what was not met)."""
+    """Writes the tables beside the JSON, after each run: what is interrupted is not lost. (text, what was not met).
+
+    With --resume they hold all that earlier calls left in DIR, too; not met is what this call's runs did not."""
     if args.no_clew:
         return "", []
-    calibration = report.calibration(results)
-    text = "\n\n".join(t for t in (report.table(results, skipped), report.ablation_text(results),
-                                   report.proofs_text(results), report.calibration_text(calibration)) if t)
     bad = report.verdict(results, skipped, args)
+    if args.resume:
+        results = {**report.collect([args.out])[0], **results}
+    text = report.texts(results, skipped)
     where, name, table = (args.replay, "replayed.json", "replayed.txt") if args.replay else \
         (args.out, "results.json", "table.txt")
-    with open(os.path.join(where, name), "w") as f:
-        json.dump({"results": results, "skipped": skipped, "calibration": calibration, "not_met": bad}, f, indent=1)
-    with open(os.path.join(where, table), "w") as f:
-        f.write(text + "\n" + "".join("NOT MET: %s\n" % b for b in bad))
+    replace(os.path.join(where, name), json.dumps({"results": results, "skipped": skipped, "calibration": report.calibration(results),
+                                                   "not_met": bad}, indent=1))
+    replace(os.path.join(where, table), text + "\n" + "".join("NOT MET: %s\n" % b for b in bad))
     return text, bad
+
+
+def replace(path, text):
+    """Whole or not at all: who is ended while writing leaves the old one."""
+    with open(path + ".new", "w") as f:
+        f.write(text)
+    os.rename(path + ".new", path)
 
 
 def main():
@@ -195,7 +230,10 @@ def main():
             print("run.py: no case fits %s; --list names them" % (args.cases or "these options"), file=sys.stderr)
             return 2
         os.makedirs(args.out, exist_ok=True)
-        results, skipped = run_all(variants, todo, args)
+        try:
+            results, skipped = run_all(variants, todo, args)
+        except KeyboardInterrupt:
+            return 130
     if args.no_clew:
         return 1 if skipped and args.strict or not results else 0
     text, bad = save(results, skipped, args)

@@ -8,6 +8,7 @@ it is kept, recording.clew.
 """
 
 import collections
+import hashlib
 import importlib
 import json
 import os
@@ -24,7 +25,7 @@ import case  # noqa: E402
 import retoken  # noqa: E402
 import scenarios  # noqa: E402
 import score  # noqa: E402
-from lib.lab import Lab, find_clew, find_load, parse_lost, port_open, unix_open, wait_for  # noqa: E402
+from lib.lab import PORTS, Lab, find_clew, find_load, parse_lost, port_open, unix_open, wait_for  # noqa: E402
 
 RECORDING = "recording.clew"
 LINKS_PER_REQUEST = 1.8  # of case.WORK, a little less than it is
@@ -154,18 +155,18 @@ def check_truth(plan, load_log):
                                                                                          plan["hops"], short[0])
     lost = seen_by_back_ends(plan) - {row[2] for r in rows.values() for row in r}
     assert not lost, "%d calls arrived that are not in the truth, e.g. %s" % (len(lost), sorted(lost)[0])
-    calls = sum(h.via is not None for h in hops.values())
+    calls = sum(h.via is not None or bool(h.causes) for h in hops.values())
     assert calls, "no request made a call: the truth's incoming tokens are not the load's"
     return {"requests": len(load), "calls": calls}
 
 
 # ---- one run ----
 
-def run_one(name, module, variant, load, directory, args):
-    """Runs the case; returns its result, also in directory/score.json."""
+def run_one(name, module, variant, load, directory, args, ports=PORTS):
+    """Runs the case; returns its result, also in directory/score.json. ports: (first, last) of those it may take."""
     shutil.rmtree(directory, ignore_errors=True)
     params = params_of(variant, load, args)
-    with Lab(directory) as lab:
+    with Lab(directory, ports=ports) as lab:
         if args.clew:
             lab.clew_path = os.path.abspath(args.clew)
         plan = module.build(lab, params)
@@ -185,7 +186,7 @@ def run_one(name, module, variant, load, directory, args):
                 "root": plan["root"], "truth": [os.path.relpath(t, lab.dir) for t in plan["truth"]],
                 "between": bool(plan.get("between")), "client_traced": args.trace_client,
                 "workers": params["workers"], "conns": params["conns"], "think_ms": params["think_ms"],
-                "options": options_of(variant, args), "client": report, "asked": request_count(variant, args)}
+                "options": options_of(variant, args), "clew": identity_of(lab.clew_path), "client": report, "asked": request_count(variant, args)}
         with open(lab.path("meta.json"), "w") as f:
             json.dump(meta, f, indent=1)
         if args.no_clew:
@@ -202,9 +203,21 @@ def run_one(name, module, variant, load, directory, args):
         for left in ("store", RECORDING):
             path = os.path.join(directory, left)
             shutil.rmtree(path) if os.path.isdir(path) else os.path.exists(path) and os.unlink(path)
-    with open(os.path.join(directory, "score.json"), "w") as f:
-        json.dump(result, f, indent=1)
+    write_whole(os.path.join(directory, "score.json"), result)
     return result
+
+
+def write_whole(path, result):
+    """At once, or not at all: what is there is a result."""
+    with open(path + ".new", "w") as f:
+        json.dump(result, f, indent=1)
+    os.rename(path + ".new", path)
+
+
+def identity_of(clew):
+    """What tells one build of clew from another, so that a table can say when it was made with several."""
+    with open(clew, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()[:12]
 
 
 def options_of(variant, args):
@@ -261,13 +274,24 @@ def rescore(directory, clew, options=()):
     if not os.path.exists(os.path.join(directory, RECORDING)):
         raise SystemExit("%s: no recording here; make runs with --keep" % directory)
     spans, store, summary = replay(directory, clew, options)
-    result = {**meta, "options": meta["options"] + list(options), "lost": parse_lost(summary),
+    result = {**meta, "options": meta["options"] + list(options), "clew": identity_of(clew), "lost": parse_lost(summary),
               **score.score_files(spans, os.path.join(directory, "load.tsv"),
                                   [os.path.join(directory, t) for t in meta["truth"]], meta["root"],
                                   meta["client_traced"], meta["between"])}
     with open(os.path.join(directory, "worst-replay.txt"), "w") as f:
         f.write(explain_worst(clew, store, result["worst"]))
     shutil.rmtree(store, ignore_errors=True)
+    return result
+
+
+def replay_one(directory, args):
+    """The result of a kept run with the clew of today, also in directory/replay.json."""
+    result = rescore(directory, clew_path(args), args.clew_option)
+    if args.ablate:
+        result["without"] = {s: ablate(directory, clew_path(args), s, args) for s in args.ablate}
+    if args.proofs:
+        result["proofs"] = prove(directory, clew_path(args), args)
+    write_whole(os.path.join(directory, "replay.json"), result)
     return result
 
 
@@ -304,7 +328,8 @@ def finished(directory, variant, args):
     except (OSError, ValueError):
         return None
     same = result["asked"] == request_count(variant, args) and result["options"] == options_of(variant, args)
-    return result if same else None
+    has = set(args.ablate) <= set(result.get("without", ())) and (not args.proofs or result.get("proofs"))
+    return result if same and has else None
 
 
 def must_start(args):

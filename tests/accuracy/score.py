@@ -9,7 +9,7 @@ Truth. Every hop's URL carries a fresh random token. A service writes, for each 
 
     SERVICE \\t INCOMING-TOKEN \\t CALLED-SERVICE \\t OUTGOING-TOKEN [\\t KIND]
 
-(KIND: call, retry, repeat, parallel, background, timer; see case.py) and the load generator writes TOKEN, STATUS,
+(KIND: call, retry, repeat, parallel, background, timer, shared; see case.py) and the load generator writes TOKEN, STATUS,
 START, END, done|cut. A request is scored when its answer came whole ("done"); its tree of hops follows from the
 pairs. A hop should have a client span and a server span; the hop that the load generator made has no client span
 unless the generator was traced too (--client-traced).
@@ -23,6 +23,12 @@ Every expected span is an edge to its parent:
 
 right    that is its parent                  orphan   it has none (and should have)
 wrong    it has another one                  missing  the span itself, or the one it should hang from, is not there
+
+    shared    a call that several requests caused together (a batch, a group commit, a collapsed request: several lines
+              of truth of this kind have its outgoing token) has no parent, for each would be one of them only
+
+A shared call is in no request's tree. That it has no parent is right; whether its span links name the requests that
+caused it (all of them, some, none, and others too) is counted apart.
 
 Trees vary from request to request: what is expected is what the truth has of this one. *Links* are the inside
 edges; those of background jobs and the timers are counted apart, because an orphan is allowed there (the request
@@ -115,24 +121,38 @@ def read_spans(path):
 
 
 class Hop:
-    """One call on the wire, as the truth has it. via: the incoming token that it was made for; None: nobody's."""
+    """One call on the wire, as the truth has it. via: the incoming token that it was made for; None: nobody's.
 
-    __slots__ = ("token", "request", "caller", "called", "via", "kind")
+    causes: of a shared call, the incoming tokens that it was made for.
+    """
 
-    def __init__(self, token, request, caller, called, via, kind="call"):
+    __slots__ = ("token", "request", "caller", "called", "via", "kind", "causes")
+
+    def __init__(self, token, request, caller, called, via, kind="call", causes=()):
         self.token, self.request, self.caller, self.called, self.via = token, request, caller, called, via
-        self.kind = kind
+        self.kind, self.causes = kind, causes
 
     def edge(self):
         """The name of the edge between the call and its request."""
-        if self.kind == "timer":
-            return "timer %s→%s" % (self.caller, self.called)
+        if self.kind in ("timer", "shared"):
+            return "%s %s→%s" % (self.kind, self.caller, self.called)
         return "inside %s→%s%s" % (self.caller, self.called, "" if self.kind == "call" else " " + self.kind)
 
 
+def shared_calls(calls):
+    """{outgoing token: (service, called service, the incoming tokens)} of kind shared, where they are several."""
+    causes, ends = collections.defaultdict(set), {}
+    for incoming, rows in calls.items():
+        for service, called, out, *kind in rows:
+            if kind == ["shared"]:
+                causes[out].add(incoming)
+                ends[out] = service, called
+    return {out: (*ends[out], frozenset(of)) for out, of in causes.items() if len(of) > 1}
+
+
 def build_hops(calls, load, root):
-    """{token: Hop} of every request and timer, and the tokens of the requests that are scored."""
-    hops, scored = {}, []
+    """{token: Hop} of every request, timer and shared call, and the tokens of the requests that are scored."""
+    hops, scored, shared = {}, [], shared_calls(calls)
 
     def tree(top):
         todo = [top]
@@ -142,6 +162,10 @@ def build_hops(calls, load, root):
                 raise ValueError("token %s was used twice: the truth is broken" % hop.token)
             hops[hop.token] = hop
             for service, called, out, *kind in calls.get(hop.token, ()):
+                if kind == ["shared"]:
+                    if out in shared:
+                        continue
+                    kind = ()  # a batch of one is a call like any other
                 todo.append(Hop(out, top.token, service, called, hop.token, *kind))
 
     for token, _, done in load:
@@ -150,6 +174,8 @@ def build_hops(calls, load, root):
         tree(Hop(token, token, None, root, None))
     for service, called, out, *_ in calls.get(NO_CAUSE, ()):
         tree(Hop(out, out, service, called, None, "timer"))
+    for out, (service, called, causes) in shared.items():
+        tree(Hop(out, out, service, called, None, "shared", causes))
     return hops, scored
 
 
@@ -199,6 +225,9 @@ class Score:
         for hop in hops.values():
             if hop.kind == "timer":
                 self.score_timer(hop)
+            elif hop.kind == "shared":
+                self.score_hop(hop)
+                self.score_links(hop)
 
     def index(self, spans):
         for span in spans:
@@ -225,7 +254,7 @@ class Score:
     def expected(self, hop):
         """[(edge name, kind, the hop and kind of the parent or None)] of a hop's spans."""
         out = []
-        made_by_us = hop.via is not None or hop.kind == "timer"
+        made_by_us = hop.via is not None or hop.kind in ("timer", "shared")
         has_client = made_by_us or self.client_traced
         if has_client:
             out.append((hop.edge() if made_by_us else "root", "client", (hop.via, "server") if hop.via else None))
@@ -290,6 +319,24 @@ class Score:
         else:
             self.score_hop(hop)
 
+    def score_links(self, hop):
+        """Do the span links of a shared call name those who caused it?"""
+        span = self.one(hop.token, "client")
+        if not span:
+            return
+        roots = [self.one(t, "server") for t in hop.causes]
+        true = {s["span_id"] for s in roots if s}
+        named = {l.get("span_id") or l.get("spanId") for l in span.get("links") or ()}
+        self.counts["shared"] += 1
+        self.counts["shared causes"] += len(hop.causes)
+        self.counts["shared causes named"] += len(true & named)
+        if len(true) == len(hop.causes) and true <= named:
+            self.counts["shared, all named"] += 1
+            self.counts["shared, none but these named"] += true == named
+        else:
+            self.example("shared call without all its causes", "span %s (hop %s): %d of %d named, and %d others" % (
+                span["span_id"], hop.token, len(true & named), len(hop.causes), len(named - true)))
+
     def is_allowed_orphan(self, hop):
         if hop.kind != "background":
             return False
@@ -337,9 +384,9 @@ class Score:
         elif outcome != "right":
             self.example("%s %s" % (outcome, edge), "%s span of hop %s: %s" % (kind, hop.token,
                                                                            span and span["span_id"]))
-        if not edge.startswith(("inside", "timer")):
+        if not edge.startswith(("inside", "timer", "shared")):
             return
-        sort = hop.kind if hop.kind in ("background", "timer") else "link"
+        sort = hop.kind if hop.kind in ("background", "timer", "shared") else "link"
         self.kinds[sort][outcome] += 1
         if span:
             self.count_link(edge, outcome, span, parent_at)
@@ -368,7 +415,7 @@ class Score:
     # ---- results ----
 
     def groups(self):
-        """Edges summed by kind: root, wire, inside, timer."""
+        """Edges summed by kind: root, wire, inside, timer, shared."""
         out = collections.defaultdict(collections.Counter)
         for edge, c in self.edges.items():
             out[edge.split()[0]].update(c)
@@ -395,7 +442,11 @@ class Score:
             "links": outcome_counts(self.kinds["link"]),           # calls that a request was waiting for
             "background": outcome_counts(self.kinds["background"]),
             "timers": outcome_counts(self.kinds["timer"]),
-            "all_links": outcome_counts(claimed),                  # all three: what may not be wrong
+            "shared": {**outcome_counts(self.kinds["shared"]), "seen": self.counts["shared"],
+                       "causes": self.counts["shared causes"], "causes_named": self.counts["shared causes named"],
+                       "all_named": self.counts["shared, all named"],
+                       "only_these_named": self.counts["shared, none but these named"]},
+            "all_links": outcome_counts(claimed),                  # all four: what may not be wrong
             "edges": {k: outcome_counts(c) for k, c in sorted(self.edges.items())},
             "classes": {k: dict(c) for k, c in sorted(self.by_class.items())},
             "evidence": {k: dict(c) for k, c in sorted(self.by_evidence.items())},

@@ -7,14 +7,17 @@ import math
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import parallel  # noqa: E402
 import report  # noqa: E402
 import run  # noqa: E402
 import runner  # noqa: E402
 import score  # noqa: E402
+from lib.lab import clean_up_when_terminated, wait_for  # noqa: E402
 
 
 def tok(*parts):
@@ -503,3 +506,133 @@ def test_fabrication_is_not_shared():
     before = copy.deepcopy(w.spans)
     w.score()
     assert before == w.spans
+
+
+# ---- calls that several requests share ----
+
+def sharing(parent=None, links=(1, 2), kind="shared"):
+    """Requests 1 and 2 caused one call together, and request 3 one of the same kind alone."""
+    w = World(5)
+    alone, both = tok(3, 9), tok(1, 9)
+    w.calls[tok(1, 3)].append(("node", "leaf", both, kind))
+    w.calls[tok(2, 3)].append(("node", "leaf", both, kind))
+    w.calls[tok(3, 3)].append(("node", "leaf", alone, kind))
+    trace = w.span(parent, 3, "server")["trace_id"] if parent else "shared"
+    w.add(trace, both, "server", w.add(trace, both, "client", parent and w.span(parent, 3, "server")["span_id"]))
+    w.spans[-2]["links"] = [{"span_id": w.span(r, 3, "server")["span_id"]} for r in links]
+    w.add("t3", alone, "server", w.add("t3", alone, "client", w.span(3, 3, "server")["span_id"]))
+    return w
+
+
+def test_shared_call_without_parent_is_right():
+    r = sharing().score()
+    assert (r["shared"]["right"], r["shared"]["wrong"], r["shared"]["n"]) == (1, 0, 1)
+    assert r["shared"]["all_named"] == r["shared"]["only_these_named"] == 1 and r["shared"]["causes_named"] == 2
+    assert r["exactly_right"] == 5 and r["crossed"] == 0 and r["all_links"]["wrong"] == 0
+    assert r["links"]["n"] == 5 * 4 + 1  # that of one cause is a call like any other
+
+
+@pytest.mark.parametrize("parent", (1, 2, 4))
+def test_shared_call_with_a_parent_is_wrong(parent):
+    r = sharing(parent).score()
+    assert r["shared"]["wrong"] == 1 and r["all_links"]["wrong"] == 1
+    assert r["crossed"] == 1 and r["exactly_right"] == 4
+
+
+@pytest.mark.parametrize("links, all_, only, named", (((1,), 0, 0, 1), ((1, 2, 4), 1, 0, 2), ((4,), 0, 0, 0), ((), 0, 0, 0)))
+def test_shared_call_and_its_links(links, all_, only, named):
+    s = sharing(links=links).score()["shared"]
+    assert (s["all_named"], s["only_these_named"], s["causes_named"]) == (all_, only, named)
+    assert s["right"] == 1
+
+
+def test_a_call_with_two_causes_that_is_not_said_to_be_shared_is_refused():
+    with pytest.raises(ValueError):
+        sharing(kind="call").score()
+
+
+# ---- results of a directory ----
+
+def left_run(directory, name, load, without=(), **more):
+    r = World(3).score()
+    r.update(case=name, load=load, runtime="c", client={"in_flight_mean": 1.0}, options=[], **more)
+    if without:
+        r["without"] = {s: {k: r[k] for k in ("links", "all_links", "crossed", "requests")} for s in without}
+    os.makedirs(directory / ("%s@%d" % (name, load)))
+    with open(directory / ("%s@%d" % (name, load)) / "score.json", "w") as f:
+        json.dump(r, f)
+    return r
+
+
+def test_report_merges_what_calls_have_left(tmp_path):
+    left_run(tmp_path / "a", "one", 1)
+    left_run(tmp_path / "a", "one", 10, without=["wake"])
+    left_run(tmp_path / "b", "two", 10, clew="other")
+    (tmp_path / "b" / "broken@1").mkdir()
+    (tmp_path / "b" / "results.json").write_text("{}")
+    results, bad = report.collect([tmp_path / "a", tmp_path / "b"])
+    assert sorted(results) == ["one@1", "one@10", "two@10"] and not bad
+    sources, rows = report.ablation(results)
+    assert sources == ["wake"] and rows == {"one": {None: [12, 12, 0], "wake": [12, 12, 0]}}
+    text = report.texts(results, {})
+    assert "without one source" in text and "2 builds of clew" in text
+    md = report.texts(results, {}, markdown=True)
+    lines = [line for line in md.splitlines() if line.startswith("| one |")]
+    assert len(lines) == 2 and lines[0].startswith("| one | 100.00 | 100.00 | 24 | 0 (≤ ")
+    assert all(line.count("|") == md.splitlines()[0].count("|") for line in md.splitlines()[:4])
+
+
+def test_report_takes_replays_when_asked(tmp_path):
+    r = left_run(tmp_path, "one", 1)
+    r["links"]["right_share"], r["without"] = 0.5, {"fork": {"links": r["links"], "all_links": r["all_links"]}}
+    (tmp_path / "one@1" / "replay.json").write_text(json.dumps(r))
+    plain, again = report.collect([tmp_path])[0]["one@1"], report.collect([tmp_path], replayed=True)[0]["one@1"]
+    assert plain["links"]["right_share"] == 1 and again["links"]["right_share"] == 0.5
+    assert "fork" in plain["without"]
+
+
+# ---- several runs at once ----
+
+def job(load, key=None):
+    return parallel.Job(key or "x@%d" % load, load, None)
+
+
+def test_heavy_runs_have_light_ones_beside_them():
+    fifty, ten, one, huge = job(50), job(10), job(1), job(200)
+    assert parallel.pick([one, ten, fifty, huge], [], 60) is huge
+    assert parallel.pick([one, ten, fifty], [huge], 60) is None  # it is alone
+    assert parallel.pick([one, ten, fifty], [], 60) is fifty
+    assert parallel.pick([one, ten, job(50)], [fifty], 60) is one
+    assert parallel.pick([huge, job(50)], [fifty], 60) is None
+    assert parallel.pick([one, ten], [job(1)], 60) is ten
+
+
+def test_jobs_run_at_once_and_a_broken_one_is_told():
+    def fail(slot):
+        raise RuntimeError("no such thing")
+    jobs = [parallel.Job("a", 1, lambda slot: slot), parallel.Job("b", 1, fail), parallel.Job("c", 1, lambda slot: os._exit(3))]
+    got = {j.key: (result, why) for j, result, why, _ in parallel.run(jobs, 3, 60)}
+    assert got["a"][1] is None and got["a"][0] in (0, 1, 2)
+    assert "no such thing" in got["b"][1] and "3" in got["c"][1]
+
+
+def test_interrupted_jobs_are_ended(tmp_path):
+    """Each gets SIGTERM and has its time to clean up."""
+    def slow(slot):
+        try:
+            (tmp_path / "begun").write_text("")
+            time.sleep(60)
+        finally:
+            (tmp_path / "ended").write_text("")
+    clean_up_when_terminated()
+    jobs = [parallel.Job("quick", 1, lambda slot: wait_for((tmp_path / "begun").exists)), parallel.Job("slow", 1, slow)]
+    with pytest.raises(KeyboardInterrupt):
+        for _ in parallel.run(jobs, 2, 60):
+            raise KeyboardInterrupt
+    assert (tmp_path / "ended").exists()
+
+
+def test_slots_have_ports_of_their_own():
+    slices = [parallel.slice_of((26000, 26999), i, 6) for i in range(6)]
+    taken = [p for first, last in slices for p in range(first, last + 1)]
+    assert len(taken) == len(set(taken)) and min(taken) == 26000 and max(taken) <= 26999

@@ -178,7 +178,7 @@ READY = "clew: tracing"
 class Lab:
     """Owns a directory, processes, ports, cgroups and namespaces. Use as a context manager."""
 
-    def __init__(self, directory=None, keep=False):
+    def __init__(self, directory=None, keep=False, ports=PORTS):
         self.keep = keep or bool(os.environ.get("CLEW_KEEP"))
         self.owned = directory is None
         self.dir = directory or tempfile.mkdtemp(prefix="clew-lab-")
@@ -186,6 +186,7 @@ class Lab:
         os.chmod(self.dir, 0o755)
         self.procs = []
         self.undo = []
+        self.port_range = ports
         self.ports = set()
         self.clew_path = find_clew()
         self.seq = 0
@@ -228,7 +229,7 @@ class Lab:
     def port(self):
         """A free port of our range, below the kernel's ephemeral ones; never the same twice."""
         for _ in range(2000):
-            port = random.randint(*PORTS)
+            port = random.randint(*self.port_range)
             if port in self.ports:
                 continue
             with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as s:
@@ -239,7 +240,7 @@ class Lab:
                     return port
                 except OSError:
                     continue
-        raise AssertionError("no free port in %d-%d" % PORTS)
+        raise AssertionError("no free port in %d-%d" % self.port_range)
 
     def spawn(self, args, name=None, **kw):
         p = Proc(args, self.name(name or os.path.basename(str(args[0]))), self.dir, **kw)
