@@ -16,6 +16,9 @@ VARIANTS = [
      "work": {"BACKGROUND": 0.3, "TIMER_MS": 20}},
     {"name": "c-prefork", "mode": "prefork", "ask": ASK, "quick": {"load": 10, "right": 0.97}},
     {"name": "c-fork", "mode": "fork", "ask": ASK},
+    # one call for several requests: none of them is its parent
+    {"name": "c-group-commit", "mode": "writer", "work": {"STEPS": 1}, "links": 1},
+    {"name": "c-group-commit-leader", "mode": "leader", "work": {"STEPS": 1}, "links": 1},
     {"name": "c-loop", "program": "loop", "work": {"THINK_MS": 0, "CONNS": 4096}},
     {"name": "c-loop-pool", "program": "loop", "work": {"THINK_MS": 0}},
     {"name": "c-loop-parallel", "program": "loop", "work": {"THINK_MS": 0, "PARALLEL": 1, "CONNS": 4096}},

@@ -14,6 +14,8 @@ VARIANTS = [
      "quick": {"load": 10}},
     {"name": "go-own-sockets", "mode": "own", "ask": OWN_CALLS, "work": {"BACKGROUND": 0.03, "TIMER_MS": 100}},
     {"name": "go-fanout", "mode": "fanout", "ask": {"right": {50: 0.99, 200: 0.99}}, "work": MIXED},
+    # one call for all who ask the same: none of them is its parent
+    {"name": "go-collapse", "mode": "collapse", "work": {"STEPS": 1}, "links": 1.5},
     {"name": "go-pool", "mode": "pool", "work": MIXED, "with": CHANNELS},
     {"name": "go-pool-own-sockets", "mode": "poolown", "work": MIXED, "with": CHANNELS},
 ]
@@ -27,4 +29,4 @@ def compiled(out):
 
 
 def build(lab, params):
-    return case.chain(lab, params, [case.built("go", ["go"], compiled)], env={"MODE": params["mode"]})
+    return case.chain(lab, params, [case.built("go", ["go"], compiled)], env={"MODE": params["mode"], "KEYS": max(1, params["load"] // 5)})

@@ -136,23 +136,40 @@ static const char *flow_retry(const char *kind)
 	return !strcmp(kind, "background") || !strcmp(kind, "timer") ? kind : "retry";
 }
 
-/* Writes the truth of a call that is about to be made, and its request; returns the request's length. */
-static int flow_request(const char *incoming, const char *kind, char *out, size_t size)
+static void flow_fresh(char token[TOKEN + 1])
 {
 	uint64_t r[2];
-	char token[TOKEN + 1], line[256];
-	int n;
 
 	if (getrandom(r, sizeof(r), 0) != sizeof(r))
 		abort();
-	snprintf(token, sizeof(token), "%016llx%016llx", (unsigned long long)r[0],
+	snprintf(token, TOKEN + 1, "%016llx%016llx", (unsigned long long)r[0],
 		 (unsigned long long)r[1]);
-	n = snprintf(line, sizeof(line), "%s\t%s\t%s\t%s\t%s\n", flow.name, incoming,
-		     flow.back_name, token, kind);
+}
+
+static void flow_truth(const char *incoming, const char *token, const char *kind)
+{
+	char line[256];
+	int n = snprintf(line, sizeof(line), "%s\t%s\t%s\t%s\t%s\n", flow.name, incoming,
+			 flow.back_name, token, kind);
 	if (write(flow.truth, line, (size_t)n) != n)
 		abort();
+}
+
+/* The request of a call; returns its length. */
+static int flow_get(const char *token, char *out, size_t size)
+{
 	return snprintf(out, size, "GET /%s/%s HTTP/1.1\r\nHost: back\r\n\r\n", flow.back_name,
 			token);
+}
+
+/* Writes the truth of a call that is about to be made, and its request; returns the request's length. */
+static int flow_request(const char *incoming, const char *kind, char *out, size_t size)
+{
+	char token[TOKEN + 1];
+
+	flow_fresh(token);
+	flow_truth(incoming, token, kind);
+	return flow_get(token, out, size);
 }
 
 /* The token at the end of a request's path; false when there is none. */

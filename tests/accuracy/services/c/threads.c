@@ -10,6 +10,8 @@
  *		 queue, work and answer
  *	prefork  WORKERS processes accept; one connection at a time, closed after its answer
  *	fork     a process for each connection, which has one request
+ *	leader,	 as conn, and each request ends with a commit that may be made for several (group.h)
+ *	writer
  */
 #include "flow.h"
 
@@ -128,6 +130,13 @@ static bool call(const char *incoming, const char *kind)
 	return false;
 }
 
+#include "group.h"
+
+static bool commits(void)
+{
+	return !strcmp(flow.mode, "leader") || group_writes();
+}
+
 static int work(const char *token)
 {
 	const char *kinds[MAX_STEPS];
@@ -139,6 +148,8 @@ static int work(const char *token)
 			status = 502;
 		flow_sleep(flow_pause_ns());
 	}
+	if (commits() && !group_commit(token))
+		status = 502;
 	return status;
 }
 
@@ -454,6 +465,8 @@ int main(void)
 	for (int i = 0;
 	     i < flow.workers && (!strcmp(flow.mode, "pool") || !strcmp(flow.mode, "answer")); i++)
 		start(worker, NULL);
+	if (group_writes())
+		start(group_writer, NULL);
 	if (!strcmp(flow.mode, "answer"))
 		poll_connections(listener);
 	for (;;) {

@@ -8,6 +8,8 @@
 //	MODE=fanout  each call in a goroutine of its own, waited for with a WaitGroup
 //	MODE=pool    work goes through a channel to WORKERS goroutines, which use net/http's client
 //	MODE=poolown the same, each worker with a socket of its own
+//	MODE=collapse as plain, and each request ends with a question of which there are KEYS; who asks what is being
+//	             asked already waits for that answer (as singleflight does)
 //
 // Environment: see ../../case.py.
 package main
@@ -46,6 +48,9 @@ var (
 	parallel = num("PARALLEL", "0")
 	backgr   = num("BACKGROUND", "0")
 	timerMs  = num("TIMER_MS", "0")
+	keys     = int(num("KEYS", "4"))
+	flights  = map[int]*flight{}
+	flightMu sync.Mutex
 	truth    *os.File
 	client   http.Client
 	jobs     = make(chan job, 4096)
@@ -55,6 +60,13 @@ var (
 type job struct {
 	token, kind string
 	done        chan bool
+}
+
+// A question that is being asked.
+type flight struct {
+	done  chan struct{}
+	token string
+	ok    bool
 }
 
 // A connection of our own to the back end; dialled again when it broke.
@@ -84,15 +96,45 @@ func think() {
 	}
 }
 
-// fresh writes the pair to the truth and returns the path of the call.
-func fresh(token, kind string) string {
+func newToken() string {
 	var b [16]byte
 	crand.Read(b[:])
-	out := hex.EncodeToString(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func tell(token, out, kind string) {
 	if _, err := fmt.Fprintf(truth, "%s\t%s\t%s\t%s\t%s\n", name, token, backName, out, kind); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// fresh writes the pair to the truth and returns the path of the call.
+func fresh(token, kind string) string {
+	out := newToken()
+	tell(token, out, kind)
 	return "/" + backName + "/" + out
+}
+
+// ask makes a call for all who ask the same while it is out. Each writes that it is one of them.
+func ask(token string, key int) bool {
+	flightMu.Lock()
+	f := flights[key]
+	if f != nil {
+		tell(token, f.token, "shared")
+		flightMu.Unlock()
+		<-f.done
+		return f.ok
+	}
+	f = &flight{done: make(chan struct{}), token: newToken()}
+	flights[key] = f
+	tell(token, f.token, "shared")
+	flightMu.Unlock()
+	f.ok = answered(client.Get("http://" + back + "/" + backName + "/" + f.token))
+	flightMu.Lock()
+	delete(flights, key)
+	flightMu.Unlock()
+	close(f.done)
+	return f.ok
 }
 
 func answered(r *http.Response, err error) bool {
@@ -218,6 +260,9 @@ func handle(w http.ResponseWriter, r *http.Request) {
 			ok = work(token, kind) && ok
 			think()
 		}
+	}
+	if mode == "collapse" {
+		ok = ask(token, rand.Intn(keys)) && ok
 	}
 	if rand.Float64() < backgr {
 		go func() {
