@@ -17,7 +17,7 @@ VARIANTS = [
     {"name": "c-prefork", "mode": "prefork", "ask": ASK, "quick": {"load": 10, "right": 0.97}},
     {"name": "c-fork", "mode": "fork", "ask": ASK},
     # one call for several requests: none of them is its parent
-    {"name": "c-group-commit", "mode": "writer", "work": {"STEPS": 1}, "links": 1},
+    {"name": "c-group-commit", "mode": "writer", "work": {"STEPS": 1}, "links": 1, "quick": {"load": 10}},
     {"name": "c-group-commit-leader", "mode": "leader", "work": {"STEPS": 1}, "links": 1},
     {"name": "c-loop", "program": "loop", "work": {"THINK_MS": 0, "CONNS": 4096}},
     {"name": "c-loop-pool", "program": "loop", "work": {"THINK_MS": 0}},

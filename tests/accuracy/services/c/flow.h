@@ -151,6 +151,7 @@ static void flow_truth(const char *incoming, const char *token, const char *kind
 	char line[256];
 	int n = snprintf(line, sizeof(line), "%s\t%s\t%s\t%s\t%s\n", flow.name, incoming,
 			 flow.back_name, token, kind);
+
 	if (write(flow.truth, line, (size_t)n) != n)
 		abort();
 }

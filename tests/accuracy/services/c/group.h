@@ -5,8 +5,6 @@
  *
  *	leader	the first of those that wait, as databases do: a thread with a request of its own
  *	writer	a thread that does nothing else
- *
- * Included by threads.c, whose exchange() it uses.
  */
 #pragma once
 
@@ -25,6 +23,9 @@ static struct {
 	struct waiter *first, **last;
 	bool busy; /* leader: somebody makes a call */
 } group = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, &group.first, false};
+
+/* Who includes this says how a request is sent and answered; returns the status. */
+static int (*group_exchange)(const char *request, int len);
 
 static bool group_writes(void)
 {
@@ -50,7 +51,7 @@ static bool group_call(const struct waiter *all)
 		flow_fresh(token);
 		for (const struct waiter *w = all; w; w = w->next)
 			flow_truth(w->token, token, "shared");
-		if (exchange(request, flow_get(token, request, sizeof(request))) < 400)
+		if (group_exchange(request, flow_get(token, request, sizeof(request))) < 400)
 			return true;
 	}
 	return false;

@@ -451,6 +451,7 @@ int main(void)
 	int listener;
 
 	flow_init();
+	group_exchange = exchange;
 	listener = flow_listen(0);
 	if (flow.timer_ns > 0)
 		start(timer_thread, NULL);
