@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/cleanup.h"
 
 enum clew_log_level {
@@ -20,6 +22,10 @@ void clew_log_set_level(enum clew_log_level level);
 enum clew_log_level clew_log_get_level(void);
 /** clew_log_level_parse() - "error", "warn", "info", "debug". Returns the level, or -EINVAL. */
 int clew_log_level_parse(const char *name);
+/** clew_log_set_json() - from now on each line is a JSON object: time, level, event, msg. */
+void clew_log_set_json(bool json);
+/** clew_log_event() - clew_log(CLEW_LOG_INFO) with a name for the kind of event, for programs. */
+void clew_log_event(const char *event, const char *fmt, ...) CLEW_PRINTF(2, 3);
 /** clew_log() - one line, "clew: " before it, a newline behind it; written with one write(). */
 void clew_log(enum clew_log_level level, const char *fmt, ...) CLEW_PRINTF(2, 3);
 

@@ -28,13 +28,15 @@ enum cli_bit {
 	CLI_SQL = 1 << 10,
 	CLI_VERSION = 1 << 11,
 	CLI_HELP = 1 << 12,
+	CLI_SERVER = 1 << 13,
 };
 
 #define CLI_SESSION (CLI_RUN | CLI_RECORD | CLI_REPLAY)
+#define CLI_SERVES  (CLI_RUN | CLI_RECORD | CLI_SERVER)
 #define CLI_CAPTURE (CLI_RUN | CLI_RECORD)
 #define CLI_FILTER  (CLI_TRACES | CLI_SPANS)
 #define CLI_QUERY   (CLI_FILTER | CLI_TRACE | CLI_SERVICES | CLI_MAP | CLI_SQL)
-#define CLI_ALL	    ((1 << 13) - 1)
+#define CLI_ALL	    ((1 << 14) - 1)
 
 /* Exit status beside 0. */
 #define CLI_FAILURE	1   /* it did not work */
@@ -92,6 +94,7 @@ int cli_spans(struct cli *cli);
 int cli_trace(struct cli *cli);
 int cli_services(struct cli *cli);
 int cli_map(struct cli *cli);
+int cli_server(struct cli *cli);
 int cli_sql(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

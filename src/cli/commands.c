@@ -80,6 +80,16 @@ const struct cli_command cli_commands[] = {
 	{"help", CLI_HELP, "[COMMAND|config]", "explain a command",
 	 "Explains a command, or with config the configuration file and the environment.", NULL,
 	 cli_help, 0, 1},
+	{"server", CLI_SERVER, "[options]", "serve the page and the APIs",
+	 "Owns the store and serves it over HTTP: the page at /, the APIs, health and metrics, "
+	 "until "
+	 "SIGTERM or Ctrl-C. run and record do the same beside their work with --server.\n\n"
+	 "Only this machine is let in, unless --listen says otherwise; that needs a token.",
+	 "clew server\nthe page is at http://127.0.0.1:16686/\n"
+	 "clew server -d /tmp/shop --http-port 0\nanother store, on a free port\n"
+	 "clew server --listen :: --token-file /etc/clew/token --tls-cert c.pem --tls-key k.pem\n"
+	 "for other machines\n",
+	 cli_server},
 	{.name = "pcap", .later = true},
 	{NULL},
 };

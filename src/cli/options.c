@@ -33,7 +33,7 @@ const struct clew_option cli_options[] = {
 	{"user", 0, CLEW_OPT_STRING, "NAME", NULL, CLI_RUN, "Run CMD as this user."},
 
 	/* Where to and how. */
-	{"db", 'd', CLEW_OPT_STRING, "DIR", NULL, CLI_SESSION | CLI_QUERY,
+	{"db", 'd', CLEW_OPT_STRING, "DIR", NULL, CLI_SESSION | CLI_QUERY | CLI_SERVER,
 	 "The store's directory. \"none\": traces are made and not kept. Without it: /var/lib/clew "
 	 "for "
 	 "root, else clew in the XDG data directory (~/.local/share/clew).",
@@ -89,6 +89,31 @@ const struct clew_option cli_options[] = {
 	{"live", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "Print a line for each finished trace.",
 	 .env = "CLEW_LIVE", .config = true},
 
+	/* The server. */
+	{"server", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
+	 "Serve the page and the APIs meanwhile, as clew server does.", .env = "CLEW_SERVER",
+	 .config = true, .group = "Server"},
+	{"listen", 0, CLEW_OPT_STRING, "ADDR", "127.0.0.1", CLI_SERVES,
+	 "The IPv4 or IPv6 address to serve on; :: is all. Any but this machine's own needs a "
+	 "token.",
+	 .env = "CLEW_LISTEN", .config = true},
+	{"http-port", 0, CLEW_OPT_NUMBER, "PORT", "16686", CLI_SERVES,
+	 "The port of the page and the APIs; 0 takes a free one.", .max = 65535,
+	 .env = "CLEW_HTTP_PORT", .config = true},
+	{"token-file", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_SERVES,
+	 "A file with the token that clients must send (Authorization: Bearer TOKEN, or as a "
+	 "password). Without it: the token in CLEW_TOKEN, if there is one.",
+	 .env = "CLEW_TOKEN_FILE", .config = true},
+	{"tls-cert", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_SERVES,
+	 "Serve TLS with this certificate (PEM; its chain may follow).", .env = "CLEW_TLS_CERT",
+	 .config = true},
+	{"tls-key", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_SERVES, "The certificate's key (PEM).",
+	 .env = "CLEW_TLS_KEY", .config = true},
+	{"ui-dir", 0, CLEW_OPT_STRING, "DIR", NULL, CLI_SERVES,
+	 "Serve the page's files from this directory, for its developers. Without it: those built "
+	 "in.",
+	 .env = "CLEW_UI_DIR", .config = true},
+
 	/* Filters. */
 	{"service", 0, CLEW_OPT_STRING, "S", NULL, CLI_FILTER, "Only spans of this service.",
 	 .group = "Filters"},
@@ -126,12 +151,15 @@ const struct clew_option cli_options[] = {
 	{"csv", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SQL, "Print comma-separated values (RFC 4180)."},
 
 	/* About the program itself. */
-	{"quiet", 'q', CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "No summary; only errors.",
-	 .env = "CLEW_QUIET", .config = true, .group = "General"},
+	{"quiet", 'q', CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION | CLI_SERVER,
+	 "No summary; only errors.", .env = "CLEW_QUIET", .config = true, .group = "General"},
 	{"verbose", 'v', CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "Say more.", .env = "CLEW_VERBOSE",
 	 .config = true},
 	{"log-level", 0, CLEW_OPT_CHOICE, "LEVEL", "info", CLI_ALL, "error, warn, info or debug.",
 	 .choices = "error|warn|info|debug", .env = "CLEW_LOG_LEVEL", .config = true},
+	{"log-format", 0, CLEW_OPT_CHOICE, "FORMAT", "text", CLI_SESSION | CLI_SERVER,
+	 "text, or json: one JSON object a line, with time, level and event.",
+	 .choices = "text|json", .env = "CLEW_LOG_FORMAT", .config = true},
 	{"config", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_ALL,
 	 "The configuration file. Without it: /etc/clew/clew.conf for root, else clew/clew.conf in "
 	 "the "
@@ -141,7 +169,6 @@ const struct clew_option cli_options[] = {
 	{"man", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_HELP, "Print the source of the man page."},
 
 	/* Names kept for later work. */
-	{"server", .commands = CLI_ALL, .later = true},
 	{"event", .commands = CLI_ALL, .later = true},
 	{"export", .commands = CLI_ALL, .later = true},
 	{"sample", .commands = CLI_ALL, .later = true},

@@ -80,9 +80,10 @@ static int on_record(void *user, const struct clew_rec *rec)
 
 static int open_store(struct session *s)
 {
-	struct clew_store_opts o = {.command = s->opts->argv	 ? "clew run"
-					       : s->opts->replay ? "clew replay"
-								 : "clew record"};
+	struct clew_store_opts o = {.command = s->opts->argv	     ? "clew run"
+					       : s->opts->replay     ? "clew replay"
+					       : s->opts->serve_only ? "clew server"
+								     : "clew record"};
 	_cleanup_(freep) char *error = NULL;
 	int r;
 
@@ -94,9 +95,32 @@ static int open_store(struct session *s)
 		return r;
 	}
 	r = clew_server_start(s->store, &s->server, &error);
-	if (r < 0)
+	if (r < 0 && s->opts->server)
+		log_error("%s", error ? error : strerror(-r));
+	else if (r < 0)
 		log_warn("queries of this store must wait until this command ends: %s",
 			 error ? error : strerror(-r));
+	return s->opts->server ? r : 0;
+}
+
+/* The ports that were asked for; and one line that says which they are. */
+static int open_ports(struct session *s)
+{
+	_cleanup_(freep) char *error = NULL;
+	struct clew_server_ports p;
+	int r;
+
+	if (!s->opts->server)
+		return 0;
+	r = clew_server_listen(s->server, s->opts->server, &error);
+	if (r < 0) {
+		log_error("%s", error ? error : strerror(-r));
+		return r;
+	}
+	clew_server_ports(s->server, &p);
+	if (!s->opts->quiet)
+		clew_log_event("listening", "serving http%s://%s:%u/, the store %s",
+			       p.tls ? "s" : "", p.host, p.http, s->opts->db);
 	return 0;
 }
 
@@ -125,7 +149,7 @@ static int open_pipeline(struct session *s)
 	const char *bad = NULL;
 	int r;
 
-	if (s->opts->capture_only)
+	if (s->opts->capture_only || s->opts->serve_only)
 		return 0;
 	r = clew_pipeline_new(&o, &s->pipeline, &bad);
 	if (r < 0 && bad)
@@ -366,6 +390,15 @@ static int replay_loop(struct session *s)
 	return r;
 }
 
+/* The server's own threads do the work. */
+static int serve_loop(struct session *s)
+{
+	while (!s->stop)
+		take_signals(s, 1000);
+	clew_log_event("stopping", "stopping");
+	return 0;
+}
+
 /* Everything that is open ends, is decided and stored; then the summary. */
 static void finish(struct session *s)
 {
@@ -394,7 +427,7 @@ static void finish(struct session *s)
 			s->failed = true;
 		}
 	}
-	if (!s->opts->quiet)
+	if (!s->opts->quiet && !s->opts->serve_only)
 		session_print_summary(s);
 }
 
@@ -415,9 +448,9 @@ static int run_session(struct session *s)
 
 	if ((r = open_signals(s)) < 0 || (r = open_pipeline(s)) < 0)
 		return r;
-	if (!s->opts->replay && (r = open_capture(s)) < 0)
+	if (!s->opts->replay && !s->opts->serve_only && (r = open_capture(s)) < 0)
 		return r;
-	if ((r = open_store(s)) < 0 || (r = open_raw(s)) < 0)
+	if ((r = open_store(s)) < 0 || (r = open_ports(s)) < 0 || (r = open_raw(s)) < 0)
 		return r;
 	/* Asked to stop before there is a command: it would never hear of it. */
 	take_signals(s, 0);
@@ -427,7 +460,9 @@ static int run_session(struct session *s)
 	}
 	if ((r = spawn(s)) < 0)
 		return r;
-	r = s->opts->replay ? replay_loop(s) : capture_loop(s);
+	r = s->opts->serve_only ? serve_loop(s)
+	    : s->opts->replay	? replay_loop(s)
+				: capture_loop(s);
 	finish(s);
 	return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session: what `clew run`, `clew record` and `clew replay` do once their options are read. It
- * wires a source of records (a capture or a recording) to the pipeline, a store and a recording:
+ * A session: what `clew run`, `clew record`, `clew replay` and `clew server` do once their options
+ * are read. It wires a source of records (a capture or a recording; a server needs none) to the
+ * pipeline, a store and a recording, and opens the store's server:
  *
  *	capture or recording ─► [raw file] ─► pipeline ─► store, --live
  *
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "capture/capture.h"
+#include "server/server.h"
 
 struct clew_session_opts {
 	struct clew_capture_opts capture; /* targets, payload, ring; unused by replay */
@@ -29,6 +31,8 @@ struct clew_session_opts {
 	uint32_t without;	      /* --without: enum clew_source */
 	char *const *name_rules;      /* --name, NULL-terminated or NULL */
 	char *const *capture_headers; /* --capture-header, NULL-terminated or NULL */
+	bool serve_only;	      /* `clew server`: the store and its server, no records */
+	const struct clew_server_opts *server; /* what to open beside the socket, or NULL */
 };
 
 /**

@@ -120,10 +120,54 @@ static int check(const struct cli *cli, const struct clew_session_opts *s)
 	return 0;
 }
 
+/* Options of the server, given without one. */
+static int check_server(const struct cli *cli)
+{
+	static const char *const names[] = {"listen",	"http-port", "token-file",
+					    "tls-cert", "tls-key",   "ui-dir"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (clew_options_source(&cli->options, names[i]) == CLEW_OPT_CMDLINE)
+			return cli_usage(cli, "--%s says how to serve; add --server", names[i]);
+	return 0;
+}
+
+static int read_server(struct session_opts *s, const struct cli *cli)
+{
+	const struct clew_options *o = &cli->options;
+	const char *token = getenv("CLEW_TOKEN");
+
+	s->session.serve_only = cli->command->bit == CLI_SERVER;
+	if (!(cli->command->bit & CLI_SERVES))
+		return 0;
+	if (!s->session.serve_only && !clew_options_flag(o, "server"))
+		return check_server(cli);
+	s->server = (struct clew_server_opts){
+		.listen = clew_options_str(o, "listen"),
+		.http_port = (uint16_t)clew_options_u64(o, "http-port"),
+		.token_file = clew_options_str(o, "token-file"),
+		.tls_cert = clew_options_str(o, "tls-cert"),
+		.tls_key = clew_options_str(o, "tls-key"),
+		.ui_dir = clew_options_str(o, "ui-dir"),
+	};
+	if (!s->server.token_file && token && *token)
+		s->server.token = token;
+	s->session.server = &s->server;
+	if (!s->session.db)
+		return cli_usage(cli, "--db none keeps nothing that could be served; name a store "
+				      "with -d DIR");
+	if (s->session.capture_only)
+		return cli_usage(cli,
+				 "--capture-only makes nothing that could be served; leave out "
+				 "--server");
+	return 0;
+}
+
 int session_opts_init(struct session_opts *s, const struct cli *cli)
 {
 	const struct clew_options *o = &cli->options;
 	struct clew_capture_opts *c = &s->session.capture;
+	int r;
 
 	*s = (struct session_opts){0};
 	if (read_numbers(s, o) < 0 || make_meta(s, o) < 0) {
@@ -154,7 +198,10 @@ int session_opts_init(struct session_opts *s, const struct cli *cli)
 				      "fork, order, several with commas between");
 	s->session.name_rules = clew_options_list(o, "name", NULL);
 	s->session.capture_headers = clew_options_list(o, "capture-header", NULL);
-	return check(cli, &s->session);
+	if (!strcmp(clew_options_str(o, "log-format"), "json"))
+		clew_log_set_json(true);
+	r = check(cli, &s->session);
+	return r ? r : read_server(s, cli);
 }
 
 void session_opts_done(struct session_opts *s)

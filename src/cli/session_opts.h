@@ -12,6 +12,7 @@ struct session_opts {
 	uint32_t *pids;
 	uint16_t *ports;
 	char **meta; /* NAME=VALUE, NULL-terminated */
+	struct clew_server_opts server;
 };
 
 /**

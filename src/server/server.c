@@ -1,173 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Starting, opening ports and stopping. */
 #include "server/server.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
+#include <time.h>
 
-#include <microhttpd.h>
+#include "base/clock.h"
+#include "server/internal.h"
 
-#include "query/query.h"
-#include "server/spool.h"
+#define TLS_FILE_MAX (1u << 20)
 
-struct clew_server {
-	struct clew_store *st;
-	struct MHD_Daemon *daemon;
-	int fd; /* the listening socket, until the daemon owns it */
-	bool bound;
-};
-
-/* One request, from its first line to its answer. */
-struct request {
-	char *target; /* as it was sent */
-	struct clew_buf body;
-	bool too_large, begun;
-};
-
-/*
- * The directory's path may be longer than a socket's address takes (108 bytes); /proc's name of its
- * descriptor is short.
- */
-static void socket_address(int dir_fd, struct sockaddr_un *sa)
+int server_fail(char **ret_error, int err, const char *fmt, ...)
 {
-	*sa = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(sa->sun_path, sizeof(sa->sun_path), "/proc/self/fd/%d/" CLEW_SERVER_SOCKET,
-		 dir_fd);
-}
+	va_list ap;
 
-static int fail(char **ret_error, int err, const char *what, const char *dir)
-{
-	if (ret_error && !*ret_error &&
-	    asprintf(ret_error, "cannot %s %s/" CLEW_SERVER_SOCKET ": %s", what, dir,
-		     strerror(-err)) < 0)
+	va_start(ap, fmt);
+	if (ret_error && !*ret_error && vasprintf(ret_error, fmt, ap) < 0)
 		*ret_error = NULL;
+	va_end(ap);
 	return err;
-}
-
-static int listen_on(struct clew_server *s, char **ret_error)
-{
-	int dir_fd = clew_store_fd(s->st);
-	const char *dir = clew_store_dir(s->st);
-	struct sockaddr_un sa;
-
-	socket_address(dir_fd, &sa);
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s->fd < 0)
-		return fail(ret_error, -errno, "make", dir);
-	if (unlinkat(dir_fd, CLEW_SERVER_SOCKET, 0) < 0 && errno != ENOENT)
-		return fail(ret_error, -errno, "replace", dir);
-	if (bind(s->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-		return fail(ret_error, -errno, "bind", dir);
-	s->bound = true;
-	if (fchmodat(dir_fd, CLEW_SERVER_SOCKET, 0600, 0) < 0)
-		return fail(ret_error, -errno, "protect", dir);
-	if (listen(s->fd, 64) < 0)
-		return fail(ret_error, -errno, "listen on", dir);
-	return 0;
-}
-
-/* ---- requests ---- */
-
-static void *request_begin(void *user, const char *uri, struct MHD_Connection *conn)
-{
-	struct request *rq = calloc(1, sizeof(*rq));
-
-	if (!rq)
-		return NULL;
-	rq->target = strdup(uri);
-	clew_buf_init(&rq->body, CLEW_SERVER_MAX_BODY);
-	return rq;
-}
-
-static void request_end(void *user, struct MHD_Connection *conn, void **state,
-			enum MHD_RequestTerminationCode how)
-{
-	struct request *rq = *state;
-
-	if (!rq)
-		return;
-	clew_buf_done(&rq->body);
-	free(rq->target);
-	free(rq);
-	*state = NULL;
-}
-
-static enum MHD_Result respond(struct MHD_Connection *conn, int status, const char *type,
-			       struct MHD_Response *response)
-{
-	enum MHD_Result r;
-
-	if (!response)
-		return MHD_NO;
-	MHD_add_response_header(response, "Content-Type", type);
-	r = MHD_queue_response(conn, (unsigned)status, response);
-	MHD_destroy_response(response);
-	return r;
-}
-
-static enum MHD_Result send_error(struct MHD_Connection *conn, int err, const char *text)
-{
-	struct clew_buf out = {0};
-	enum MHD_Result r = MHD_NO;
-
-	if (clew_query_error(&out, err, text) == 0)
-		r = respond(
-			conn, clew_query_status(err), "application/json",
-			MHD_create_response_from_buffer(out.len, out.data, MHD_RESPMEM_MUST_COPY));
-	clew_buf_done(&out);
-	return r;
-}
-
-static enum MHD_Result answer(struct clew_server *s, struct MHD_Connection *conn,
-			      const char *method, struct request *rq)
-{
-	_cleanup_(freep) char *error = NULL;
-	struct spool spool;
-	struct slice target = slice_str(rq->target);
-	enum MHD_Result sent;
-	int r;
-
-	spool_init(&spool, clew_store_fd(s->st));
-	r = clew_query_run(s->st, slice_str(method), target, clew_buf_slice(&rq->body), spool_write,
-			   &spool, &error);
-	if (r < 0)
-		sent = send_error(conn, r, error);
-	else if (spool.fd >= 0)
-		sent = respond(conn, 200, clew_query_content_type(target),
-			       MHD_create_response_from_fd64(spool.bytes, spool_take_fd(&spool)));
-	else
-		sent = respond(conn, 200, clew_query_content_type(target),
-			       MHD_create_response_from_buffer(spool.buf.len,
-							       spool.buf.data ? spool.buf.data
-									      : (char[]){""},
-							       MHD_RESPMEM_MUST_COPY));
-	spool_done(&spool);
-	return sent;
-}
-
-static enum MHD_Result handle(void *user, struct MHD_Connection *conn, const char *url,
-			      const char *method, const char *version, const char *data,
-			      size_t *data_n, void **state)
-{
-	struct request *rq = *state;
-
-	if (!rq || !rq->target)
-		return MHD_NO;
-	if (!rq->begun) { /* the head only: the body is yet to come */
-		rq->begun = true;
-		return MHD_YES;
-	}
-	if (*data_n) {
-		if (clew_buf_add(&rq->body, data, *data_n) < 0)
-			rq->too_large = true;
-		*data_n = 0;
-		return MHD_YES;
-	}
-	if (rq->too_large)
-		return send_error(conn, -EFBIG, "the body of the request is larger than 1 MiB");
-	return answer(user, conn, method, rq);
 }
 
 int clew_server_start(struct clew_store *st, struct clew_server **ret, char **ret_error)
@@ -178,22 +32,18 @@ int clew_server_start(struct clew_store *st, struct clew_server **ret, char **re
 	if (!s)
 		return -ENOMEM;
 	s->st = st;
-	s->fd = -1;
-	r = listen_on(s, ret_error);
-	if (r == 0) {
-		s->daemon = MHD_start_daemon(
-			MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-				MHD_USE_POLL,
-			0, NULL, NULL, handle, s, MHD_OPTION_LISTEN_SOCKET, s->fd,
-			MHD_OPTION_CONNECTION_LIMIT, CLEW_SERVER_MAX_CONNECTIONS,
-			MHD_OPTION_CONNECTION_TIMEOUT, CLEW_SERVER_IDLE_S,
-			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536,
-			MHD_OPTION_URI_LOG_CALLBACK, request_begin, s, MHD_OPTION_NOTIFY_COMPLETED,
-			request_end, s, MHD_OPTION_END);
-		if (s->daemon)
-			s->fd = -1; /* the daemon closes it */
-		else
-			r = fail(ret_error, -EIO, "serve", clew_store_dir(st));
+	r = conns_init(s);
+	if (r == 0)
+		r = listen_unix(s, ret_error);
+	if (r >= 0) {
+		int fd = r;
+
+		r = http_serve(s, LISTEN_UNIX, fd, false);
+		if (r < 0) {
+			close(fd);
+			server_fail(ret_error, r, "cannot serve %s/" CLEW_SERVER_SOCKET,
+				    clew_store_dir(st));
+		}
 	}
 	if (r < 0) {
 		clew_server_stop(s);
@@ -203,15 +53,151 @@ int clew_server_start(struct clew_store *st, struct clew_server **ret, char **re
 	return 0;
 }
 
+/* ---- TCP ---- */
+
+static int read_pem(const char *option, const char *path, char **ret, char **ret_error)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(freep) char *text = malloc(TLS_FILE_MAX + 1);
+	ssize_t n = fd < 0 || !text ? -1 : read(fd, text, TLS_FILE_MAX);
+
+	if (n < 0)
+		return server_fail(ret_error, -errno, "--%s %s: %s", option, path, strerror(errno));
+	text[n] = '\0';
+	if (!strstr(text, "-----BEGIN "))
+		return server_fail(ret_error, -EINVAL, "--%s %s: not a PEM file", option, path);
+	*ret = clew_steal(text);
+	return 0;
+}
+
+static int read_secrets(struct clew_server *s, const struct clew_server_opts *o, char **ret_error)
+{
+	int r = 0;
+
+	if (o->token)
+		s->token = strdup(o->token);
+	else if (o->token_file)
+		r = auth_token_read(o->token_file, &s->token, ret_error);
+	if (r < 0)
+		return r;
+	if (s->token && strlen(s->token) < CLEW_SERVER_MIN_TOKEN)
+		return server_fail(ret_error, -EINVAL,
+				   "the token is shorter than %u characters: make one with openssl "
+				   "rand -hex 32",
+				   CLEW_SERVER_MIN_TOKEN);
+	if (!o->tls_cert != !o->tls_key)
+		return server_fail(ret_error, -EINVAL, "--tls-cert and --tls-key go together");
+	if (o->tls_cert)
+		r = read_pem("tls-cert", o->tls_cert, &s->cert, ret_error);
+	if (r == 0 && o->tls_key)
+		r = read_pem("tls-key", o->tls_key, &s->key, ret_error);
+	return r;
+}
+
+static int check_address(struct clew_server *s, const char *address, char **ret_error)
+{
+	int loopback = listen_loopback(address);
+
+	if (loopback < 0)
+		return server_fail(ret_error, -EINVAL, "--listen %s: not an IPv4 or IPv6 address",
+				   address);
+	if (!loopback && !s->token)
+		return server_fail(
+			ret_error, -EINVAL,
+			"--listen %s lets other machines in: that needs a token, from "
+			"--token-file FILE or in CLEW_TOKEN (openssl rand -hex 32 makes one)",
+			address);
+	if (strchr(address, ':') ? asprintf(&s->host, "[%s]", address) < 0
+				 : !(s->host = strdup(address)))
+		return -ENOMEM;
+	return 0;
+}
+
+static int serve_tcp(struct clew_server *s, enum listener_kind kind, uint16_t port,
+		     const char *option, const char *address, char **ret_error)
+{
+	struct listener *l = &s->listeners[kind];
+	int fd, r = listen_tcp(s, address, port, option, &fd, &l->port, ret_error);
+
+	if (r < 0)
+		return r;
+	r = http_serve(s, kind, fd, s->cert != NULL);
+	if (r < 0) {
+		close(fd);
+		server_fail(ret_error, r,
+			    s->cert ? "cannot serve port %u: the certificate and the key are not "
+				      "ones, or do not go together"
+				    : "cannot serve port %u",
+			    l->port);
+	}
+	return r;
+}
+
+int clew_server_listen(struct clew_server *s, const struct clew_server_opts *o, char **ret_error)
+{
+	const char *address = o->listen ? o->listen : "127.0.0.1";
+	int r = read_secrets(s, o, ret_error);
+
+	if (r == 0)
+		r = check_address(s, address, ret_error);
+	if (r == 0)
+		r = page_open(s, o->ui_dir, ret_error);
+	if (r == 0)
+		r = serve_tcp(s, LISTEN_HTTP, o->http_port, "http-port", address, ret_error);
+	if (r == 0)
+		r = ports_write(s, ret_error);
+	return r;
+}
+
+void clew_server_ports(const struct clew_server *s, struct clew_server_ports *ret)
+{
+	*ret = (struct clew_server_ports){
+		.host = s->host ? s->host : "",
+		.tls = s->cert != NULL,
+		.http = s->listeners[LISTEN_HTTP].port,
+	};
+}
+
+/* ---- the end ---- */
+
+/* No new connections; those requests that run are waited for. */
+static void drain(struct clew_server *s)
+{
+	uint64_t until = clew_mono_ns() + SERVER_DRAIN_NS;
+
+	for (int i = 0; i < LISTEN_KINDS; i++) {
+		MHD_socket fd = s->listeners[i].daemon ? MHD_quiesce_daemon(s->listeners[i].daemon)
+						       : MHD_INVALID_SOCKET;
+
+		if (fd != MHD_INVALID_SOCKET)
+			close(fd);
+	}
+	while (atomic_load(&s->active) && clew_mono_ns() < until)
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
 void clew_server_stop(struct clew_server *s)
 {
 	if (!s)
 		return;
+	atomic_store(&s->stopping, true);
 	/* First, so that no command finds a socket that will not answer. */
 	if (s->bound)
 		(void)!unlinkat(clew_store_fd(s->st), CLEW_SERVER_SOCKET, 0);
-	if (s->daemon)
-		MHD_stop_daemon(s->daemon);
-	closep(&s->fd);
+	ports_remove(s);
+	drain(s);
+	for (int i = 0; i < LISTEN_KINDS; i++)
+		if (s->listeners[i].daemon)
+			MHD_stop_daemon(s->listeners[i].daemon);
+	conns_done(s);
+	page_close(s);
+	free(s->host);
+	if (s->key)
+		explicit_bzero(s->key, strlen(s->key));
+	if (s->token)
+		explicit_bzero(s->token, strlen(s->token));
+	free(s->token);
+	free(s->cert);
+	free(s->key);
 	free(s);
 }

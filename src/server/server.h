@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The writer's socket: HTTP/1.1 on clew.sock (0600) in the store's directory, with the native API's
- * calls. Each request runs on a thread and a connection of its own, so none waits for another, and
- * the store's writer waits for none.
+ * The writer's server. On clew.sock (0600) in the store's directory: HTTP/1.1 with the native API's
+ * calls, for the commands. When asked, on TCP ports too: the page, the APIs, health (docs/server.md).
+ * Each connection has a thread of its own, so none waits for another, and the store's writer waits
+ * for none.
  */
 #pragma once
 
@@ -12,18 +13,54 @@
 struct clew_server;
 
 #define CLEW_SERVER_SOCKET "clew.sock"
-/* Connections at a time; more are closed at once. */
+/* In the store's directory, 0600, while TCP ports are open: which ones. */
+#define CLEW_SERVER_PORTS "ports.json"
+/* Connections at a time on the socket; more are closed at once. */
 #define CLEW_SERVER_MAX_CONNECTIONS 32u
+/* ... on the HTTP port, of all clients. */
+#define CLEW_SERVER_HTTP_CONNECTIONS 256u
 /* Bytes of a request's body; more is answered 413. */
 #define CLEW_SERVER_MAX_BODY (1u << 20)
 /* A client that neither sends nor reads for this long is closed. */
 #define CLEW_SERVER_IDLE_S 60u
+/* A token is at least so long. */
+#define CLEW_SERVER_MIN_TOKEN 16u
+
+/* What listens on TCP. Strings are copied. */
+struct clew_server_opts {
+	const char *listen; /* an IPv4 or IPv6 address; NULL: 127.0.0.1 */
+	uint16_t http_port; /* 0: a free one */
+	const char *token;  /* NULL: none */
+	const char *token_file;
+	const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS */
+	const char *ui_dir;		/* the page's files from there; NULL: those built in */
+};
 
 /**
  * clew_server_start() - serve a store that was opened for writing, until clew_server_stop().
  * A socket that a dead writer left is replaced (the store's lock says that nobody else lives).
  */
 int clew_server_start(struct clew_store *st, struct clew_server **ret, char **ret_error);
-/** clew_server_stop() - before the store is closed. Waits for requests that run. Takes NULL. */
+
+/**
+ * clew_server_listen() - open the TCP ports, once. -EINVAL for options that do not go together,
+ * -EADDRINUSE, others of the system; the text says what to do.
+ */
+int clew_server_listen(struct clew_server *s, const struct clew_server_opts *opts,
+		       char **ret_error);
+
+/* What was opened. */
+struct clew_server_ports {
+	const char *host; /* as in a URL: "127.0.0.1", "[::1]" */
+	bool tls;
+	uint16_t http;
+};
+
+void clew_server_ports(const struct clew_server *s, struct clew_server_ports *ret);
+
+/**
+ * clew_server_stop() - before the store is closed. Takes no new requests, lets those that run end
+ * (5 s), then closes. Takes NULL.
+ */
 void clew_server_stop(struct clew_server *s);
 CLEW_DEFINE_CLEANUP(struct clew_server *, clew_server_stop)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""clew server over HTTP: who is let in, what is answered, and how it begins and ends."""
+import json
+import os
+import socket
+import stat
+import subprocess
+import time
+
+import pytest
+
+from lib.lab import READY, wait_for
+from served import basic, bearer
+
+TOKEN = "correct-horse-battery-staple"
+
+
+def test_ports_are_told_and_kept(serve):
+    s = serve()
+    assert s.ports["host"] == "127.0.0.1" and s.ports["http"] > 1024 and s.ports["pid"] == s.proc.pid
+    assert stat.S_IMODE(os.stat(s.ports_path).st_mode) == 0o600
+    lines = [line for line in s.proc.err().splitlines() if "serving" in line]
+    assert len(lines) == 1 and ":%d/" % s.ports["http"] in lines[0] and s.db in lines[0]
+    assert s.stop() == 0, s.proc.err()
+    assert not os.path.exists(s.ports_path)
+
+
+def test_health(serve):
+    s = serve()
+    for path in ("/healthz", "/readyz"):
+        a = s.ask(path)
+        assert a.status == 200 and a.headers["cache-control"] == "no-store"
+    a = s.ask("/healthz", "HEAD")
+    assert a.status == 200 and a.body == b""
+    assert s.ask("/healthz", "POST", b"x").status == 405
+
+
+def test_the_native_api_and_its_errors(serve):
+    s = serve()
+    assert s.ask("/api/clew/v1/services").body == b""
+    assert s.sql("SELECT 41 + 1") == [[42]]
+    for path, status in (("/api/clew/v1/nothing", 404), ("/api/clew/v1/spans?limit=x", 400),
+                         ("/api/nothing", 404), ("/assets/nothing.js", 404)):
+        a = s.ask(path)
+        assert a.status == status and a.json["error"], path
+    a = s.ask("/api/clew/v1/sql", "POST", b"x" * (2 << 20))
+    assert a.status == 413 and "larger than" in a.json["error"]
+
+
+def test_a_page_from_a_folder(serve, lab):
+    lab.write("ui/index.html", "<!doctype html><title>one</title>")
+    lab.write("ui/assets/a-1.js", "let a = 1")
+    lab.write("secret.js", "no")
+    os.symlink("../secret.js", lab.path("ui", "link.js"))
+    s = serve("--ui-dir", lab.path("ui"))
+    for path in ("/", "/search", "/trace/0af7651916cd43dd8448eb211c80319c", "/services/a%20b"):
+        a = s.ask(path)
+        assert a.status == 200 and b"<title>one" in a.body, path
+        assert a.headers["content-type"].startswith("text/html")
+        policy = a.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';") and "unsafe" not in policy
+        assert a.headers["x-content-type-options"] == "nosniff"
+    assert s.ask("/assets/a-1.js").headers["content-type"].startswith("text/javascript")
+    for path in ("/../secret.js", "/assets/../../secret.js", "/link.js", "/assets/none.js", "/a.b/../../secret.js"):
+        assert s.ask(path).status == 404, path
+
+
+def test_a_page_of_its_own(serve):
+    """Whatever was built in: the page, or how to build it."""
+    s = serve()
+    a = s.ask("/")
+    assert a.status == 200 and b"<html" in a.body.lower()
+    a = s.ask("/", headers={"Accept-Encoding": "gzip"})
+    assert a.status == 200
+
+
+def test_a_wider_address_needs_a_token(serve, lab):
+    for args in (["--listen", "0.0.0.0"], ["--listen", "::"]):
+        r = lab.clew("server", "-d", lab.path("w"), "--http-port", "0", *args, check=False)
+        assert r.returncode == 1 and "token" in r.stderr and "openssl rand" in r.stderr
+    r = lab.clew("server", "-d", lab.path("w"), "--http-port", "0", "--listen", "0.0.0.0", check=False,
+                 env={"CLEW_TOKEN": "short"})
+    assert r.returncode == 1 and "16 characters" in r.stderr
+    r = lab.clew("server", "-d", lab.path("w"), "--listen", "nowhere", check=False)
+    assert r.returncode == 1 and "not an IPv4 or IPv6 address" in r.stderr
+
+
+def test_token(serve, lab):
+    s = serve("--listen", "0.0.0.0", "--token-file", lab.write("token", TOKEN + "\n"))
+    for headers in ({}, bearer("wrong-token-of-some-length"), bearer(TOKEN + "x"), bearer(TOKEN[:-1]), basic("a", "b"),
+                    {"Authorization": "Basic !!!"}, {"Authorization": "Bearer"}, {"Authorization": "Basic"}):
+        for path in ("/api/clew/v1/services", "/", "/api/clew/v1/sql"):
+            a = s.ask(path, headers=headers)
+            assert a.status == 401, (path, headers)
+    for headers in (bearer(TOKEN), basic("anyone", TOKEN), basic("", TOKEN)):
+        assert s.ask("/api/clew/v1/services", headers=headers).status == 200, headers
+    assert s.ask("/healthz").status == 200
+
+
+def test_a_token_from_the_environment(serve):
+    s = serve(env={"CLEW_TOKEN": TOKEN})
+    assert s.ask("/api/clew/v1/services").status == 401
+    assert s.ask("/api/clew/v1/services", headers=bearer(TOKEN)).status == 200
+
+
+def test_names_of_others_are_refused_without_a_token(serve):
+    """A page elsewhere must not reach us through its own name (DNS rebinding)."""
+    s = serve()
+    for host, status in (("evil.example", 403), ("evil.example:16686", 403), ("127.0.0.1.evil.example", 403),
+                         ("localhost", 200), ("localhost:1", 200), ("127.0.0.1", 200), ("[::1]:1", 200),
+                         ("notlocalhost", 403), ("a.localhost", 200), (socket.gethostname(), 200)):
+        assert s.ask("/api/clew/v1/services", headers={"Host": host}).status == status, host
+
+
+def certificate(lab):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-subj", "/CN=localhost", "-days", "2", "-keyout", lab.path("key.pem"), "-out",
+                    lab.path("cert.pem")], check=True, capture_output=True)
+    return lab.path("cert.pem"), lab.path("key.pem")
+
+
+def test_tls(serve, lab):
+    cert, key = certificate(lab)
+    s = serve("--tls-cert", cert, "--tls-key", key)
+    assert s.ports["tls"] and "https://" in s.proc.err()
+    assert s.ask("/readyz").status == 200
+    with socket.create_connection(("127.0.0.1", s.ports["http"]), 10) as plain:
+        plain.sendall(b"GET /api/clew/v1/services HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        plain.settimeout(10)
+        got = b""
+        try:
+            got = plain.recv(4096)
+        except ConnectionResetError:
+            pass
+        assert not got.startswith(b"HTTP/1.1 200")
+
+
+def test_tls_options_that_do_not_fit(lab):
+    cert, key = certificate(lab)
+    for args, text in ((["--tls-cert", cert], "go together"), (["--tls-cert", key, "--tls-key", "/none"], "/none"),
+                       (["--tls-cert", cert, "--tls-key", __file__], "not a PEM file")):
+        r = lab.clew("server", "-d", lab.path("w"), "--http-port", "0", *args, check=False)
+        assert r.returncode == 1 and text in r.stderr, r.stderr
+
+
+def test_a_taken_port_is_named(serve, lab):
+    s = serve()
+    r = lab.clew("server", "-d", lab.path("other"), "--http-port", s.ports["http"], check=False)
+    assert r.returncode == 1 and "is taken by another program" in r.stderr and "--http-port" in r.stderr
+
+
+def test_a_client_that_never_ends_its_request_is_closed_and_harms_nobody(serve):
+    s = serve()
+    with socket.create_connection(("127.0.0.1", s.ports["http"]), 60) as slow:
+        slow.sendall(b"POST /api/clew/v1/sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nS")
+        begin = time.monotonic()
+        slow.settimeout(0.5)
+        while time.monotonic() - begin < 45:
+            assert s.ask("/readyz").status == 200
+            try:
+                slow.sendall(b" ")
+                if slow.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        assert 25 < time.monotonic() - begin < 45
+
+
+def test_more_connections_than_it_takes(serve):
+    s = serve()
+    held = []
+    try:
+        for _ in range(256 + 40):
+            held.append(socket.create_connection(("127.0.0.1", s.ports["http"]), 10))
+        for c in held[128:]:
+            c.close()
+        wait_for(lambda: s.ask("/readyz").status == 200, 10, "an answer after the crowd has gone")
+    finally:
+        for c in held:
+            c.close()
+    assert s.proc.alive()
+
+
+def test_the_end_lets_requests_finish(serve):
+    s = serve()
+    c = s.connection()
+    c.putrequest("POST", "/api/clew/v1/sql")
+    c.putheader("Content-Length", "9")
+    c.endheaders()
+    c.send(b"SELE")
+    wait_for(lambda: s.ask("/readyz").status == 200, 5, "an answer")
+    s.proc.send(15)
+    wait_for(lambda: "stopping" in s.proc.err(), 10, "that it says so")
+    c.send(b"CT 42")
+    assert c.getresponse().status == 200
+    c.close()
+    assert s.proc.wait(20) == 0
+
+
+def test_json_log(serve):
+    s = serve("--log-format", "json", "--log-level", "debug")
+    s.ask("/readyz")
+    assert s.stop() == 0
+    lines = [json.loads(line) for line in s.proc.err().splitlines()]
+    assert all(set(line) == {"time", "level", "event", "msg"} for line in lines)
+    assert [line["event"] for line in lines if line["level"] == "info"] == ["listening", "stopping"]
+    assert any("GET /readyz: 200" in line["msg"] for line in lines)
+
+
+def test_options_from_a_file(serve, lab):
+    port = lab.port()
+    s = serve("--config", lab.write("clew.conf", "http-port = %d\nlisten = 127.0.0.2\nlog-format = json\n" % port),
+              ports=False)
+    assert s.ports["http"] == port and s.ports["host"] == "127.0.0.2"
+    assert s.ask("/readyz", host="127.0.0.2").status == 200
+
+
+@pytest.mark.parametrize("verb", ["record", "run"])
+def test_a_recording_serves_too(lab, verb):
+    """run and record --server: the same ports beside the tracing, from the same process."""
+    port = lab.port()
+    web = lab.nginx("web", "    server { listen 127.0.0.1:%d; location / { return 200 'ok\\n'; } }" % port, wait=port)
+    if verb == "record":
+        r = lab.record("--pid", web.pid, "--server", "--http-port", "0")
+    else:
+        other = lab.port()
+        command = lab.nginx_conf("two", "    server { listen 127.0.0.1:%d; location / { return 200 'ok\\n'; } }" % other)
+        r = lab.run("--server", "--http-port", "0", command=command)
+        lab.wait_port(other, r)
+        port = other
+    with open(os.path.join(r.db, "ports.json")) as f:
+        ports = json.load(f)
+    assert READY in r.err()
+    lab.load("http://127.0.0.1:%d/a" % port, requests=20)
+
+    def stored():
+        out = subprocess.run(["curl", "-s", "http://127.0.0.1:%d/api/clew/v1/services" % ports["http"]],
+                             capture_output=True, text=True, check=True).stdout
+        return sum(json.loads(line)["requests"] for line in out.splitlines()) >= 20
+    wait_for(stored, 20, "the spans over HTTP")
+    r.stop(2 if verb == "record" else 15)
