@@ -8,6 +8,11 @@ import { link, useRoute } from "./base/route";
 import { Header } from "./parts/header";
 import { Empty } from "./parts/state";
 import { Overview } from "./views/overview";
+import { Compare } from "./views/compare/compare";
+import { MapView } from "./views/map/map";
+import { PatternView } from "./views/pattern/pattern";
+import { Search } from "./views/search/search";
+import { Service } from "./views/service/service";
 import { Trace } from "./views/trace/trace";
 
 /** A mistake of ours in one view leaves the rest of the page alive, and says so. */
@@ -41,8 +46,19 @@ function View() {
 	switch (parts[0] ?? "") {
 		case "":
 			return <Overview />;
+		case "search":
+			return <Search />;
+		case "map":
+			return <MapView />;
+		case "compare":
+			return <Compare />;
+		case "service":
+			if (parts[1] && parts[2] === "pattern" && parts[3]) return <PatternView key={parts[3]} service={parts[1]} id={parts[3]} />;
+			if (parts[1] && parts.length === 2) return <Service key={parts[1]} name={parts[1]} />;
+			break;
 		case "trace":
 			if (parts[1]) return <Trace key={parts[1]} id={parts[1]} />;
+			break;
 	}
 	return (
 		<Empty title="There is nothing here">

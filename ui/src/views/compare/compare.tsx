@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two traces side by side, matched by their paths of service and operation.
+import { useEffect, useState } from "preact/hooks";
+import { type Compare as Answer, type CompareRow, query, type TraceLine, useApi } from "../../base/api";
+import { assign, serviceVar } from "../../base/colour";
+import { absolute, count, duration } from "../../base/format";
+import { link, patch, useRoute } from "../../base/route";
+import { Bones, Empty, Failure } from "../../parts/state";
+import "./compare.css";
+
+function Choose(props: { which: "a" | "b"; value: string }) {
+	const [text, setText] = useState(props.value);
+	useEffect(() => setText(props.value), [props.value]);
+	return (
+		<label class="field">
+			<span>{props.which === "a" ? "One trace" : "The other"}</span>
+			<input
+				type="text"
+				class="mono"
+				value={text}
+				placeholder="a trace's id, or its beginning"
+				style={{ width: "300px" }}
+				onInput={(e) => setText(e.currentTarget.value)}
+				onBlur={() => patch({ [props.which]: text.trim() })}
+				onKeyDown={(e) => e.key === "Enter" && patch({ [props.which]: text.trim() })}
+			/>
+		</label>
+	);
+}
+
+function Head(props: { of: TraceLine }) {
+	const t = props.of;
+	return (
+		<a href={link(["trace", t.trace_id])}>
+			<b>{duration(t.duration_ns)}</b> <span class="name">{t.name}</span>
+			<br />
+			<span class="quiet small">
+				{absolute(t.start_ns)}, {count(t.spans)} spans{t.errors ? `, ${count(t.errors)} errors` : ""}
+			</span>
+		</a>
+	);
+}
+
+/** Longer to the right, shorter to the left of the middle. */
+function Delta(props: { row: CompareRow; most: number }) {
+	const share = (Math.abs(props.row.delta_ns) / props.most) * 50;
+	return (
+		<span class="delta" aria-hidden="true">
+			<i style={props.row.delta_ns >= 0 ? { left: "50%", width: `${share}%` } : { right: "50%", width: `${share}%` }} />
+		</span>
+	);
+}
+
+function Side(props: { of: CompareRow["a"] }) {
+	if (!props.of) return <span class="quiet">–</span>;
+	return (
+		<span title={`${duration(props.of.self_ns)} itself`}>
+			{props.of.calls > 1 && <span class="quiet">{count(props.of.calls)} × </span>}
+			{duration(props.of.duration_ns)}
+		</span>
+	);
+}
+
+export function Compare() {
+	const r = useRoute();
+	const a = r.params.get("a") ?? "";
+	const b = r.params.get("b") ?? "";
+	const answer = useApi<Answer>(a && b ? query("compare", { a, b }) : null);
+	const d = answer.data;
+	const colours = assign(d?.rows.map((x) => x.service) ?? []);
+	const most = Math.max(1, ...(d?.rows.map((x) => Math.abs(x.delta_ns)) ?? []));
+	useEffect(() => {
+		document.title = "Compare · clew";
+	}, []);
+	return (
+		<>
+			<div class="top">
+				<h1>Compare</h1>
+			</div>
+			<div class="conditions">
+				<Choose which="a" value={a} />
+				<Choose which="b" value={b} />
+				<button type="button" disabled={!a || !b} onClick={() => patch({ a: b, b: a })}>
+					Swap
+				</button>
+			</div>
+			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
+			{(!a || !b) && (
+				<Empty title={a || b ? "And with which one?" : "Which two traces?"}>
+					<p>
+						{a || b ? "The first one is chosen. " : ""}Choose “compare” beside a trace in the{" "}
+						<a class="plain" href={link(["search"], { pick: a || b || null })}>
+							search
+						</a>
+						, or paste the beginning of an id above.
+					</p>
+				</Empty>
+			)}
+			{!d && answer.waiting && <Bones rows={10} />}
+			{d && (
+				<div class="table-frame">
+					<table class="compare">
+						<caption class="unseen">The two traces, path by path</caption>
+						<thead>
+							<tr>
+								<th scope="col">Service, operation</th>
+								<th scope="col" class="figure">
+									<Head of={d.a} />
+								</th>
+								<th scope="col" class="figure">
+									<Head of={d.b} />
+								</th>
+								<th scope="col" class="figure">
+									Difference
+								</th>
+								<th scope="col" style={{ width: "24%" }}>
+									<span class="quiet small shorter">shorter</span>
+									<span class="quiet small longer">longer</span>
+								</th>
+							</tr>
+						</thead>
+						<tbody>
+							{d.rows.map((x, i) => (
+								<tr key={i} class={!x.a || !x.b ? "one-sided" : ""}>
+									<td class="clip" style={{ paddingLeft: `${x.depth * 14}px`, maxWidth: "420px" }}>
+										<i class="dot" style={{ background: serviceVar(colours.get(x.service)) }} />
+										<b>{x.service}</b> {x.name}
+										{!x.a && <span class="only"> only in the other</span>}
+										{!x.b && <span class="only"> only in the first</span>}
+									</td>
+									<td class="figure">
+										<Side of={x.a} />
+									</td>
+									<td class="figure">
+										<Side of={x.b} />
+									</td>
+									<td class="figure">{x.delta_ns === 0 ? "" : `${x.delta_ns > 0 ? "+" : ""}${duration(x.delta_ns)}`}</td>
+									<td>
+										<Delta row={x} most={most} />
+									</td>
+								</tr>
+							))}
+						</tbody>
+					</table>
+				</div>
+			)}
+		</>
+	);
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps 3 and 4: how does this kind of request run, and how are its durations distributed? The graph as a time line of
+// medians; below it the histogram: a brushed range gives examples and says what differs inside it from outside.
+import { useEffect } from "preact/hooks";
+import { type Differences, type HistogramAnswer, type PatternGraph, query, useApi } from "../../base/api";
+import { assign } from "../../base/colour";
+import { count, duration } from "../../base/format";
+import { filterParams } from "../../base/filter";
+import { link, patch, useRoute } from "../../base/route";
+import { windowName } from "../../base/time_window";
+import { Histogram, HistogramAxis, type Range } from "../../parts/histogram";
+import { Service } from "../../parts/service";
+import { Bones, Empty, Failure } from "../../parts/state";
+import { DifferenceList } from "./differences";
+import { Graph } from "./graph";
+import "./pattern.css";
+
+function rangeOf(params: URLSearchParams): Range | null {
+	const from = params.get("from_ns");
+	const to = params.get("to_ns");
+	return from !== null && to !== null ? { from_ns: Number(from), to_ns: Number(to) } : null;
+}
+
+/** Examples of the brushed buckets, else of the slowest. */
+function examplesOf(h: HistogramAnswer, range: Range | null): { id: string; ns: number }[] {
+	const buckets = h.buckets.filter((b) => b.count && (!range || (b.from_ns >= range.from_ns - 1 && b.to_ns <= range.to_ns + 1)));
+	return buckets
+		.slice()
+		.reverse()
+		.flatMap((b) => b.examples.map((id) => ({ id, ns: b.from_ns })))
+		.slice(0, 12);
+}
+
+export function PatternView(props: { service: string; id: string }) {
+	const r = useRoute();
+	const filter = filterParams(r);
+	const range = rangeOf(r.params);
+	const graph = useApi<PatternGraph>(query(`patterns/${props.id}`, { ...filter, service: props.service, any: 1 }));
+	const histogram = useApi<HistogramAnswer>(query("histogram", { ...filter, service: props.service, any: 1, pattern: props.id }));
+	const differences = useApi<Differences>(range ? query("differences", { ...filter, service: props.service, any: 1, pattern: props.id, ...range }) : null);
+	const g = graph.data;
+	const colours = assign(g?.nodes.map((n) => n.service) ?? []);
+	const root = g?.nodes[0];
+	useEffect(() => {
+		document.title = root ? `${root.name} · ${props.service} · clew` : "Pattern · clew";
+	}, [root]);
+	if (graph.error?.status === 404)
+		return (
+			<Empty title="No trace of this shape here">
+				<p>Nothing in the {windowName(r)} has this shape any more.</p>
+				<p>
+					<a class="button" href={link(["service", props.service])}>
+						The patterns of {props.service}
+					</a>
+				</p>
+			</Empty>
+		);
+	return (
+		<>
+			<div class="top">
+				<h1>
+					<a href={link(["service", props.service])}>
+						<Service name={props.service} colour={colours.get(props.service)} />
+					</a>{" "}
+					<span class="pattern-name">{root?.name ?? ""}</span>
+				</h1>
+				{g && (
+					<span class="quiet">
+						{count(g.count)} traces of {count(g.nodes.length)} kinds of span, p50 {duration(g.p50_ns)}, p95 {duration(g.p95_ns)}, {windowName(r)}
+					</span>
+				)}
+			</div>
+			{graph.error && <Failure error={graph.error} retry={graph.reload} />}
+			{!g && graph.waiting && <Bones rows={8} />}
+			{g && <Graph of={g} colours={colours} />}
+			<section>
+				<h2>
+					Durations{" "}
+					<span class="quiet small">
+						{range ? (
+							<>
+								{duration(range.from_ns)} to {duration(range.to_ns)}{" "}
+								<button type="button" class="bare small" onClick={() => patch({ from_ns: null, to_ns: null }, true)}>
+									show all
+								</button>
+							</>
+						) : (
+							"drag over a range to see what differs inside it"
+						)}
+					</span>
+				</h2>
+				{histogram.error && <Failure error={histogram.error} retry={histogram.reload} />}
+				<div class="distribution">
+					<div>
+						{histogram.data && (
+							<>
+								<Histogram of={histogram.data} range={range} choose={(x) => patch(x ? { from_ns: Math.floor(x.from_ns), to_ns: Math.ceil(x.to_ns) } : { from_ns: null, to_ns: null }, true)} />
+								<HistogramAxis of={histogram.data} />
+							</>
+						)}
+					</div>
+					<div class="examples">
+						<h3>{range ? "Examples in the range" : "Slowest examples"}</h3>
+						<ul>
+							{histogram.data &&
+								examplesOf(histogram.data, range).map((e) => (
+									<li key={e.id}>
+										<a class="plain mono" href={link(["trace", e.id])}>
+											{e.id.slice(0, 16)}
+										</a>
+										<span class="figure">≥ {duration(e.ns)}</span>
+									</li>
+								))}
+						</ul>
+						{g && range === null && g.examples.length > 0 && (
+							<p class="small quiet">
+								<a class="plain" href={link(["compare"], { a: g.examples[0]?.trace_id, b: histogram.data ? examplesOf(histogram.data, null)[0]?.id : undefined })}>
+									Compare a usual one with the slowest
+								</a>
+							</p>
+						)}
+					</div>
+				</div>
+			</section>
+			{range && (
+				<section>
+					<h2>What differs inside the range</h2>
+					{differences.error && <Failure error={differences.error} retry={differences.reload} />}
+					{!differences.data && differences.waiting && <Bones rows={5} />}
+					{differences.data && <DifferenceList of={differences.data} service={props.service} />}
+				</section>
+			)}
+		</>
+	);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// What traces must have. Each field writes the URL when it is left or Enter is pressed; keys and values are offered
+// as they occur in the store.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { query, useApi } from "../../base/api";
+import { duration, parseDuration } from "../../base/format";
+import { patch, useRoute } from "../../base/route";
+import { windowParams } from "../../base/time_window";
+
+const OPERATOR = /(!=|>=|<=|=~|!~|=|<|>)/;
+
+function Field(props: { label: string; param: string; list?: string; width: number; read?: (text: string) => string | null; show?: (v: string) => string; hint?: string }) {
+	const r = useRoute();
+	const value = r.params.get(props.param) ?? "";
+	const shown = value && props.show ? props.show(value) : value;
+	const [text, setText] = useState(shown);
+	const [bad, setBad] = useState(false);
+	useEffect(() => {
+		setText(shown);
+		setBad(false);
+	}, [shown]);
+	const write = () => {
+		const v = text.trim();
+		const read = v && props.read ? props.read(v) : v;
+		setBad(read === null);
+		if (read !== null && read !== value) patch({ [props.param]: read });
+	};
+	return (
+		<label class="field">
+			<span>{props.label}</span>
+			<input
+				type="text"
+				list={props.list}
+				value={text}
+				placeholder={props.hint ?? "any"}
+				style={{ width: `${props.width}px` }}
+				aria-invalid={bad}
+				onInput={(e) => {
+					setText(e.currentTarget.value);
+					// a choice from the list comes as one input, not key by key
+					if (props.list && !(e as InputEvent).inputType?.startsWith("insertText") && e.currentTarget.value) patch({ [props.param]: e.currentTarget.value });
+				}}
+				onBlur={write}
+				onKeyDown={(e) => e.key === "Enter" && write()}
+			/>
+		</label>
+	);
+}
+
+const readNs = (text: string) => {
+	const ns = parseDuration(text);
+	return ns === null ? null : String(Math.round(ns));
+};
+const showNs = (v: string) => duration(Number(v)).replace("\u2009", " ");
+
+interface Keys {
+	keys: { key: string; type: string; spans: number }[];
+}
+interface Values {
+	values: { value: string; spans: number }[];
+}
+
+/** One more condition on an attribute: "http.response.status_code>=500", "db.system", "!user.id". */
+function AddCondition() {
+	const r = useRoute();
+	const [text, setText] = useState("");
+	const [focused, setFocused] = useState(false);
+	const field = useRef<HTMLInputElement>(null);
+	const service = r.params.get("service");
+	const op = OPERATOR.exec(text);
+	const key = op ? text.slice(0, op.index) : text;
+	const keys = useApi<Keys>(focused ? query("attributes", { ...windowParams(r), service }) : null);
+	const values = useApi<Values>(op && key ? query(`attributes/${encodeURIComponent(key)}/values`, { ...windowParams(r), service, limit: 30 }) : null);
+	const offers = op
+		? (values.data?.values.map((v) => `${key}${op[0]}${/^[\w.:/-]+$/.test(v.value) ? v.value : JSON.stringify(v.value)}`) ?? [])
+		: (keys.data?.keys.map((k) => k.key) ?? []);
+	const add = (condition: string) => {
+		const c = condition.trim();
+		if (!c) return;
+		patch({ where: [...r.params.getAll("where"), c] });
+		setText("");
+		field.current?.focus();
+	};
+	return (
+		<label class="field">
+			<span>Condition on an attribute</span>
+			<input
+				ref={field}
+				type="text"
+				list="offered-conditions"
+				value={text}
+				placeholder="http.response.status_code>=500"
+				style={{ width: "300px" }}
+				onFocus={() => setFocused(true)}
+				onInput={(e) => setText(e.currentTarget.value)}
+				onKeyDown={(e) => e.key === "Enter" && add(text)}
+			/>
+			<datalist id="offered-conditions">
+				{offers.slice(0, 50).map((o) => (
+					<option key={o} value={o} />
+				))}
+			</datalist>
+		</label>
+	);
+}
+
+export function Conditions() {
+	const r = useRoute();
+	const first = useRef<HTMLDivElement>(null);
+	const [asked, setAsked] = useState(false);
+	const services = useApi<{ rows: { service: string }[] }>(asked ? query("services", windowParams(r)) : null, { lines: true });
+	const service = r.params.get("service");
+	const operations = useApi<{ operations: { name: string }[] }>(asked && service ? query("operations", { ...windowParams(r), service }) : null);
+	const where = r.params.getAll("where");
+	const error = r.params.get("error") === "1";
+	useEffect(() => {
+		if (!r.params.toString().includes("service")) first.current?.querySelector("input")?.focus();
+	}, []);
+	return (
+		<div class="conditions" ref={first} onFocusIn={() => setAsked(true)}>
+			<Field label="Service" param="service" list="offered-services" width={180} />
+			<Field label="Operation" param="name" list="offered-operations" width={220} />
+			<Field label="At least" param="min_duration" width={80} read={readNs} show={showNs} hint="20ms" />
+			<Field label="At most" param="max_duration" width={80} read={readNs} show={showNs} hint="1s" />
+			<button type="button" aria-pressed={error} onClick={() => patch({ error: !error })}>
+				With errors
+			</button>
+			<AddCondition />
+			<datalist id="offered-services">
+				{services.data?.rows.map((s) => (
+					<option key={s.service} value={s.service} />
+				))}
+			</datalist>
+			<datalist id="offered-operations">
+				{operations.data?.operations.map((o) => (
+					<option key={o.name} value={o.name} />
+				))}
+			</datalist>
+			{where.length > 0 && (
+				<ul class="chips" aria-label="Conditions">
+					{where.map((w) => (
+						<li key={w}>
+							<code>{w}</code>
+							<button type="button" class="bare" aria-label={`Remove ${w}`} onClick={() => patch({ where: where.filter((x) => x !== w) })}>
+								✕
+							</button>
+						</li>
+					))}
+				</ul>
+			)}
+		</div>
+	);
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time by duration, a point a trace; errors are red diamonds. Drag narrows the search to what is inside.
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { TraceLine } from "../../base/api";
+import { resolve } from "../../base/colour";
+import { absolute, clock, duration } from "../../base/format";
+import { go, link, patch } from "../../base/route";
+import { onTheme } from "../../base/theme";
+import { fit } from "../trace/draw";
+
+const H = 180;
+const LEFT = 64;
+const FOOT = 20;
+
+interface Frame {
+	w: number;
+	since: number;
+	until: number;
+	lo: number;
+	hi: number;
+}
+
+function frameOf(rows: TraceLine[], w: number): Frame {
+	let since = Infinity;
+	let until = 0;
+	let lo = Infinity;
+	let hi = 1;
+	for (const t of rows) {
+		since = Math.min(since, t.start_ns);
+		until = Math.max(until, t.start_ns);
+		lo = Math.min(lo, Math.max(1, t.duration_ns));
+		hi = Math.max(hi, t.duration_ns);
+	}
+	if (until - since < 1e6) {
+		since -= 5e8;
+		until += 5e8;
+	}
+	return { w, since, until, lo: Math.log10(lo) - 0.1, hi: Math.log10(hi) + 0.1 };
+}
+
+const xOf = (f: Frame, ns: number) => LEFT + ((ns - f.since) / (f.until - f.since)) * (f.w - LEFT - 12) + 4;
+const yOf = (f: Frame, ns: number) => (1 - (Math.log10(Math.max(1, ns)) - f.lo) / (f.hi - f.lo)) * (H - FOOT - 8) + 4;
+const timeAt = (f: Frame, x: number) => f.since + ((x - LEFT - 4) / (f.w - LEFT - 12)) * (f.until - f.since);
+const durationAt = (f: Frame, y: number) => 10 ** (f.lo + (1 - (y - 4) / (H - FOOT - 8)) * (f.hi - f.lo));
+
+function draw(canvas: HTMLCanvasElement, f: Frame, rows: TraceLine[]) {
+	const c = fit(canvas, f.w, H);
+	if (!c) return;
+	c.clearRect(0, 0, f.w, H);
+	c.font = `12px ${resolve("--font")}`;
+	c.textBaseline = "middle";
+	const quiet = resolve("--quiet");
+	const line = resolve("--line");
+	for (let d = Math.ceil(f.lo); d <= f.hi; d++) {
+		const y = Math.round(yOf(f, 10 ** d));
+		c.fillStyle = line;
+		c.fillRect(LEFT, y, f.w - LEFT, 1);
+		c.fillStyle = quiet;
+		c.textAlign = "right";
+		c.fillText(duration(10 ** d), LEFT - 8, y);
+	}
+	c.textAlign = "left";
+	for (let k = 0; k <= 4; k++) {
+		const at = f.since + (k / 4) * (f.until - f.since);
+		const text = clock(at);
+		const x = xOf(f, at);
+		c.fillStyle = quiet;
+		c.fillText(text, Math.min(x, f.w - c.measureText(text).width), H - FOOT / 2 + 2);
+	}
+	c.fillStyle = resolve("--accent");
+	c.globalAlpha = rows.length > 200 ? 0.5 : 0.75;
+	for (const t of rows) {
+		if (t.errors) continue;
+		c.beginPath();
+		c.arc(xOf(f, t.start_ns), yOf(f, t.duration_ns), 3, 0, 7);
+		c.fill();
+	}
+	c.fillStyle = resolve("--error");
+	c.globalAlpha = 0.9;
+	for (const t of rows) {
+		if (!t.errors) continue;
+		const x = xOf(f, t.start_ns);
+		const y = yOf(f, t.duration_ns);
+		c.beginPath();
+		c.moveTo(x, y - 5);
+		c.lineTo(x + 5, y);
+		c.lineTo(x, y + 5);
+		c.lineTo(x - 5, y);
+		c.fill();
+	}
+	c.globalAlpha = 1;
+}
+
+export function Scatter(props: { rows: TraceLine[] }) {
+	const box = useRef<HTMLDivElement>(null);
+	const canvas = useRef<HTMLCanvasElement>(null);
+	const [w, setW] = useState(0);
+	const [paint, setPaint] = useState(0);
+	const [near, setNear] = useState<TraceLine | null>(null);
+	const [drag, setDrag] = useState<{ x: number; y: number; x2: number; y2: number } | null>(null);
+	const f = useMemo(() => frameOf(props.rows, w), [props.rows, w]);
+	useEffect(() => onTheme(() => setPaint((p) => p + 1)), []);
+	useLayoutEffect(() => {
+		const el = box.current;
+		if (!el) return undefined;
+		const o = new ResizeObserver(() => setW(el.clientWidth));
+		o.observe(el);
+		setW(el.clientWidth);
+		return () => o.disconnect();
+	}, []);
+	useLayoutEffect(() => {
+		if (canvas.current && w) draw(canvas.current, f, props.rows);
+	}, [f, paint]);
+	const place = (e: MouseEvent) => {
+		const b = box.current?.getBoundingClientRect();
+		return { x: e.clientX - (b?.left ?? 0), y: e.clientY - (b?.top ?? 0) };
+	};
+	const nearest = (x: number, y: number) => {
+		let best: TraceLine | null = null;
+		let least = 144;
+		for (const t of props.rows) {
+			const d = (xOf(f, t.start_ns) - x) ** 2 + (yOf(f, t.duration_ns) - y) ** 2;
+			if (d < least) {
+				least = d;
+				best = t;
+			}
+		}
+		return best;
+	};
+	return (
+		<div
+			class="scatter"
+			ref={box}
+			onPointerDown={(e) => {
+				const p = place(e);
+				(e.currentTarget as Element).setPointerCapture(e.pointerId);
+				setDrag({ ...p, x2: p.x, y2: p.y });
+			}}
+			onPointerMove={(e) => {
+				const p = place(e);
+				if (drag) setDrag({ ...drag, x2: p.x, y2: p.y });
+				else setNear(nearest(p.x, p.y));
+			}}
+			onPointerLeave={() => setNear(null)}
+			onPointerUp={(e) => {
+				const p = place(e);
+				const d = drag;
+				setDrag(null);
+				if (d && Math.abs(p.x - d.x) > 6 && Math.abs(p.y - d.y) > 6)
+					patch({
+						since: Math.round(timeAt(f, Math.min(d.x, p.x))),
+						until: Math.round(timeAt(f, Math.max(d.x, p.x))),
+						min_duration: Math.round(durationAt(f, Math.max(d.y, p.y))),
+						max_duration: Math.round(durationAt(f, Math.min(d.y, p.y))),
+					});
+				else {
+					const t = nearest(p.x, p.y);
+					if (t) go(link(["trace", t.trace_id]));
+				}
+			}}
+		>
+			<canvas ref={canvas} style={{ width: "100%", height: `${H}px` }} role="img" aria-label={`${props.rows.length} traces by time and duration; the list below has the same`} />
+			{drag && (
+				<i
+					class="brush"
+					style={{
+						left: `${Math.min(drag.x, drag.x2)}px`,
+						top: `${Math.min(drag.y, drag.y2)}px`,
+						width: `${Math.abs(drag.x2 - drag.x)}px`,
+						height: `${Math.abs(drag.y2 - drag.y)}px`,
+					}}
+				/>
+			)}
+			{near && !drag && (
+				<div
+					class="tip"
+					style={{
+						left: `${Math.min(xOf(f, near.start_ns) + 10, Math.max(0, w - 240))}px`,
+						top: `${Math.max(0, yOf(f, near.duration_ns) - 56)}px`,
+					}}
+				>
+					<b>{near.service}</b> {near.name}
+					<br />
+					{duration(near.duration_ns)}, {absolute(near.start_ns).slice(11)}
+					{near.errors > 0 && <span class="error">, {near.errors} errors</span>}
+				</div>
+			)}
+		</div>
+	);
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any condition, any service or none: a scatter plot of the traces above their list. Every state is in the URL.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { ApiError, fetchLines, type Lines, query, type TraceLine, useApi } from "../../base/api";
+import { assign } from "../../base/colour";
+import { conditionCount, filterParams, NO_CONDITIONS } from "../../base/filter";
+import { absolute, ago, count, duration } from "../../base/format";
+import { link, patch, useRoute } from "../../base/route";
+import { timeWindow, windowName } from "../../base/time_window";
+import { Service } from "../../parts/service";
+import { Bones, Empty, EmptyStore, Failure } from "../../parts/state";
+import { type Column, Table } from "../../parts/table";
+import { Conditions } from "./conditions";
+import { Scatter } from "./scatter";
+import "./search.css";
+
+const PAGE = 400;
+const LIVE_MS = 3000;
+
+/** The pages that were asked for after the first one; forgotten when the question changes. */
+function useMore(first: Lines<TraceLine> | null, path: string) {
+	const [more, setMore] = useState<{ of: string; rows: TraceLine[]; next: string | null } | null>(null);
+	const [error, setError] = useState<ApiError | null>(null);
+	const mine = more?.of === path ? more : null;
+	const next = mine ? mine.next : (first?.next ?? null);
+	return {
+		rows: first ? (mine ? [...first.rows, ...mine.rows] : first.rows) : null,
+		next,
+		error,
+		load: () => {
+			if (!next) return;
+			fetchLines<TraceLine>(`${path}&cursor=${encodeURIComponent(next)}`).then(
+				(page) => {
+					setError(null);
+					setMore({ of: path, rows: [...(mine?.rows ?? []), ...page.rows], next: page.next });
+				},
+				(e: unknown) => setError(e instanceof ApiError ? e : new ApiError(String(e), 0)),
+			);
+		},
+	};
+}
+
+function columns(colours: Map<string, number>, longest: number, pick: string | null): Column<TraceLine>[] {
+	return [
+		{
+			key: "start",
+			title: "Began",
+			figure: true,
+			width: "1%",
+			sort: (t) => t.start_ns,
+			cell: (t) => <span title={ago(t.start_ns)}>{absolute(t.start_ns).slice(5, 23)}</span>,
+		},
+		{
+			key: "service",
+			title: "Service",
+			sort: (t) => t.service,
+			cell: (t) => (
+				<a href={link(["trace", t.trace_id])}>
+					<Service name={t.service} colour={colours.get(t.service)} />
+				</a>
+			),
+		},
+		{
+			key: "name",
+			title: "Operation",
+			sort: (t) => t.name,
+			width: "34%",
+			cell: (t) => (
+				<a class="clip operation-link" href={link(["trace", t.trace_id])}>
+					<span class={`name ${t.errors ? "error" : ""}`}>{t.name}</span>
+				</a>
+			),
+		},
+		{
+			key: "bar",
+			title: "",
+			wideOnly: true,
+			width: "16%",
+			cell: (t) => <i class="length" style={{ width: `${Math.max(1, (t.duration_ns / longest) * 100)}%` }} />,
+		},
+		{ key: "duration", title: "Duration", figure: true, sort: (t) => t.duration_ns, cell: (t) => duration(t.duration_ns) },
+		{ key: "spans", title: "Spans", figure: true, sort: (t) => t.spans, cell: (t) => count(t.spans) },
+		{ key: "services", title: "Services", figure: true, wideOnly: true, sort: (t) => t.services, cell: (t) => count(t.services) },
+		{
+			key: "errors",
+			title: "Errors",
+			figure: true,
+			sort: (t) => t.errors,
+			cell: (t) => <span class={t.errors ? "error" : "quiet"}>{count(t.errors)}</span>,
+		},
+		{
+			key: "pick",
+			title: "",
+			wideOnly: true,
+			cell: (t) =>
+				pick && pick !== t.trace_id ? (
+					<a class="plain small" href={link(["compare"], { a: pick, b: t.trace_id })}>
+						compare with it
+					</a>
+				) : (
+					<button type="button" class="bare small" aria-pressed={pick === t.trace_id} onClick={() => patch({ pick: pick === t.trace_id ? null : t.trace_id }, true)}>
+						{pick ? "chosen" : "compare"}
+					</button>
+				),
+		},
+	];
+}
+
+export function Search() {
+	const r = useRoute();
+	const live = r.params.get("live") === "1";
+	const path = query("traces", { ...filterParams(r), limit: PAGE, paged: 1 });
+	const answer = useApi<Lines<TraceLine>>(path, live ? { lines: true, everyMs: LIVE_MS } : { lines: true });
+	const more = useMore(answer.stale ? null : answer.data, path);
+	const rows = more.rows ?? answer.data?.rows ?? null;
+	const colours = useMemo(() => assign(rows?.map((t) => t.service) ?? []), [rows]);
+	const longest = Math.max(1, ...(rows?.map((t) => t.duration_ns) ?? []));
+	useEffect(() => {
+		document.title = "Search · clew";
+	}, []);
+	return (
+		<>
+			<div class="top">
+				<h1>Search</h1>
+				{rows && (
+					<span class="quiet">
+						{count(rows.length)}
+						{more.next ? " newest" : ""} traces, {windowName(r)}
+					</span>
+				)}
+				{conditionCount(r) > 0 && (
+					<button type="button" class="bare" onClick={() => patch(NO_CONDITIONS)}>
+						Clear conditions
+					</button>
+				)}
+			</div>
+			<Conditions />
+			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
+			{!rows && answer.waiting && <Bones rows={12} />}
+			{rows && rows.length > 0 && (
+				<div class={answer.stale ? "stale" : ""}>
+					<Scatter rows={rows} />
+					<Table caption="Traces" columns={columns(colours, longest, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} />
+					{more.error && <Failure error={more.error} retry={more.load} />}
+					{more.next && (
+						<p class="more">
+							<button type="button" onClick={more.load}>
+								Show {PAGE} more
+							</button>
+						</p>
+					)}
+				</div>
+			)}
+			{rows && rows.length === 0 && <Nothing />}
+		</>
+	);
+}
+
+function Nothing() {
+	const r = useRoute();
+	const everything = timeWindow(r).since === "0";
+	if (everything && conditionCount(r) === 0) return <EmptyStore />;
+	return (
+		<Empty title="No trace fits">
+			<p>
+				{conditionCount(r) > 0 ? "Take a condition away, or look at a longer time: " : "Look at a longer time: "}
+				{windowName(r)} is what was searched.
+			</p>
+			<p>
+				{!everything && (
+					<button type="button" onClick={() => patch({ since: "0", until: null })}>
+						Search everything
+					</button>
+				)}{" "}
+				{conditionCount(r) > 0 && (
+					<button type="button" onClick={() => patch(NO_CONDITIONS)}>
+						Clear conditions
+					</button>
+				)}
+			</p>
+		</Empty>
+	);
+}
