@@ -4,14 +4,7 @@
 #include <inttypes.h>
 
 #include "base/json.h"
-
-static void put_hex(struct clew_buf *out, const char *before, const void *id, size_t n)
-{
-	char hex[33];
-
-	clew_hex(id, n, hex);
-	clew_buf_addf(out, "%s\"%s\"", before, hex);
-}
+#include "query/call.h"
 
 static void put_attr(struct clew_buf *out, const struct clew_attr *a, bool first)
 {
@@ -77,7 +70,15 @@ static int put_attrs(struct clew_buf *out, const struct clew_span *s)
 	return 0;
 }
 
-static void put_links(struct clew_buf *out, const struct clew_span *s)
+int attrs_json(struct clew_buf *out, const struct clew_attr *attrs, uint32_t n)
+{
+	clew_buf_addc(out, '{');
+	for (uint32_t i = 0; i < n; i++)
+		put_attr(out, &attrs[i], i == 0);
+	return clew_buf_addc(out, '}');
+}
+
+static void put_links(struct clew_buf *out, const struct clew_span *s, bool whole)
 {
 	for (uint32_t i = 0; i < s->n_links; i++) {
 		const struct clew_span_link *l = &s->links[i];
@@ -90,11 +91,15 @@ static void put_links(struct clew_buf *out, const struct clew_span *s)
 		else /* rounded: a float's digits beyond these mean nothing */
 			clew_json_double(out, (double)(int)((double)l->confidence * 10000 + 0.5) /
 						      10000);
+		if (whole && l->n_attrs) {
+			clew_buf_adds(out, ",\"attributes\":");
+			attrs_json(out, l->attrs, l->n_attrs);
+		}
 		clew_buf_addc(out, '}');
 	}
 }
 
-int span_json(struct clew_buf *out, struct clew_span *s)
+static int put_span(struct clew_buf *out, struct clew_span *s, bool whole)
 {
 	int r;
 
@@ -116,9 +121,19 @@ int span_json(struct clew_buf *out, struct clew_span *s)
 		      clew_status_name(s->status));
 	r = put_attrs(out, s);
 	clew_buf_adds(out, "},\"links\":[");
-	put_links(out, s);
+	put_links(out, s, whole);
 	clew_buf_adds(out, "]}");
 	return r < 0 ? r : out->err;
+}
+
+int span_json(struct clew_buf *out, struct clew_span *s)
+{
+	return put_span(out, s, false);
+}
+
+int span_json_whole(struct clew_buf *out, struct clew_span *s)
+{
+	return put_span(out, s, true);
 }
 
 int trace_json(struct clew_buf *out, const struct clew_trace_summary *t)

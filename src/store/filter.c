@@ -54,8 +54,9 @@ static bool mark_condition(const struct clew_filter_attr *a, struct clew_buf *ou
 	return false;
 }
 
-static void column_condition(const struct clew_filter_attr *a, struct clew_buf *out)
+bool filter_column(const struct clew_filter_attr *a, struct clew_buf *out)
 {
+	size_t before = out->len;
 	static const char *const times[] = {"cpu", "runq",  "futex", "disk",
 					    "net", "sleep", "other"};
 	struct clew_id128 id;
@@ -63,7 +64,7 @@ static void column_condition(const struct clew_filter_attr *a, struct clew_buf *
 	long long n;
 
 	if (mark_condition(a, out) || a->value.n >= sizeof(text))
-		return;
+		return out->len > before;
 	memcpy(text, a->value.p, a->value.n);
 	text[a->value.n] = '\0';
 	n = strtoll(text, &end, 10);
@@ -81,6 +82,7 @@ static void column_condition(const struct clew_filter_attr *a, struct clew_buf *
 			if (slice_eq(a->key, slice_str(key)) && a->value.n && !*end)
 				clew_buf_addf(out, "%s_ns = %lld", times[i], n);
 		}
+	return out->len > before;
 }
 
 /* ---- the places where an attribute can be ---- */
@@ -124,7 +126,7 @@ static void find_places(struct clew_store *st, const struct clew_filter_attr *a,
 					      index_hash_resource(id));
 			}
 	}
-	column_condition(a, &p->column);
+	filter_column(a, &p->column);
 }
 
 static int attr_condition(struct clew_store *st, const struct clew_filter_attr *a,
@@ -158,7 +160,54 @@ static int attr_condition(struct clew_store *st, const struct clew_filter_attr *
 	return -ENODATA;
 }
 
-int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out)
+void filter_after(const struct clew_span_filter *f, struct clew_buf *out,
+		  struct clew_span_filter *ret)
+{
+	uint64_t start = f->after.start_ns, id;
+	const char *sign = f->sort == CLEW_SORT_START ? "<" : ">";
+
+	*ret = *f;
+	if (f->sort != CLEW_SORT_START)
+		ret->since_ns = start > f->since_ns ? start : f->since_ns;
+	else if (!f->until_ns || start < f->until_ns)
+		ret->until_ns = start;
+	memcpy(&id, f->after.id.b, sizeof(id));
+	id = __builtin_bswap64(id);
+	clew_buf_addf(out,
+		      " AND start_ns %s= %" PRIu64 " AND (start_ns <> %" PRIu64
+		      " OR span_id > %" PRIu64 ")",
+		      sign, start, start, id);
+}
+
+static void set_condition(const char *column, uint32_t bits, struct clew_buf *out)
+{
+	const char *sep = "";
+
+	if (!bits)
+		return;
+	clew_buf_addf(out, " AND %s IN (", column);
+	for (uint32_t i = 0; i < 32; i++)
+		if (bits >> i & 1) {
+			clew_buf_addf(out, "%s%u", sep, i);
+			sep = ", ";
+		}
+	clew_buf_addc(out, ')');
+}
+
+static int wheres(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out,
+		  char **ret_error)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < f->n_where; i++) {
+		clew_buf_adds(out, " AND ");
+		r = where_condition(st, &f->where[i], out, ret_error);
+	}
+	return r;
+}
+
+int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out,
+		 char **ret_error)
 {
 	uint32_t id;
 	int r = 0;
@@ -184,8 +233,14 @@ int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct
 		clew_buf_addf(out, " AND start_ns <= %" PRIu64, f->until_ns);
 	if (f->error)
 		clew_buf_adds(out, " AND status = 2");
+	if (f->incomplete)
+		clew_buf_adds(out, " AND incomplete <> 0");
+	set_condition("kind", f->kinds, out);
+	set_condition("link_class", f->link_classes, out);
 	for (uint32_t i = 0; r == 0 && i < f->n_attrs; i++)
 		r = attr_condition(st, &f->attrs[i], out);
+	if (r == 0)
+		r = wheres(st, f, out, ret_error);
 	return r < 0 ? r : out->err;
 }
 
@@ -256,6 +311,13 @@ static int find_blocks(struct query *q, const struct part_ref *p, const struct c
 		if (!pl.column.len && pl.hashes.len)
 			r = lookup(q, p, pl.hashes.data, b, ret_error);
 		places_done(&pl);
+	}
+	for (uint32_t i = 0; r == 0 && i < f->n_where; i++) {
+		struct clew_buf hashes = {0};
+
+		if (where_hashes(st, &f->where[i], &hashes))
+			r = hashes.err ? hashes.err : lookup(q, p, hashes.data, b, ret_error);
+		clew_buf_done(&hashes);
 	}
 	if (r == 0 && f->service.p && !dict_find(&st->dicts[DICT_SERVICE], f->service, 0, &id)) {
 		snprintf(hash, sizeof(hash), "%u", index_hash_id(DICT_SERVICE, id));
@@ -331,18 +393,31 @@ static int blocks_init(struct block_set *b, const struct part_ref *p)
 	return b->in ? 0 : -ENOMEM;
 }
 
+/* A span is a root when nobody in sight is its parent; that a caller is not traced is usual. */
+static void root_condition(const struct part_ref *p, struct clew_buf *out)
+{
+	clew_buf_addf(out,
+		      " AND (parent_id IS NULL OR (kind IN (2, 5) AND parent_id NOT IN"
+		      " (SELECT span_id FROM %s.span UNION ALL SELECT span_id FROM %s.hot)))",
+		      p->name, p->name);
+}
+
 int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
 		  const char *cols, const char *where, struct clew_buf *out, bool *ret_broad,
 		  char **ret_error)
 {
-	struct clew_buf head = {0};
+	struct clew_buf head = {0}, root = {0};
 	struct block_set b = {0};
 	int r = 0;
 
-	clew_buf_addf(out, "SELECT %s, true AS hot FROM %s.hot WHERE %s", cols, p->name,
-		      p->has_hot ? where : "false");
-	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s", cols, p->name, where);
-	if (!f->n_attrs || p->indexed < INDEX_MIN_ROWS) {
+	if (f->root)
+		root_condition(p, &root);
+	clew_buf_addf(out, "SELECT %s, true AS hot FROM %s.hot WHERE %s%s", cols, p->name,
+		      p->has_hot ? where : "false", root.data ? root.data : "");
+	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s%s", cols, p->name,
+		      where, root.data ? root.data : "");
+	clew_buf_done(&root);
+	if ((!f->n_attrs && !f->n_where) || p->indexed < INDEX_MIN_ROWS) {
 		clew_buf_addf(out, " UNION ALL %s", head.data);
 	} else {
 		r = blocks_init(&b, p);

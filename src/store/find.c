@@ -286,6 +286,7 @@ int clew_store_find_spans(struct clew_store *st, const struct clew_span_filter *
 			  void *user, char **ret_error)
 {
 	struct giving g = {NULL, st, fn, user, f->limit ? f->limit : UINT64_MAX};
+	struct clew_span_filter from_cursor;
 	struct clew_buf where = {0};
 	struct query q;
 	int r = query_begin(st, &q, ret_error);
@@ -293,7 +294,11 @@ int clew_store_find_spans(struct clew_store *st, const struct clew_span_filter *
 	if (r < 0)
 		return r;
 	g.q = &q;
-	r = filter_where(st, f, &where);
+	r = filter_where(st, f, &where, ret_error);
+	if (r == 0 && f->after.set)
+		filter_after(f, &where, &from_cursor);
+	if (f->after.set)
+		f = &from_cursor;
 	if (r == 0)
 		r = f->limit && f->limit <= FEW ? find_few(&q, f, where.data, &g, ret_error)
 						: find(&q, f, where.data, &g, ret_error);

@@ -70,10 +70,20 @@ static bool before(const struct finding *fi, const struct clew_trace_summary *a,
 	return memcmp(&a->trace_id, &b->trace_id, sizeof(a->trace_id)) < 0;
 }
 
+/* Is it behind the last one of the page before? */
+static bool is_after(const struct clew_store_cursor *c, const struct clew_trace_summary *t)
+{
+	if (!c->set || t->start_ns != c->start_ns)
+		return !c->set || t->start_ns < c->start_ns;
+	return memcmp(&t->trace_id, &c->id, sizeof(c->id)) > 0;
+}
+
 static int keep(struct finding *fi, const struct clew_trace_summary *t)
 {
 	size_t lo = 0, hi = fi->n;
 
+	if (!is_after(&fi->f->after, t))
+		return 0;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
@@ -300,7 +310,7 @@ int clew_store_find_traces(struct clew_store *st, const struct clew_span_filter 
 		return r;
 	fi.q = &q;
 	filter_hours(&q, f->since_ns, f->until_ns, &from, &to);
-	r = filter_where(st, f, &where);
+	r = filter_where(st, f, &where, ret_error);
 	fi.where = where.data;
 	if (r == 0)
 		r = f->sort == CLEW_SORT_DURATION ? find_longest(&fi, from, to, ret_error)

@@ -201,7 +201,15 @@ struct clew_span *read_span(struct clew_store *st, duckdb_data_chunk chunk, idx_
 
 /* ---- filter.c ---- */
 /** filter_where() - the condition over span or hot. -ENODATA: nothing can match. */
-int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out);
+int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out,
+		 char **ret_error);
+/** filter_after() - append the condition for what comes behind a cursor; ret: the filter with its times
+ * narrowed. */
+void filter_after(const struct clew_span_filter *f, struct clew_buf *out,
+		  struct clew_span_filter *ret);
+/** filter_column() - "tid = 7" for a column that is shown as an attribute; false if there is none or
+ * it cannot have this value. */
+bool filter_column(const struct clew_filter_attr *a, struct clew_buf *out);
 /**
  * filter_source() - append "SELECT cols, hot FROM ... WHERE ..." over the partition's hot and span,
  * by the block index where that helps. hot says which of the two a row is from. ret_broad (may be
@@ -210,6 +218,15 @@ int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct
 int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
 		  const char *cols, const char *where, struct clew_buf *out, bool *ret_broad,
 		  char **ret_error);
+
+/* ---- where.c: conditions other than equality ---- */
+/** where_condition() - over span or hot. -ENODATA: nothing can match; -EINVAL: says why. */
+int where_condition(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out,
+		    char **ret_error);
+/** where_hashes() - "1,2,3": entries of the block index one of which a match must have. False: the
+ * index does not help. */
+bool where_hashes(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out);
+
 /* Ids of traces as SQL wants them. */
 struct trace_list {
 	struct clew_buf ids;	/* "1,2,3" */

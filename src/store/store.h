@@ -157,8 +157,41 @@ struct clew_filter_attr {
 
 #define CLEW_FILTER_MAX_ATTRS 16
 
+/*
+ * A condition on an attribute, the resource's included. All but ABSENT want the key to be there.
+ * LT to GE compare numbers where the key's type is a number, else text.
+ */
+enum clew_where_op {
+	CLEW_WHERE_EXISTS,
+	CLEW_WHERE_ABSENT,
+	CLEW_WHERE_NE,
+	CLEW_WHERE_LT,
+	CLEW_WHERE_LE,
+	CLEW_WHERE_GT,
+	CLEW_WHERE_GE,
+	CLEW_WHERE_MATCH, /* a regular expression (RE2) somewhere in the value */
+	CLEW_WHERE_NO_MATCH,
+};
+
+struct clew_filter_where {
+	enum clew_where_op op;
+	struct slice key, value;
+};
+
+#define CLEW_FILTER_MAX_WHERE 16
+
+/* The last row of a page; the next page is what comes behind it in the order that is asked for. */
+struct clew_store_cursor {
+	bool set;
+	uint64_t start_ns;
+	struct clew_id128 id; /* of the trace; of a span: its 8 bytes, then zeros */
+};
+
 struct clew_span_filter {
 	struct slice service, name; /* p NULL: any */
+	uint32_t kinds;		    /* a bit for each enum clew_span_kind; 0: any */
+	uint32_t link_classes;	    /* a bit for each enum clew_link_class; 0: any */
+	bool incomplete, root;	    /* only such spans; root: it is its trace's root */
 	uint64_t min_duration_ns;
 	uint64_t max_duration_ns; /* 0: none */
 	uint64_t since_ns;
@@ -166,8 +199,11 @@ struct clew_span_filter {
 	bool error;
 	uint32_t n_attrs;
 	struct clew_filter_attr attrs[CLEW_FILTER_MAX_ATTRS];
+	uint32_t n_where;
+	struct clew_filter_where where[CLEW_FILTER_MAX_WHERE];
 	uint64_t limit; /* 0: none */
 	enum clew_store_sort sort;
+	struct clew_store_cursor after; /* not with CLEW_SORT_DURATION */
 };
 
 /**
@@ -199,6 +235,28 @@ int clew_store_find_traces(struct clew_store *st, const struct clew_span_filter 
 /** clew_store_get_trace() - all spans of a trace, oldest first, aliases followed. -ENOENT. */
 int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, clew_span_fn fn,
 			 void *user, char **ret_error);
+
+/** clew_store_get_span() - one span of a trace. -ENOENT. */
+int clew_store_get_span(struct clew_store *st, const struct clew_id128 *id,
+			const struct clew_id64 *span_id, struct clew_span **ret, char **ret_error);
+
+/* A span without its attributes: what a trace is drawn from. */
+struct clew_trace_row {
+	struct clew_id64 span_id, parent_id; /* parent none: a root, or an orphan */
+	uint64_t start_ns, duration_ns;
+	struct slice service, name; /* live as long as the store */
+	uint8_t kind, status, link_class;
+	uint32_t incomplete; /* enum clew_incomplete */
+	struct clew_span_times times;
+	const struct clew_span_link *links; /* of an orphan: its candidates; live during the call */
+	uint32_t n_links;
+};
+
+typedef int (*clew_trace_row_fn)(void *user, const struct clew_trace_row *row);
+
+/** clew_store_trace_rows() - all spans of a trace, oldest first. -ENOENT. */
+int clew_store_trace_rows(struct clew_store *st, const struct clew_id128 *id, clew_trace_row_fn fn,
+			  void *user, char **ret_error);
 
 /**
  * clew_store_match_ids() - the (canonical) ids that begin with these hex digits, at most max.

@@ -32,10 +32,10 @@ static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
 	return 0;
 }
 
-int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, clew_span_fn fn,
-			 void *user, char **ret_error)
+/* All rows of a trace, with these columns, oldest first; extra: more conditions. */
+static int each_row(struct clew_store *st, struct clew_id128 id, const char *cols,
+		    const char *extra, duck_chunk_fn fn, void *user, char **ret_error)
 {
-	struct giving g = {st, alias_canonical(st, *id), fn, user, 0};
 	struct trace_list list = {0};
 	struct clew_buf sql = {0};
 	struct query q;
@@ -43,17 +43,150 @@ int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, cle
 
 	if (r < 0)
 		return r;
-	r = trace_list_add(&list, st, g.id);
+	r = trace_list_add(&list, st, id);
 	for (size_t i = 0; r == 0 && i < q.n_parts; i++) {
 		clew_buf_adds(&sql, i ? " UNION ALL " : "SELECT * FROM (");
-		r = filter_traces(&q, &q.parts[i], &list, "*", &sql, ret_error);
+		r = filter_traces(&q, &q.parts[i], &list, cols, &sql, ret_error);
 	}
-	clew_buf_adds(&sql, ") ORDER BY start_ns, span_id");
+	clew_buf_addf(&sql, ")%s ORDER BY start_ns, span_id", extra);
 	if (r == 0 && q.n_parts)
-		r = sql.err ? sql.err : query_each(&q, sql.data, give, &g, ret_error);
+		r = sql.err ? sql.err : query_each(&q, sql.data, fn, user, ret_error);
 	query_end(&q);
 	clew_buf_done(&sql);
 	trace_list_done(&list);
+	return r;
+}
+
+int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, clew_span_fn fn,
+			 void *user, char **ret_error)
+{
+	struct giving g = {st, alias_canonical(st, *id), fn, user, 0};
+	int r = each_row(st, g.id, "*", "", give, &g, ret_error);
+
+	return r < 0 ? r : g.n ? 0 : -ENOENT;
+}
+
+static int keep_one(void *user, struct clew_span *s)
+{
+	struct clew_span **ret = user;
+
+	clew_span_free(*ret);
+	*ret = s;
+	return 0;
+}
+
+int clew_store_get_span(struct clew_store *st, const struct clew_id128 *id,
+			const struct clew_id64 *span_id, struct clew_span **ret, char **ret_error)
+{
+	struct clew_span *span = NULL;
+	struct giving g = {st, alias_canonical(st, *id), keep_one, &span, 0};
+	char only[64];
+	int r;
+
+	snprintf(only, sizeof(only), " WHERE span_id = %" PRIu64, id64_int(span_id));
+	r = each_row(st, g.id, "*", only, give, &g, ret_error);
+	if (r == 0 && !span)
+		r = -ENOENT;
+	if (r == 0)
+		*ret = span;
+	else
+		clew_span_free(span);
+	return r;
+}
+
+/* ---- rows without attributes ---- */
+
+#define ROW_COLUMNS                                                                              \
+	"trace_id, span_id, parent_id, start_ns, duration_ns, service, operation, kind, "        \
+	"status, link_class, incomplete, cpu_ns, runq_ns, futex_ns, disk_ns, net_ns, sleep_ns, " \
+	"other_ns, link_traces, link_spans, link_confidences"
+#define N_ROW_COLUMNS 21
+
+struct giving_rows {
+	struct clew_store *st;
+	struct clew_id128 id; /* canonical */
+	clew_trace_row_fn fn;
+	void *user;
+	uint64_t n;
+};
+
+static int64_t time_at(const struct duck_col *c, idx_t row)
+{
+	return duck_null(c, row) ? -1 : ((int64_t *)c->data)[row];
+}
+
+/* The links of a row; c: traces, spans, confidences. */
+static uint32_t read_row_links(const struct duck_col *c, idx_t row, struct clew_span_link *out)
+{
+	const duckdb_list_entry *at = (const duckdb_list_entry *)c[0].data + row;
+	const duckdb_uhugeint *traces;
+	const uint64_t *spans;
+	const float *conf;
+	uint32_t n = 0;
+
+	if (duck_null(&c[0], row) || duck_null(&c[1], row) || duck_null(&c[2], row))
+		return 0;
+	traces = duckdb_vector_get_data(duckdb_list_vector_get_child(c[0].vector));
+	spans = duckdb_vector_get_data(duckdb_list_vector_get_child(c[1].vector));
+	conf = duckdb_vector_get_data(duckdb_list_vector_get_child(c[2].vector));
+	spans += ((const duckdb_list_entry *)c[1].data)[row].offset;
+	conf += ((const duckdb_list_entry *)c[2].data)[row].offset;
+	for (; n < at->length && n < CLEW_SPAN_MAX_LINKS; n++)
+		out[n] = (struct clew_span_link){.trace_id = huge_id128(traces[at->offset + n]),
+						 .span_id = int_id64(spans[n]),
+						 .confidence = conf[n]};
+	return n;
+}
+
+static int give_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct clew_span_link links[CLEW_SPAN_MAX_LINKS];
+	struct duck_col c[N_ROW_COLUMNS];
+	struct giving_rows *g = user;
+	int r = 0;
+
+	for (idx_t i = 0; i < N_ROW_COLUMNS; i++)
+		c[i] = duck_col(chunk, i);
+	for (idx_t i = 0; r == 0 && i < rows; i++) {
+		struct clew_id128 id =
+			alias_canonical(g->st, huge_id128(((duckdb_uhugeint *)c[0].data)[i]));
+		struct clew_trace_row row = {
+			.span_id = int_id64(((uint64_t *)c[1].data)[i]),
+			.parent_id = int_id64(duck_null(&c[2], i) ? 0 : ((uint64_t *)c[2].data)[i]),
+			.start_ns = (uint64_t)((int64_t *)c[3].data)[i],
+			.duration_ns = (uint64_t)((int64_t *)c[4].data)[i],
+			.service = names_get(g->st, DICT_SERVICE, ((uint32_t *)c[5].data)[i]),
+			.name = names_get(g->st, DICT_OPERATION, ((uint32_t *)c[6].data)[i]),
+			.kind = ((uint8_t *)c[7].data)[i],
+			.status = ((uint8_t *)c[8].data)[i],
+			.link_class = ((uint8_t *)c[9].data)[i],
+			.incomplete = ((uint32_t *)c[10].data)[i],
+			.times = {.cpu_ns = time_at(&c[11], i),
+				  .runq_ns = time_at(&c[12], i),
+				  .futex_ns = time_at(&c[13], i),
+				  .disk_ns = time_at(&c[14], i),
+				  .net_ns = time_at(&c[15], i),
+				  .sleep_ns = time_at(&c[16], i),
+				  .other_ns = time_at(&c[17], i)},
+			.links = links,
+		};
+
+		if (!clew_id128_eq(&id, &g->id))
+			continue; /* the same hash, another trace */
+		if (row.link_class == CLEW_LINK_ORPHAN)
+			row.n_links = read_row_links(c + 18, i, links);
+		g->n++;
+		r = g->fn(g->user, &row);
+	}
+	return r;
+}
+
+int clew_store_trace_rows(struct clew_store *st, const struct clew_id128 *id, clew_trace_row_fn fn,
+			  void *user, char **ret_error)
+{
+	struct giving_rows g = {st, alias_canonical(st, *id), fn, user, 0};
+	int r = each_row(st, g.id, ROW_COLUMNS, "", give_rows, &g, ret_error);
+
 	return r < 0 ? r : g.n ? 0 : -ENOENT;
 }
 

@@ -1,65 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The native API's calls, as docs/native-api.md has them. */
-#include <errno.h>
-#include <stddef.h>
-
-#include <jansson.h>
-
-#include "../store/util.h"
-#include "query/query.h"
-
-#define API CLEW_API_PREFIX
-
-static struct clew_buf out;
-static char *error;
-static char *dir;
-static struct clew_store *st;
-
-static int take(void *user, const char *bytes, size_t n)
-{
-	return clew_buf_add(&out, bytes, n);
-}
-
-static int ask(const char *method, const char *target, const char *body)
-{
-	clew_buf_clear(&out);
-	free(error);
-	error = NULL;
-	return clew_query_run(st, slice_str(method), slice_str(target), slice_str(body), take, NULL,
-			      &error);
-}
-
-/* The answer to a GET: one JSON value a line, as an array. */
-static json_t *get(const char *target)
-{
-	json_t *list = json_array();
-	int r = ask("GET", target, "");
-
-	if (r < 0)
-		fail_msg("%s: %d %s", target, r, error ? error : "");
-	for (char *p = out.data; p && *p;) {
-		char *end = strchr(p, '\n');
-		json_error_t e;
-		json_t *v = json_loadb(p, end ? (size_t)(end - p) : strlen(p), 0, &e);
-
-		if (!v)
-			fail_msg("%s: not JSON: %s: %s", target, e.text, p);
-		json_array_append_new(list, v);
-		p = end ? end + 1 : NULL;
-	}
-	return list;
-}
-
-static const char *str(json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
-}
-
-static json_int_t num(json_t *o, const char *key)
-{
-	assert_true(json_is_integer(json_object_get(o, key)));
-	return json_integer_value(json_object_get(o, key));
-}
+#include "ask.h"
 
 static int setup(void **state)
 {
@@ -84,15 +25,6 @@ static int setup(void **state)
 	clew_span_set_str(s, "server.address", SLICE("/run/x.sock"));
 	put(st, s);
 	return clew_store_flush(st);
-}
-
-static int teardown(void **state)
-{
-	clew_store_close(st);
-	clew_buf_done(&out);
-	free(error);
-	rm_dir(dir);
-	return 0;
 }
 
 static void test_traces(void **state)
@@ -507,5 +439,5 @@ int main(void)
 		cmocka_unit_test(test_candidates),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, ask_teardown);
 }

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The services: what each of them does, and how its calls were linked. */
+#include <inttypes.h>
+
+#include "query/advice.h"
+#include "query/call.h"
+
+static int put_service(void *user, const struct clew_service_stats *s)
+{
+	struct call *c = user;
+
+	clew_buf_adds(&c->out, "{\"service\":");
+	clew_json_str(&c->out, s->service);
+	clew_buf_addf(&c->out,
+		      ",\"instances\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"requests\":%" PRIu64
+		      ",\"errors\":%" PRIu64 ",\"p50_ns\":%" PRIu64 ",\"p95_ns\":%" PRIu64
+		      ",\"p99_ns\":%" PRIu64 ",\"first_ns\":%" PRIu64 ",\"last_ns\":%" PRIu64 "}",
+		      s->instances, s->spans, s->requests, s->errors, s->p50_ns, s->p95_ns,
+		      s->p99_ns, s->first_ns, s->last_ns);
+	return call_end_line(c);
+}
+
+int call_services(struct call *c)
+{
+	struct clew_span_filter f = {0};
+	int r = call_times(c, &f);
+
+	return r < 0 ? r
+		     : clew_store_services(c->st, f.since_ns, f.until_ns, put_service, c,
+					   c->ret_error);
+}
+
+/* ---- why ---- */
+
+static void put_text(struct call *c, const char *name, struct slice text)
+{
+	clew_buf_addf(&c->out, ",\"%s\":", name);
+	if (text.n)
+		clew_json_str(&c->out, text);
+	else
+		clew_buf_adds(&c->out, "null");
+}
+
+/* An object that we have written; nothing else gets into the answer. */
+static void put_object(struct call *c, const char *name, struct slice json)
+{
+	clew_buf_addf(&c->out, ",\"%s\":", name);
+	if (json.n >= 2 && json.p[0] == '{' && json.p[json.n - 1] == '}')
+		clew_buf_add(&c->out, json.p, json.n);
+	else
+		clew_buf_adds(&c->out, "{}");
+}
+
+static int put_model(void *user, const struct clew_service_model *m)
+{
+	struct call *c = user;
+	struct advice a;
+
+	advice_make(m, &a);
+	clew_buf_adds(&c->out, "{\"service\":");
+	clew_json_str(&c->out, m->service);
+	clew_buf_addf(&c->out, ",\"time_ns\":%" PRIu64, m->time_ns);
+	put_text(c, "runtime", m->runtime);
+	put_text(c, "runtime_version", m->version);
+	put_text(c, "task", m->task);
+	put_text(c, "model", m->model);
+	clew_buf_addf(&c->out,
+		      ",\"groups\":%" PRIu64 ",\"answers\":%" PRIu64 ",\"hits\":%" PRIu64
+		      ",\"misses\":%" PRIu64 ",\"roots\":%" PRIu64 ",\"certain\":%" PRIu64
+		      ",\"probable\":%" PRIu64 ",\"orphans\":%" PRIu64,
+		      m->groups, m->answers, m->hits, m->misses, m->roots, m->certain, m->probable,
+		      m->orphans);
+	put_object(c, "settled", m->settled);
+	put_object(c, "orphaned", m->orphaned);
+	put_text(c, "options", m->options);
+	clew_buf_adds(&c->out, ",\"advice\":{\"option\":");
+	if (a.option)
+		clew_json_str(&c->out, slice_str(a.option));
+	else
+		clew_buf_adds(&c->out, "null");
+	clew_buf_adds(&c->out, ",\"up_to\":");
+	clew_json_double(&c->out, a.up_to);
+	put_text(c, "text", slice_str(a.text));
+	clew_buf_adds(&c->out, "}}");
+	return call_end_line(c);
+}
+
+int call_services_why(struct call *c)
+{
+	if (c->params.n)
+		return call_fail(c, -EINVAL, "this call takes no parameters");
+	return clew_store_service_models(c->st, put_model, c, c->ret_error);
+}

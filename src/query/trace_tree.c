@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * trace/ID/tree: a trace in columns, for drawing, and trace/ID/critical.
+ *
+ * Where a trace has more spans than the limit, the longest are given, each with all that is above it:
+ * what is left out is what would be drawn smallest. Of each span it is said how many below it are
+ * not in the answer; `under` makes a span the root, so that these can be asked for.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "query/call.h"
+#include "query/critical.h"
+
+#define DEFAULT_LIMIT 5000
+/* Candidates of orphans in one answer. */
+#define MAX_CANDIDATES 10000u
+
+#define NONE CLEW_FOREST_NONE
+
+/* Names as small numbers, by where their text lives (names live as long as the store). */
+struct name_set {
+	struct slice *v;
+	uint32_t n, cap;
+	uint32_t *slots, n_slots;
+};
+
+static void names_done(struct name_set *s)
+{
+	free(s->v);
+	free(s->slots);
+}
+
+static int names_grow(struct name_set *s)
+{
+	uint32_t cap = s->cap ? s->cap * 2 : 64;
+	struct slice *v = realloc(s->v, cap * sizeof(*v));
+
+	s->v = v ? v : s->v;
+	free(s->slots);
+	s->slots = malloc(cap * 4 * sizeof(*s->slots));
+	if (!v || !s->slots)
+		return -ENOMEM;
+	s->cap = cap;
+	s->n_slots = cap * 4;
+	memset(s->slots, 0xff, s->n_slots * sizeof(*s->slots));
+	for (uint32_t i = 0; i < s->n; i++) {
+		uint32_t at = (uint32_t)((uintptr_t)s->v[i].p >> 3) & (s->n_slots - 1);
+
+		while (s->slots[at] != NONE)
+			at = (at + 1) & (s->n_slots - 1);
+		s->slots[at] = i;
+	}
+	return 0;
+}
+
+static int name_id(struct name_set *s, struct slice name, uint32_t *ret)
+{
+	uint32_t at;
+
+	if (s->n * 2 >= s->cap && names_grow(s) < 0)
+		return -ENOMEM;
+	at = (uint32_t)((uintptr_t)name.p >> 3) & (s->n_slots - 1);
+	while (s->slots[at] != NONE && s->v[s->slots[at]].p != name.p)
+		at = (at + 1) & (s->n_slots - 1);
+	if (s->slots[at] == NONE) {
+		s->slots[at] = s->n;
+		s->v[s->n++] = name;
+	}
+	*ret = s->slots[at];
+	return 0;
+}
+
+struct tree {
+	struct call *c;
+	struct trace_rows rows;
+	struct critical critical;
+	uint32_t root, end; /* the nodes [root, end) are looked at */
+	uint32_t limit;
+	uint32_t *shown; /* of each node: its index in the answer, or NONE */
+	uint32_t *list;	 /* the nodes of the answer, in preorder */
+	uint32_t n;
+	uint32_t *left_out; /* of each node: how many below it are not in the answer */
+	struct name_set services, names;
+	uint32_t *service, *name; /* of each of the list */
+};
+
+/* ---- which spans ---- */
+
+static bool longer(const struct tree *t, uint32_t a, uint32_t b)
+{
+	uint64_t x = trace_row(&t->rows, a)->duration_ns, y = trace_row(&t->rows, b)->duration_ns;
+
+	return x != y ? x > y : a < b;
+}
+
+/* A heap with the longest on top. */
+static void heap_add(const struct tree *t, uint32_t *heap, uint32_t *n, uint32_t node)
+{
+	uint32_t i = (*n)++;
+
+	for (; i && longer(t, node, heap[(i - 1) / 2]); i = (i - 1) / 2)
+		heap[i] = heap[(i - 1) / 2];
+	heap[i] = node;
+}
+
+static uint32_t heap_take(const struct tree *t, uint32_t *heap, uint32_t *n)
+{
+	uint32_t top = heap[0], last = heap[--*n], i = 0;
+
+	while (2 * i + 1 < *n) {
+		uint32_t k = 2 * i + 1;
+
+		if (k + 1 < *n && longer(t, heap[k + 1], heap[k]))
+			k++;
+		if (!longer(t, heap[k], last))
+			break;
+		heap[i] = heap[k];
+		i = k;
+	}
+	heap[i] = last;
+	return top;
+}
+
+/* The longest first; a span comes after its parent. shown becomes 0 for those that are taken. */
+static int choose(struct tree *t)
+{
+	const struct clew_forest *f = &t->rows.forest;
+	uint32_t n = 0, taken = 0;
+	uint32_t *heap = malloc((t->end - t->root + 1) * sizeof(*heap));
+
+	if (!heap)
+		return -ENOMEM;
+	for (uint32_t i = t->root; i < t->end; i += f->below[i] + 1)
+		heap_add(t, heap, &n, i);
+	while (n && taken < t->limit) {
+		uint32_t node = heap_take(t, heap, &n);
+
+		t->shown[node] = 0;
+		taken++;
+		for (uint32_t k = node + 1; k <= node + f->below[node]; k += f->below[k] + 1)
+			heap_add(t, heap, &n, k);
+	}
+	free(heap);
+	return 0;
+}
+
+static int list_shown(struct tree *t)
+{
+	const struct clew_forest *f = &t->rows.forest;
+	int r = 0;
+
+	for (uint32_t i = t->root; r == 0 && i < t->end; i++) {
+		const struct clew_trace_row *row = trace_row(&t->rows, i);
+
+		if (t->shown[i] == NONE)
+			continue;
+		r = name_id(&t->services, row->service, &t->service[t->n]);
+		if (r == 0)
+			r = name_id(&t->names, row->name, &t->name[t->n]);
+		t->shown[i] = t->n;
+		t->list[t->n++] = i;
+	}
+	for (uint32_t i = t->end; i-- > t->root;) {
+		uint32_t up = f->parent[i];
+
+		if (up != NONE && up >= t->root)
+			t->left_out[up] += t->left_out[i] + (t->shown[i] == NONE);
+	}
+	return r;
+}
+
+static int prepare(struct tree *t)
+{
+	size_t n = t->rows.n;
+
+	t->shown = malloc(n * sizeof(*t->shown));
+	t->list = malloc(n * sizeof(*t->list));
+	t->left_out = calloc(n, sizeof(*t->left_out));
+	t->service = malloc(n * sizeof(*t->service));
+	t->name = malloc(n * sizeof(*t->name));
+	if (!t->shown || !t->list || !t->left_out || !t->service || !t->name)
+		return -ENOMEM;
+	memset(t->shown, 0xff, n * sizeof(*t->shown));
+	return 0;
+}
+
+static void tree_done(struct tree *t)
+{
+	free(t->shown);
+	free(t->list);
+	free(t->left_out);
+	free(t->service);
+	free(t->name);
+	names_done(&t->services);
+	names_done(&t->names);
+	trace_rows_done(&t->rows);
+	critical_done(&t->critical);
+}
+
+/* ---- writing ---- */
+
+static const struct clew_trace_row *shown_row(const struct tree *t, uint32_t i)
+{
+	return trace_row(&t->rows, t->list[i]);
+}
+
+/* printf would be most of what a large trace costs. */
+static void put_int(struct clew_buf *b, int64_t v, bool first)
+{
+	char text[24], *p = text + sizeof(text);
+	uint64_t rest = v < 0 ? -(uint64_t)v : (uint64_t)v;
+
+	do
+		*--p = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (v < 0)
+		*--p = '-';
+	if (!first)
+		*--p = ',';
+	clew_buf_add(b, p, (size_t)(text + sizeof(text) - p));
+}
+
+typedef int64_t (*column_fn)(const struct tree *t, uint32_t i);
+
+static void put_column(struct tree *t, const char *before, column_fn value)
+{
+	struct clew_buf *b = &t->c->out;
+
+	clew_buf_adds(b, before);
+	clew_buf_addc(b, '[');
+	for (uint32_t i = 0; i < t->n; i++)
+		put_int(b, value(t, i), i == 0);
+	clew_buf_addc(b, ']');
+}
+
+static void put_names(struct clew_buf *b, const char *before, const struct name_set *s)
+{
+	clew_buf_adds(b, before);
+	for (uint32_t i = 0; i < s->n; i++)
+		put_str(b, i ? "," : "", s->v[i]);
+	clew_buf_addc(b, ']');
+}
+
+static int64_t get_parent(const struct tree *t, uint32_t i)
+{
+	uint32_t up = t->rows.forest.parent[t->list[i]];
+
+	return up == NONE || up < t->root ? -1 : (int64_t)t->shown[up];
+}
+
+static int64_t get_service(const struct tree *t, uint32_t i)
+{
+	return t->service[i];
+}
+
+static int64_t get_name(const struct tree *t, uint32_t i)
+{
+	return t->name[i];
+}
+
+static int64_t get_kind(const struct tree *t, uint32_t i)
+{
+	return shown_row(t, i)->kind;
+}
+
+static int64_t get_status(const struct tree *t, uint32_t i)
+{
+	return shown_row(t, i)->status;
+}
+
+static int64_t get_start(const struct tree *t, uint32_t i)
+{
+	return (int64_t)(shown_row(t, i)->start_ns - t->rows.start_ns);
+}
+
+static int64_t get_duration(const struct tree *t, uint32_t i)
+{
+	return (int64_t)shown_row(t, i)->duration_ns;
+}
+
+static int64_t get_class(const struct tree *t, uint32_t i)
+{
+	return shown_row(t, i)->link_class;
+}
+
+static int64_t get_incomplete(const struct tree *t, uint32_t i)
+{
+	return shown_row(t, i)->incomplete;
+}
+
+static int64_t get_network(const struct tree *t, uint32_t i)
+{
+	return network_ns(&t->rows, t->list[i]);
+}
+
+static int64_t get_below(const struct tree *t, uint32_t i)
+{
+	return t->rows.forest.below[t->list[i]];
+}
+
+static int64_t get_folded(const struct tree *t, uint32_t i)
+{
+	return t->left_out[t->list[i]];
+}
+
+#define TIME(name)                                                  \
+	static int64_t get_##name(const struct tree *t, uint32_t i) \
+	{                                                           \
+		return shown_row(t, i)->times.name##_ns;            \
+	}
+TIME(cpu)
+TIME(runq)
+TIME(futex)
+TIME(disk)
+TIME(net)
+TIME(sleep)
+TIME(other)
+#undef TIME
+
+static void put_ids(struct tree *t)
+{
+	struct clew_buf *b = &t->c->out;
+	char hex[33];
+
+	clew_buf_adds(b, ",\"id\":[");
+	for (uint32_t i = 0; i < t->n; i++) {
+		clew_hex(shown_row(t, i)->span_id.b, 8, hex);
+		clew_buf_adds(b, i ? ",\"" : "\"");
+		clew_buf_add(b, hex, 16);
+		clew_buf_addc(b, '"');
+	}
+	clew_buf_addc(b, ']');
+}
+
+/* Pieces of spans that are not in the answer count for the nearest above that is. */
+static void put_critical(struct tree *t)
+{
+	struct clew_buf *b = &t->c->out;
+	bool first = true;
+
+	clew_buf_adds(b, ",\"critical\":[");
+	for (size_t i = 0; i < t->critical.n; i++) {
+		const struct piece *p = &t->critical.v[i];
+		uint32_t node = p->node;
+
+		if (node < t->root || node >= t->end)
+			continue;
+		while (node != NONE && t->shown[node] == NONE)
+			node = t->rows.forest.parent[node];
+		clew_buf_addf(b, "%s[%" PRId64 ",%" PRId64 ",%" PRId64 "]", first ? "" : ",",
+			      p->kind == PIECE_GAP || node == NONE ? -1 : (int64_t)t->shown[node],
+			      p->from_ns, p->to_ns);
+		first = false;
+	}
+	clew_buf_addc(b, ']');
+}
+
+static void put_candidates(struct tree *t)
+{
+	struct clew_buf *b = &t->c->out;
+	uint32_t n = 0;
+
+	clew_buf_adds(b, ",\"candidates\":[");
+	for (uint32_t i = 0; i < t->n; i++) {
+		uint32_t row = t->rows.forest.order[t->list[i]];
+
+		for (uint32_t k = t->rows.link_from[row];
+		     k < t->rows.link_from[row + 1] && n < MAX_CANDIDATES; k++) {
+			const struct clew_span_link *l = &t->rows.links[k];
+
+			clew_buf_addf(b, "%s[%u", n++ ? "," : "", i);
+			put_hex(b, ",", l->trace_id.b, 16);
+			put_hex(b, ",", l->span_id.b, 8);
+			if (l->confidence < 0)
+				clew_buf_adds(b, ",null]");
+			else
+				clew_buf_addf(b, ",%.4g]", (double)l->confidence);
+		}
+	}
+	clew_buf_addc(b, ']');
+}
+
+static void put_columns(struct tree *t)
+{
+	static const struct {
+		const char *before;
+		column_fn value;
+	} columns[] = {
+		{",\"parent\":", get_parent},
+		{",\"service\":", get_service},
+		{",\"name\":", get_name},
+		{",\"kind\":", get_kind},
+		{",\"status\":", get_status},
+		{",\"start\":", get_start},
+		{",\"duration\":", get_duration},
+		{",\"class\":", get_class},
+		{",\"incomplete\":", get_incomplete},
+		{",\"times\":{\"cpu\":", get_cpu},
+		{",\"runq\":", get_runq},
+		{",\"futex\":", get_futex},
+		{",\"disk\":", get_disk},
+		{",\"net\":", get_net},
+		{",\"sleep\":", get_sleep},
+		{",\"other\":", get_other},
+		{"},\"network\":", get_network},
+		{",\"below\":", get_below},
+		{",\"folded\":", get_folded},
+	};
+
+	put_ids(t);
+	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++)
+		put_column(t, columns[i].before, columns[i].value);
+}
+
+static void put_tree(struct tree *t, const struct clew_id128 *id)
+{
+	struct clew_buf *b = &t->c->out;
+
+	put_hex(b, "{\"trace_id\":", id->b, 16);
+	clew_buf_addf(b,
+		      ",\"start_ns\":%" PRIu64 ",\"duration_ns\":%" PRIu64
+		      ",\"spans_total\":%u,\"complete\":%s",
+		      t->rows.start_ns, t->rows.end_ns - t->rows.start_ns, t->rows.n,
+		      t->n == t->end - t->root ? "true" : "false");
+	put_names(b, ",\"services\":[", &t->services);
+	put_names(b, ",\"names\":[", &t->names);
+	put_columns(t);
+	put_critical(t);
+	put_candidates(t);
+	clew_buf_addc(b, '}');
+}
+
+/* The root of the answer: the whole trace, or one span. */
+static int find_under(struct tree *t, struct slice under)
+{
+	struct clew_id64 id;
+	uint32_t node;
+
+	t->root = 0;
+	t->end = t->rows.n;
+	if (!under.p)
+		return 0;
+	if (clew_unhex(under.p, under.n, id.b, sizeof(id.b)) < 0)
+		return call_fail(t->c, -EINVAL, "under: not the id of a span (16 hex digits)");
+	node = trace_node(&t->rows, &id);
+	if (node == NONE)
+		return call_fail(t->c, -ENOENT, "under: there is no span %.*s in this trace",
+				 (int)under.n, under.p);
+	t->root = node;
+	t->end = node + t->rows.forest.below[node] + 1;
+	return 0;
+}
+
+int call_trace_tree(struct call *c, const struct clew_id128 *id)
+{
+	struct tree t = {.c = c};
+	struct slice under = {0};
+	uint64_t limit = DEFAULT_LIMIT;
+	int r = params_u64(&c->params, "limit", &limit, c->ret_error);
+
+	params_get(&c->params, "under", &under);
+	if (r == 0)
+		r = call_no_params(c);
+	if (r < 0)
+		return r;
+	t.limit = limit && limit < TRACE_MAX_SPANS ? (uint32_t)limit : TRACE_MAX_SPANS;
+	r = trace_rows_load(c->st, id, &t.rows, c->ret_error);
+	if (r == 0)
+		r = prepare(&t);
+	if (r == 0)
+		r = find_under(&t, under);
+	if (r == 0)
+		r = choose(&t);
+	if (r == 0)
+		r = list_shown(&t);
+	if (r == 0)
+		r = critical_path(&t.rows, &t.critical);
+	if (r == 0)
+		put_tree(&t, id);
+	tree_done(&t);
+	return r < 0 ? r : call_end_line(c);
+}
+
+/* ---- the critical path alone ---- */
+
+struct by_service {
+	struct slice service;
+	int64_t ns[3]; /* by kind */
+};
+
+static int by_time(const void *a, const void *b)
+{
+	const struct by_service *x = a, *y = b;
+	int64_t tx = x->ns[0] + x->ns[1] + x->ns[2], ty = y->ns[0] + y->ns[1] + y->ns[2];
+
+	return tx > ty ? -1 : tx < ty;
+}
+
+static int put_by_service(struct call *c, const struct trace_rows *t, const struct critical *cr)
+{
+	struct name_set names = {0};
+	struct by_service *sum = calloc(cr->n + 1, sizeof(*sum));
+	int r = sum ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < cr->n; i++) {
+		const struct piece *p = &cr->v[i];
+		uint32_t at;
+
+		r = name_id(&names, trace_row(t, p->node)->service, &at);
+		if (r < 0)
+			break;
+		sum[at].service = trace_row(t, p->node)->service;
+		sum[at].ns[p->kind] += p->to_ns - p->from_ns;
+	}
+	if (r == 0 && names.n)
+		qsort(sum, names.n, sizeof(*sum), by_time);
+	for (uint32_t i = 0; r == 0 && i < names.n; i++) {
+		put_str(&c->out, i ? ",{\"service\":" : "{\"service\":", sum[i].service);
+		for (int k = 0; k < 3; k++)
+			clew_buf_addf(&c->out, ",\"%s_ns\":%" PRId64, piece_name(k), sum[i].ns[k]);
+		clew_buf_addc(&c->out, '}');
+	}
+	names_done(&names);
+	free(sum);
+	return r;
+}
+
+int call_trace_critical(struct call *c, const struct clew_id128 *id)
+{
+	struct trace_rows t = {0};
+	struct critical cr = {0};
+	int r = call_no_params(c);
+
+	if (r == 0)
+		r = trace_rows_load(c->st, id, &t, c->ret_error);
+	if (r == 0)
+		r = critical_path(&t, &cr);
+	put_hex(&c->out, "{\"trace_id\":", id->b, 16);
+	clew_buf_addf(&c->out, ",\"start_ns\":%" PRIu64 ",\"pieces\":[", t.start_ns);
+	for (size_t i = 0; r == 0 && i < cr.n; i++) {
+		const struct clew_trace_row *row = trace_row(&t, cr.v[i].node);
+
+		put_hex(&c->out, i ? ",{\"span_id\":" : "{\"span_id\":", row->span_id.b, 8);
+		put_str(&c->out, ",\"service\":", row->service);
+		put_str(&c->out, ",\"name\":", row->name);
+		clew_buf_addf(&c->out,
+			      ",\"from_ns\":%" PRId64 ",\"to_ns\":%" PRId64 ",\"kind\":\"%s\"}",
+			      cr.v[i].from_ns, cr.v[i].to_ns, piece_name(cr.v[i].kind));
+	}
+	clew_buf_adds(&c->out, "],\"by_service\":[");
+	if (r == 0)
+		r = put_by_service(c, &t, &cr);
+	clew_buf_adds(&c->out, "]}");
+	trace_rows_done(&t);
+	critical_done(&cr);
+	return r < 0 ? r : call_end_line(c);
+}

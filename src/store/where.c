@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The conditions of a filter other than equality, as SQL: of an attribute of the span's own, of its
+ * resource's, or of a column that is shown as an attribute.
+ *
+ * One key with two types is two keys of the catalog; each is compared as its type is.
+ */
+#include <inttypes.h>
+#include <math.h>
+
+#include "store/internal.h"
+
+/* Columns of numbers that clew_span_show_fields() shows as attributes. */
+static const struct {
+	const char *key, *column;
+} number_columns[] = {
+	{"thread.id", "nullif(tid, 0)"},
+	{"clew.link.confidence", "CASE WHEN link_class <> 0 THEN confidence END"},
+	{"clew.time.cpu_ns", "cpu_ns"},
+	{"clew.time.runq_ns", "runq_ns"},
+	{"clew.time.futex_ns", "futex_ns"},
+	{"clew.time.disk_ns", "disk_ns"},
+	{"clew.time.net_ns", "net_ns"},
+	{"clew.time.sleep_ns", "sleep_ns"},
+	{"clew.time.other_ns", "other_ns"},
+};
+
+/* ... and of marks: when there is something to show. */
+static const struct {
+	const char *key, *shown;
+} mark_columns[] = {
+	{"clew.link.class", "(evidence <> 0 OR link_class <> 0)"},
+	{"clew.link.evidence", "evidence <> 0"},
+	{"clew.incomplete", "incomplete <> 0"},
+	{"clew.wire_key", "wire_key IS NOT NULL"},
+};
+
+static const char *compare_sign(enum clew_where_op op)
+{
+	static const char *const signs[] = {
+		[CLEW_WHERE_NE] = "<>", [CLEW_WHERE_LT] = "<",	[CLEW_WHERE_LE] = "<=",
+		[CLEW_WHERE_GT] = ">",	[CLEW_WHERE_GE] = ">=",
+	};
+
+	return signs[op];
+}
+
+static bool is_compare(enum clew_where_op op)
+{
+	return op >= CLEW_WHERE_LT && op <= CLEW_WHERE_GE;
+}
+
+static bool parse_number(struct slice text, double *ret)
+{
+	char buf[64], *end;
+
+	if (!text.n || text.n >= sizeof(buf))
+		return false;
+	memcpy(buf, text.p, text.n);
+	buf[text.n] = '\0';
+	*ret = strtod(buf, &end);
+	return !*end && isfinite(*ret);
+}
+
+static int not_a_number(const struct clew_filter_where *w, char **ret_error)
+{
+	return set_error(ret_error, -EINVAL,
+			 "where: %.*s has numbers as values: compare it with a number, not '%.*s'",
+			 (int)w->key.n, w->key.p, (int)(w->value.n < 64 ? w->value.n : 64),
+			 w->value.p);
+}
+
+/* A condition on the text of a value; text is an SQL expression that may be NULL. */
+static int value_condition(const struct clew_filter_where *w, const char *text, uint8_t type,
+			   struct clew_buf *out, char **ret_error)
+{
+	bool number = type == CLEW_ATTR_INT || type == CLEW_ATTR_DOUBLE;
+	double v;
+
+	if (w->op == CLEW_WHERE_EXISTS)
+		return clew_buf_addf(out, "%s IS NOT NULL", text);
+	if (w->op == CLEW_WHERE_MATCH || w->op == CLEW_WHERE_NO_MATCH) {
+		clew_buf_addf(out, "%sregexp_matches(%s, ",
+			      w->op == CLEW_WHERE_NO_MATCH ? "NOT " : "", text);
+		duck_quote(out, w->value);
+		return clew_buf_addc(out, ')');
+	}
+	if (is_compare(w->op) && number) {
+		if (!parse_number(w->value, &v))
+			return not_a_number(w, ret_error);
+		return clew_buf_addf(out, "TRY_CAST(%s AS DOUBLE) %s %.17g", text,
+				     compare_sign(w->op), v);
+	}
+	clew_buf_addf(out, "%s %s ", text, compare_sign(w->op));
+	return duck_quote(out, w->value);
+}
+
+/* Of the keys' ids; the types stand beside them. */
+struct keys {
+	uint32_t id[4];
+	uint8_t type[4];
+	uint32_t n;
+};
+
+static void find_keys(struct clew_store *st, struct slice key, struct keys *ret)
+{
+	ret->n = 0;
+	for (uint8_t type = CLEW_ATTR_STR; type <= CLEW_ATTR_BOOL; type++)
+		if (!dict_find(&st->dicts[DICT_KEY], key, type, &ret->id[ret->n]))
+			ret->type[ret->n++] = type;
+}
+
+/* "(own OR resource's OR ...)"; -ENODATA: no span has this key. */
+static int present(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out,
+		   char **ret_error)
+{
+	const char *sep = "";
+	struct keys keys;
+	int r = 0;
+
+	find_keys(st, w->key, &keys);
+	clew_buf_addc(out, '(');
+	for (uint32_t i = 0; r == 0 && i < keys.n; i++) {
+		char text[96];
+
+		snprintf(text, sizeof(text), "attr_values[list_position(attr_keys, %u)]",
+			 keys.id[i]);
+		clew_buf_addf(out, "%scoalesce(", sep);
+		r = value_condition(w, text, keys.type[i], out, ret_error);
+		clew_buf_adds(out, ", false) OR resource IN (SELECT id FROM c.resource WHERE ");
+		if (r == 0)
+			r = value_condition(w, text, keys.type[i], out, ret_error);
+		clew_buf_addc(out, ')');
+		sep = " OR ";
+	}
+	clew_buf_addc(out, ')');
+	if (r < 0)
+		return r;
+	return keys.n ? out->err : -ENODATA;
+}
+
+static int column_number(const struct clew_filter_where *w, const char *column,
+			 struct clew_buf *out, char **ret_error)
+{
+	double v;
+
+	if (w->op == CLEW_WHERE_EXISTS || w->op == CLEW_WHERE_ABSENT)
+		return clew_buf_addf(out, "(%s) IS %sNULL", column,
+				     w->op == CLEW_WHERE_EXISTS ? "NOT " : "");
+	if (w->op == CLEW_WHERE_MATCH || w->op == CLEW_WHERE_NO_MATCH ||
+	    !parse_number(w->value, &v))
+		return not_a_number(w, ret_error);
+	return clew_buf_addf(out, "coalesce((%s) %s %.17g, false)", column, compare_sign(w->op), v);
+}
+
+static int column_mark(const struct clew_filter_where *w, const char *shown, struct clew_buf *out,
+		       char **ret_error)
+{
+	struct clew_filter_attr a = {.key = w->key, .value = w->value};
+
+	if (w->op == CLEW_WHERE_EXISTS || w->op == CLEW_WHERE_ABSENT)
+		return clew_buf_addf(out, "%s(%s)", w->op == CLEW_WHERE_ABSENT ? "NOT " : "",
+				     shown);
+	if (w->op != CLEW_WHERE_NE)
+		return set_error(ret_error, -EINVAL,
+				 "where: %.*s takes =, != and whether it is there only",
+				 (int)w->key.n, w->key.p);
+	clew_buf_addf(out, "(%s AND NOT coalesce((", shown);
+	if (!filter_column(&a, out))
+		clew_buf_adds(out, "false");
+	return clew_buf_adds(out, "), false))");
+}
+
+int where_condition(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out,
+		    char **ret_error)
+{
+	struct clew_filter_where exists = *w;
+	size_t start;
+	int r;
+
+	for (size_t i = 0; i < sizeof(number_columns) / sizeof(*number_columns); i++)
+		if (slice_eq(w->key, slice_str(number_columns[i].key)))
+			return column_number(w, number_columns[i].column, out, ret_error);
+	for (size_t i = 0; i < sizeof(mark_columns) / sizeof(*mark_columns); i++)
+		if (slice_eq(w->key, slice_str(mark_columns[i].key)))
+			return column_mark(w, mark_columns[i].shown, out, ret_error);
+	if (w->op != CLEW_WHERE_ABSENT)
+		return present(st, w, out, ret_error);
+	exists.op = CLEW_WHERE_EXISTS;
+	start = out->len;
+	clew_buf_adds(out, "NOT ");
+	r = present(st, &exists, out, ret_error);
+	if (r != -ENODATA)
+		return r;
+	out->len = start; /* nobody has it: all are without */
+	return clew_buf_adds(out, "true");
+}
+
+bool where_hashes(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out)
+{
+	uint32_t n = atomic_load(&st->resource_ids.n);
+	struct keys keys;
+
+	find_keys(st, w->key, &keys);
+	if (w->op == CLEW_WHERE_ABSENT || !keys.n)
+		return false;
+	for (uint32_t i = 0; i < keys.n; i++)
+		clew_buf_addf(out, "%s%u", i ? "," : "", index_hash_id(DICT_KEY, keys.id[i]));
+	for (uint32_t id = 0; id < n; id++) {
+		const struct clew_resource *r = st->resources[id];
+
+		for (uint32_t i = 0; r && i < r->n_attrs; i++)
+			if (slice_eq(r->attrs[i].key, w->key)) {
+				clew_buf_addf(out, ",%u", index_hash_resource(id));
+				break;
+			}
+	}
+	return true;
+}
