@@ -41,42 +41,9 @@ struct java_agent {
 struct attach {
 	const struct runtime_proc *proc;
 	struct runtime_info *info;
-	uint32_t nspid;
+	uint32_t nspid;		   /* its own id for itself */
 	char copy[96], inside[64]; /* the library, as we and as the VM name it */
 };
-
-static CLEW_PRINTF(3, 4) int fail(struct runtime_info *info, int err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(info->why_not, sizeof(info->why_not), fmt, ap);
-	va_end(ap);
-	return err;
-}
-
-/* Its own id for itself, and does it catch SIGQUIT (which kills who does not)? */
-static int read_status(struct attach *t, bool *ret_catches)
-{
-	char path[64], line[512];
-	unsigned long long caught = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%u/status", t->proc->tgid);
-	f = fopen(path, "re");
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f)) {
-		const char *last = strrchr(line, '\t');
-
-		if (!strncmp(line, "NSpid:", 6) && last)
-			t->nspid = strtoul(last + 1, NULL, 10);
-		(void)sscanf(line, "SigCgt: %llx", &caught);
-	}
-	fclose(f);
-	*ret_catches = caught >> (SIGQUIT - 1) & 1;
-	return t->nspid ? 0 : -ESRCH;
-}
 
 /* As the VM's user may read it. */
 static int copy_library(struct attach *t)
@@ -194,11 +161,13 @@ static int judge(const struct attach *t, char *reply)
 	case CLEW_JAVA_OK:
 		return 0;
 	case CLEW_JAVA_THERE:
-		return fail(t->info, -EEXIST, "another version of the agent is in it: restart it");
+		return runtime_fail(t->info, -EEXIST,
+				    "another version of the agent is in it: restart it");
 	case -1:
-		return fail(t->info, -EPERM, "it does not load the agent: %.100s", reply);
+		return runtime_fail(t->info, -EPERM, "it does not load the agent: %.100s", reply);
 	default:
-		return fail(t->info, -ENOTSUP, "the agent cannot work in this version (%ld)", code);
+		return runtime_fail(t->info, -ENOTSUP,
+				    "the agent cannot work in this version (%ld)", code);
 	}
 }
 
@@ -211,14 +180,15 @@ static int load(struct attach *t)
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
 		fd = ask_for_socket(t);
 	if (fd < 0)
-		return fail(t->info, fd, "its attach socket did not open: %s", strerror(-fd));
+		return runtime_fail(t->info, fd, "its attach socket did not open: %s",
+				    strerror(-fd));
 	err = copy_library(t);
 	if (err)
-		return fail(t->info, err, "cannot write to its /tmp: %s", strerror(-err));
+		return runtime_fail(t->info, err, "cannot write to its /tmp: %s", strerror(-err));
 	err = ask(t, fd, reply, sizeof(reply));
 	unlink(t->copy);
 	if (err < 0)
-		return fail(t->info, err, "it did not answer: %s", strerror(-err));
+		return runtime_fail(t->info, err, "it did not answer: %s", strerror(-err));
 	return judge(t, reply);
 }
 
@@ -258,17 +228,19 @@ static int find(const struct runtime_proc *p, struct runtime_info *info, struct 
 	if (!err)
 		err = runtime_read(p, addr, &state, sizeof(state));
 	if (err)
-		return fail(info, -EIO, "the agent in it cannot be read: %s", strerror(-err));
+		return runtime_fail(info, -EIO, "the agent in it cannot be read: %s",
+				    strerror(-err));
 	if (state.magic != CLEW_JAVA_MAGIC || state.version != CLEW_JAVA_VERSION)
-		return fail(info, -EEXIST, "another version of the agent is in it: restart it");
+		return runtime_fail(info, -EEXIST,
+				    "another version of the agent is in it: restart it");
 	if (state.key >= MAX_FAST_KEYS)
-		return fail(info, -ENOTSUP, "it uses more than 32 thread keys");
+		return runtime_fail(info, -ENOTSUP, "it uses more than 32 thread keys");
 	*ret_cell = GLIBC_KEYS + state.key * 16 + 8;
 	a->lease = addr + offsetof(struct clew_java_state, until_ns);
 	err = add_probe(e, info, "on_java_handed", "clew_java_handed");
 	if (!err)
 		err = add_probe(e, info, "on_java_joined", "clew_java_joined");
-	return err ? fail(info, err, "the agent's probes are not there") : 0;
+	return err ? runtime_fail(info, err, "the agent's probes are not there") : 0;
 }
 
 /* After the load its mappings are others. */
@@ -289,7 +261,7 @@ static int find_again(const struct runtime_proc *p, struct runtime_info *info, s
 	if (!err)
 		err = find(&d->proc, info, a, ret_cell);
 	if (err == -ENOENT)
-		err = fail(info, err, "the agent was loaded and is not there");
+		err = runtime_fail(info, err, "the agent was loaded and is not there");
 	clew_buf_done(&d->text);
 	free(d);
 	return err;
@@ -299,18 +271,20 @@ int java_agent_attach(const struct runtime_proc *p, struct runtime_info *info,
 		      struct java_agent **ret, int32_t *ret_cell)
 {
 	struct attach t = {.proc = p, .info = info};
+	struct runtime_status status;
 	struct java_agent *a;
-	bool catches = false;
 	char path[64];
 	int err;
 
 	if (sizeof(java_agent_so) == 1)
-		return fail(info, -ENOTSUP,
-			    "this clew was built without a JDK, so without its Java agent");
-	err = read_status(&t, &catches);
-	if (err || !catches)
-		return fail(info, err ? err : -EAGAIN,
-			    "it does not catch SIGQUIT, which opens its attach socket (-Xrs?)");
+		return runtime_fail(info, -ENOTSUP,
+				    "this clew was built without a JDK, so without its Java agent");
+	err = runtime_status(p->tgid, &status);
+	if (err || !(status.caught >> (SIGQUIT - 1) & 1)) /* which kills who does not catch it */
+		return runtime_fail(
+			info, err ? err : -EAGAIN,
+			"it does not catch SIGQUIT, which opens its attach socket (-Xrs?)");
+	t.nspid = status.nspid;
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;

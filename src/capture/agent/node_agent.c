@@ -70,19 +70,8 @@ struct attach {
 	struct inspector *inspector;
 	struct listener at; /* where it listens */
 	uint32_t magic[N_MAGIC];
-	char *why;
-	size_t why_size;
+	struct runtime_info *info; /* NULL: nobody asks for reasons any more */
 };
-
-static CLEW_PRINTF(3, 4) int fail(struct attach *t, int err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(t->why, t->why_size, fmt, ap);
-	va_end(ap);
-	return err;
-}
 
 static void pause_ns(uint64_t ns)
 {
@@ -230,18 +219,19 @@ static int connect_inspector(struct attach *t, const struct listener *l)
 	int home, left, err = enter_netns(t->tgid, &home);
 
 	if (err)
-		return fail(t, err, "cannot enter its network namespace: %s", strerror(-err));
+		return runtime_fail(t->info, err, "cannot enter its network namespace: %s",
+				    strerror(-err));
 	err = inspector_open(l->address, l->port, OPEN_NS, &t->inspector);
 	left = leave_netns(home);
 	if (left)
-		return fail(t, left, "cannot return to the own network namespace: %s",
-			    strerror(-left));
+		return runtime_fail(t->info, left, "cannot return to the own network namespace: %s",
+				    strerror(-left));
 	t->at = *l;
 	if (err && t->n_before < MAX_LISTENERS)
 		t->before[t->n_before++] = *l;
 	if (err)
-		return fail(t, -EAGAIN, "what listens on port %u is no inspector: %s", l->port,
-			    strerror(-err));
+		return runtime_fail(t->info, -EAGAIN, "what listens on port %u is no inspector: %s",
+				    l->port, strerror(-err));
 	return 0;
 }
 
@@ -253,7 +243,7 @@ static int open_inspector(struct attach *t)
 	int err = n < 0 ? n : send_sigusr1(t->tgid);
 
 	if (err)
-		return fail(t, err, "cannot signal it: %s", strerror(-err));
+		return runtime_fail(t->info, err, "cannot signal it: %s", strerror(-err));
 	t->n_before = (size_t)n;
 	do {
 		err = find_new(t, &l);
@@ -262,13 +252,15 @@ static int open_inspector(struct attach *t)
 		else if (err == -ENOENT)
 			pause_ns(POLL_NS);
 		else
-			return fail(t, err, "cannot see its listeners: %s", strerror(-err));
+			return runtime_fail(t->info, err, "cannot see its listeners: %s",
+					    strerror(-err));
 	} while ((err == -ENOENT || err == -EAGAIN) && clew_mono_ns() < end);
 	if (err == -ENOENT || err == -EAGAIN)
-		return fail(t, -EINPROGRESS,
-			    "its inspector did not open within 3 s: its port (9229, or what "
-			    "--inspect-port says) is taken, it is open already, or the process is "
-			    "busy");
+		return runtime_fail(
+			t->info, -EINPROGRESS,
+			"its inspector did not open within 3 s: its port (9229, or what "
+			"--inspect-port says) is taken, it is open already, or the process is "
+			"busy");
 	return err;
 }
 
@@ -300,10 +292,10 @@ static int close_inspector(struct attach *t)
 	while (still_open(t) && clew_mono_ns() < end)
 		pause_ns(POLL_NS);
 	if (still_open(t))
-		return fail(t, -EBUSY,
-			    "its inspector stays open on %s:%u: close it with "
-			    "require('inspector').close() in `node inspect -p %u`",
-			    t->at.address, t->at.port, t->tgid);
+		return runtime_fail(t->info, -EBUSY,
+				    "its inspector stays open on %s:%u: close it with "
+				    "require('inspector').close() in `node inspect -p %u`",
+				    t->at.address, t->at.port, t->tgid);
 	return 0;
 }
 
@@ -313,10 +305,11 @@ static int eval(struct attach *t, const char *expression, json_t **ret)
 	json_t *value = *ret;
 
 	if (err == -EPROTO)
-		return fail(t, err, "the agent failed: %.120s",
-			    json_is_string(value) ? json_string_value(value) : "no reason given");
+		return runtime_fail(t->info, err, "the agent failed: %.120s",
+				    json_is_string(value) ? json_string_value(value)
+							  : "no reason given");
 	if (err)
-		return fail(t, err, "its inspector: %s", strerror(-err));
+		return runtime_fail(t->info, err, "its inspector: %s", strerror(-err));
 	return 0;
 }
 
@@ -415,7 +408,7 @@ static int prove(struct attach *t, const struct search *s, uint64_t *ret_cell)
 	int err;
 
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return fail(t, -EIO, "no random numbers");
+		return runtime_fail(t->info, -EIO, "no random numbers");
 	snprintf(text, sizeof(text), AGENT ".challenge(%u); 0", number);
 	err = eval_integer(t, text, &unused);
 	for (size_t i = 0; !err && i < s->n; i++) {
@@ -427,7 +420,7 @@ static int prove(struct attach *t, const struct search *s, uint64_t *ret_cell)
 		proved++;
 	}
 	if (!err && proved != 1)
-		return fail(t, -ENOENT, "the agent's memory was not found");
+		return runtime_fail(t->info, -ENOENT, "the agent's memory was not found");
 	return err;
 }
 
@@ -438,10 +431,10 @@ static int find_cell(struct attach *t, struct node_agent *a)
 
 	s.chunk = malloc(CHUNK);
 	if (!s.chunk)
-		return fail(t, -ENOMEM, "out of memory");
+		return runtime_fail(t->info, -ENOMEM, "out of memory");
 	err = search_memory(&s, t->tgid);
 	if (err)
-		fail(t, err, "cannot search its memory: %s", strerror(-err));
+		runtime_fail(t->info, err, "cannot search its memory: %s", strerror(-err));
 	else
 		err = prove(t, &s, &a->cell);
 	free(s.chunk);
@@ -459,36 +452,32 @@ static int set_up(struct attach *t, struct node_agent *a)
 	if (!err)
 		err = eval_integer(t, AGENT ".start()", &slot);
 	if (!err && (slot < 0 || slot >= N_LEASES))
-		return fail(t, -EBUSY, "eight tracers use its agent already");
+		return runtime_fail(t->info, -EBUSY, "eight tracers use its agent already");
 	a->slot = (uint32_t)slot;
 	a->beat = 1;
 	return err;
 }
 
-int node_agent_attach(uint32_t tgid, struct node_agent **ret, char *why, size_t why_size)
+int node_agent_attach(uint32_t tgid, struct runtime_info *info, struct node_agent **ret)
 {
 	_cleanup_(node_agent_detachp) struct node_agent *a = calloc(1, sizeof(*a));
 	_cleanup_(freep) struct attach *t = calloc(1, sizeof(*t));
 	char path[64];
 	int err;
 
-	if (!a || !t) {
-		snprintf(why, why_size, "out of memory");
-		return -ENOMEM;
-	}
+	if (!a || !t)
+		return runtime_fail(info, -ENOMEM, "out of memory");
 	a->tgid = t->tgid = tgid;
-	t->why = why;
-	t->why_size = why_size;
+	t->info = info;
 	snprintf(path, sizeof(path), "/proc/%u/mem", tgid);
 	a->mem = open(path, O_RDWR | O_CLOEXEC);
 	if (a->mem < 0)
-		return fail(t, -errno, "cannot open its memory: %s", strerror(errno));
+		return runtime_fail(t->info, -errno, "cannot open its memory: %s", strerror(errno));
 	if (getrandom(t->magic, sizeof(t->magic), 0) != sizeof(t->magic))
-		return fail(t, -EIO, "no random numbers");
+		return runtime_fail(t->info, -EIO, "no random numbers");
 	err = open_inspector(t);
 	if (err == -EINPROGRESS) {
-		t->why = NULL;
-		t->why_size = 0;
+		t->info = NULL;
 		a->late = clew_steal(t);
 		*ret = clew_steal(a);
 	}

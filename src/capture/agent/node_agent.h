@@ -11,10 +11,7 @@
  */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/cleanup.h"
+#include "capture/runtime/runtime.h"
 
 /* The lease is to be renewed at least so often; agent.js waits for 10 s. */
 #define NODE_AGENT_RENEW_NS 2000000000ull
@@ -24,11 +21,11 @@ struct node_agent;
 /**
  * node_agent_attach() - put the agent into a process. Blocks for up to some seconds.
  * The caller knows that it is Node and handles SIGUSR1 (which kills everything else).
- * Returns 0, else -errno with the reason in why: the inspector did not open, or refused.
+ * Returns 0, else -errno with the reason in info->why_not: the inspector did not open, or refused.
  * -EINPROGRESS: it may still open (the process is held up). Then *ret is set, has no cell, and is to
  * be renewed: it closes the inspector as soon as it is there, and says -ESTALE.
  */
-int node_agent_attach(uint32_t tgid, struct node_agent **ret, char *why, size_t why_size);
+int node_agent_attach(uint32_t tgid, struct runtime_info *info, struct node_agent **ret);
 /** node_agent_detach() - give up the lease: the agent removes itself within a second. Takes NULL. */
 void node_agent_detach(struct node_agent *a);
 CLEW_DEFINE_CLEANUP(struct node_agent *, node_agent_detach)

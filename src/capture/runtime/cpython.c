@@ -49,30 +49,6 @@ static const struct layout layouts[] = {
 
 #define MAX_STATES 256 /* thread states that are looked at, newest first; the rest is not */
 
-/* The interpreter's own file: libpython, else the executable. */
-static int open_python(const struct runtime_proc *p, struct runtime_elf **ret,
-		       const char **ret_name)
-{
-	const struct runtime_map *m = runtime_map_named(p, "libpython3.");
-	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
-	uint64_t at, size;
-	int err;
-
-	if (!m)
-		m = runtime_map_exe(p);
-	if (!m)
-		return -ENOENT;
-	err = runtime_elf_open(p, m, &e);
-	if (err)
-		return err;
-	if (runtime_elf_symbol(e, "_PyRuntime", &at, &size))
-		return -ENOENT;
-	*ret_name = m->path;
-	*ret = e;
-	e = NULL;
-	return 0;
-}
-
 /*
  * 3.11 and later hold their version number (PY_VERSION_HEX); before, it is in the name of the file:
  * libpython3.9.so.1.0, python3.9. ret_micro stays -1 where it is not known.
@@ -212,8 +188,7 @@ static int say(struct runtime_info *ret, int err, const char *why)
 {
 	memset(&ret->chain, 0, sizeof(ret->chain));
 	ret->task[0] = 0;
-	snprintf(ret->why_not, sizeof(ret->why_not), "%s", why);
-	return err;
+	return runtime_fail(ret, err, "%s", why);
 }
 
 static bool free_threaded(const struct runtime_proc *p, uint64_t runtime, unsigned minor)
@@ -231,8 +206,8 @@ static void want_copies(const struct runtime_elf *e, struct runtime_info *ret)
 
 	if (runtime_elf_symbol(e, "PyContext_CopyCurrent", &at, &size) ||
 	    runtime_elf_offset(e, at, &probe->offset)) {
-		snprintf(ret->why_not, sizeof(ret->why_not), "%s",
-			 "copies of contexts are not seen: it has no PyContext_CopyCurrent");
+		runtime_fail(ret, 0,
+			     "copies of contexts are not seen: it has no PyContext_CopyCurrent");
 		return;
 	}
 	probe->program = "on_python_copy";
@@ -275,15 +250,14 @@ static int find_chain(const struct runtime_proc *p, const struct runtime_elf *e,
 int runtime_detect_cpython(const struct runtime_proc *p, struct runtime_info *ret)
 {
 	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
-	const char *path = NULL;
+	const struct runtime_map *m;
 	unsigned minor;
 	int micro, err;
 
-	err = open_python(p, &e, &path);
-	if (err)
+	if (runtime_elf_open_with(p, "libpython3.", "_PyRuntime", &e, &m))
 		return -ENOENT;
 	snprintf(ret->name, sizeof(ret->name), "cpython");
-	err = find_version(p, e, path, &minor, &micro);
+	err = find_version(p, e, m->path, &minor, &micro);
 	if (err)
 		return say(ret, 0, "its version is not known");
 	if (micro < 0)

@@ -125,6 +125,28 @@ int runtime_elf_open(const struct runtime_proc *p, const struct runtime_map *m,
 	return 0;
 }
 
+int runtime_elf_open_with(const struct runtime_proc *p, const char *prefix, const char *symbol,
+			  struct runtime_elf **ret, const struct runtime_map **ret_map)
+{
+	const struct runtime_map *m = runtime_map_named(p, prefix);
+	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
+	uint64_t at, size;
+	int err;
+
+	if (!m)
+		m = runtime_map_exe(p);
+	if (!m)
+		return -ENOENT;
+	err = runtime_elf_open(p, m, &e);
+	if (err)
+		return err;
+	if (runtime_elf_symbol(e, symbol, &at, &size))
+		return -ENOENT;
+	*ret_map = m;
+	*ret = clew_steal(e);
+	return 0;
+}
+
 uint64_t runtime_elf_bias(const struct runtime_elf *e)
 {
 	return e->bias;

@@ -113,8 +113,7 @@ static bool have(const struct hotspot *h, enum slot first, enum slot last)
 
 static int say(struct hotspot *h, int err, const char *why)
 {
-	snprintf(h->info->why_not, sizeof(h->info->why_not), "%s", why);
-	return err;
+	return runtime_fail(h->info, err, "%s", why);
 }
 
 /* "25.0.1+8-LTS". */

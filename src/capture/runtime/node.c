@@ -13,44 +13,12 @@
 #include "capture/agent/node_agent.h"
 #include "capture/runtime/runtime.h"
 
-/* Node is a program, or a library of one (Debian, where /usr/bin/node is a few kilobytes). */
-static int open_node(const struct runtime_proc *p, struct runtime_elf **ret)
-{
-	const struct runtime_map *m = runtime_map_named(p, "libnode.so");
-	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
-	uint64_t at, size;
-	int err;
-
-	if (!m)
-		m = runtime_map_exe(p);
-	if (!m)
-		return -ENOENT;
-	err = runtime_elf_open(p, m, &e);
-	if (err)
-		return err;
-	/* What native add-ons call to be registered: exported by every Node. */
-	if (runtime_elf_symbol(e, "node_module_register", &at, &size))
-		return -ENOENT;
-	*ret = clew_steal(e);
-	return 0;
-}
-
 /* Node handles SIGUSR1 from early on, unless --disable-sigusr1; where nobody does, it kills. */
 static bool handles_sigusr1(uint32_t tgid)
 {
-	char path[64], line[256];
-	unsigned long long caught = 0;
-	FILE *f;
+	struct runtime_status status;
 
-	snprintf(path, sizeof(path), "/proc/%u/status", tgid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "SigCgt: %llx", &caught) == 1)
-			break;
-	fclose(f);
-	return caught >> (SIGUSR1 - 1) & 1;
+	return !runtime_status(tgid, &status) && status.caught >> (SIGUSR1 - 1) & 1;
 }
 
 static void agent_done(void *agent)
@@ -66,24 +34,27 @@ static int agent_renew(void *agent)
 int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret)
 {
 	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
+	const struct runtime_map *m;
 	struct node_agent *agent = NULL;
 	int err;
 
-	if (open_node(p, &e))
+	/*
+	 * Node is a program, or a library of one (Debian, where /usr/bin/node is a few kilobytes). The symbol
+	 * is what native add-ons call to be registered: exported by every Node.
+	 */
+	if (runtime_elf_open_with(p, "libnode.so", "node_module_register", &e, &m))
 		return -ENOENT;
 	snprintf(ret->name, sizeof(ret->name), "nodejs");
 	if (!(p->opts->agents & CLEW_AGENT_NODE)) {
-		snprintf(ret->why_not, sizeof(ret->why_not), "%s",
-			 "its tasks cannot be seen from outside; --agent node shows them");
-		return 0;
+		return runtime_fail(
+			ret, 0, "its tasks cannot be seen from outside; --agent node shows them");
 	}
 	ret->agent_failed = true;
 	if (!handles_sigusr1(p->tgid)) {
-		snprintf(ret->why_not, sizeof(ret->why_not), "%s",
-			 "it does not handle SIGUSR1, which opens its inspector");
-		return -EAGAIN;
+		return runtime_fail(ret, -EAGAIN,
+				    "it does not handle SIGUSR1, which opens its inspector");
 	}
-	err = node_agent_attach(p->tgid, &agent, ret->why_not, sizeof(ret->why_not));
+	err = node_agent_attach(p->tgid, ret, &agent);
 	if (agent) {
 		ret->agent = agent;
 		ret->agent_renew = agent_renew;

@@ -48,6 +48,42 @@ uint64_t runtime_image(uint32_t tgid)
 	return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
+int runtime_status(uint32_t tgid, struct runtime_status *ret)
+{
+	struct runtime_status s = {};
+	char path[64], line[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/status", tgid);
+	f = fopen(path, "re");
+	if (!f)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (fgets(line, sizeof(line), f)) {
+		const char *last = strrchr(line, '\t');
+
+		if (!strncmp(line, "NSpid:", 6) && last)
+			s.nspid = strtoul(last + 1, NULL, 10);
+		(void)sscanf(line, "SigCgt: %" SCNx64, &s.caught);
+	}
+	fclose(f);
+	if (!s.nspid)
+		return -ESRCH;
+	*ret = s;
+	return 0;
+}
+
+int runtime_fail(struct runtime_info *info, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!info)
+		return err;
+	va_start(ap, fmt);
+	vsnprintf(info->why_not, sizeof(info->why_not), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
 /* One line of /proc/PID/maps; path points into it. Returns whether it maps a file. */
 static bool parse_map(char *line, struct runtime_map *ret)
 {

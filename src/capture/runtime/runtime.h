@@ -84,6 +84,15 @@ const struct runtime_map *runtime_map_exe(const struct runtime_proc *p);
  */
 int runtime_threads(const struct runtime_proc *p, struct runtime_thread *ret, size_t max);
 
+/* From /proc/PID/status. */
+struct runtime_status {
+	uint32_t nspid;	 /* its own id for itself */
+	uint64_t caught; /* signals that it handles: bit signal - 1 */
+};
+
+/** runtime_status() - 0, or -errno (-ESRCH: gone). */
+int runtime_status(uint32_t tgid, struct runtime_status *ret);
+
 /*
  * ELF files of a process, read through /proc/PID/map_files or /proc/PID/root (containers). Bad files
  * give errors, never more: they may be anybody's.
@@ -94,6 +103,12 @@ struct runtime_elf;
  * ELF file of this machine; -errno. */
 int runtime_elf_open(const struct runtime_proc *p, const struct runtime_map *m,
 		     struct runtime_elf **ret);
+/**
+ * runtime_elf_open_with() - a runtime's own file: the library whose name begins with prefix, else the
+ * executable. 0 if it has the symbol, else -ENOENT; or as runtime_elf_open().
+ */
+int runtime_elf_open_with(const struct runtime_proc *p, const char *prefix, const char *symbol,
+			  struct runtime_elf **ret, const struct runtime_map **ret_map);
 /** runtime_elf_open_path() - any file, as if it were mapped with bias 0 (tests, runtime_elf_path()). */
 int runtime_elf_open_path(const char *path, struct runtime_elf **ret);
 void runtime_elf_close(struct runtime_elf *e);
@@ -161,6 +176,9 @@ struct runtime_info {
 	int (*agent_renew)(void *agent);
 	void (*agent_done)(void *agent);
 };
+
+/** runtime_fail() - put a reason into info->why_not (NULL: nobody asks for it). Returns err. */
+int runtime_fail(struct runtime_info *info, int err, const char *fmt, ...) CLEW_PRINTF(3, 4);
 
 /*
  * runtime_detect_fn - what is it?
