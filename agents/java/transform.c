@@ -26,11 +26,12 @@
 #define ROOM	   16384 /* what a class file may grow by */
 
 enum kind {
-	WRAP,	  /* argument = Work.wrap(argument) */
-	WRAP_FOR, /* argument = Work.wrap(this, argument) */
-	TELL,	  /* Work.call(argument) */
-	FIRST,	  /* Work.took(argument.firstTask) */
-	TAKE,	  /* if (Work.takes()) { r = this.method(); Work.took(r); return r; } */
+	WRAP,	     /* argument = Work.wrap(argument) */
+	WRAP_FOR,    /* argument = Work.wrap(this, argument) */
+	WRAP_WRITES, /* argument = Work.wrapWrites(argument) */
+	TELL,	     /* Work.call(argument) */
+	FIRST,	     /* Work.took(argument.firstTask) */
+	TAKE,	     /* if (Work.takes()) { r = this.method(); Work.took(r); return r; } */
 };
 
 #define RUNNABLE  "Ljava/lang/Runnable;"
@@ -48,6 +49,7 @@ enum kind {
 #define FORKJOIN  "java/util/concurrent/ForkJoinPool"
 #define COMPLETE  "java/util/concurrent/CompletableFuture"
 #define VIRTUAL	  "java/lang/VirtualThread"
+#define HTTP	  "jdk/internal/net/http/common/SequentialScheduler"
 #define WORKER	  "Ljava/util/concurrent/ThreadPoolExecutor$Worker;"
 
 static const struct hook {
@@ -82,6 +84,9 @@ static const struct hook {
 	{COMPLETE, "orApplyStage", "(" EXECUTOR STAGE FUNCTION ")", WRAP, 3, FUNCTION, 0},
 	{COMPLETE, "orAcceptStage", "(" EXECUTOR STAGE CONSUMER ")", WRAP, 3, CONSUMER, 0},
 	{COMPLETE, "orRunStage", "(" EXECUTOR STAGE RUNNABLE ")", WRAP, 3, RUNNABLE, 0},
+	/* java.net.http: what writes an exchange's bytes, whoever runs it (static methods). */
+	{HTTP, "lockingScheduler", "(" RUNNABLE ")", WRAP_WRITES, 0, RUNNABLE, 0},
+	{HTTP, "synchronizedScheduler", "(" RUNNABLE ")", WRAP_WRITES, 0, RUNNABLE, 0},
 	{VIRTUAL, "start", "(Ljdk/internal/vm/ThreadContainer;)", TELL, 0, "Ljava/lang/Thread;",
 	 "started"},
 };
@@ -90,7 +95,7 @@ static const struct hook {
 
 const char *const *transform_classes(void)
 {
-	static const char *const names[] = {POOL, TASK, FORKJOIN, COMPLETE, VIRTUAL, NULL};
+	static const char *const names[] = {POOL, TASK, FORKJOIN, COMPLETE, VIRTUAL, HTTP, NULL};
 
 	return names;
 }
@@ -337,8 +342,10 @@ static void make_prefix(struct class *c, const struct hook *h, struct prefix *p)
 		p->stack = 2;
 		break;
 	case WRAP:
+	case WRAP_WRITES:
 		op2(p, ALOAD, h->arg);
-		op3(p, INVOKESTATIC, new_call(c, h, "wrap", "", h->type));
+		op3(p, INVOKESTATIC,
+		    new_call(c, h, h->kind == WRAP ? "wrap" : "wrapWrites", "", h->type));
 		op2(p, ASTORE, h->arg);
 		break;
 	case TELL:

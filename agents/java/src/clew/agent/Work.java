@@ -65,6 +65,8 @@ public final class Work {
 	/** Of an AGENT id: whoever does this work reads its requests itself. */
 	private static final long READS = 1L << 55;
 
+	private static final String WRITES = "jdk.internal.net.http.Http1Exchange$Http1Publisher$WriteTask";
+
 	private static final AtomicReferenceArray<Queued> QUEUED = new AtomicReferenceArray<>(SLOTS);
 	private static final AtomicLong NEXT = new AtomicLong();
 	private static final ThreadLocal<Cell> CELL = new ThreadLocal<>();
@@ -217,6 +219,15 @@ public final class Work {
 		if (f == null || f instanceof Wrapped || off())
 			return f;
 		return new Wrapped.OfBiConsumer<>(f, fresh());
+	}
+
+	/**
+	 * A scheduler of java.net.http is made: is it the one that writes an exchange's request? It is made where the
+	 * exchange begins, and run later by whichever thread finds the connection ready. The others belong to connections,
+	 * which serve one request after the other.
+	 */
+	public static Runnable wrapWrites(Runnable r) {
+		return r != null && r.getClass().getName().equals(WRITES) ? wrap(r) : r;
 	}
 
 	/* ThreadPoolExecutor: what is in its queue may be looked for there by its owner, so it stays as it is. */
