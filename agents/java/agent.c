@@ -29,6 +29,8 @@ EXPORT struct clew_java_state clew_java_state = {
 };
 
 static int changed_methods;
+static jclass changing;	  /* the class whose change we ask for just now ... */
+static pthread_t changer; /* ... in this thread */
 
 /*
  * Probed: the task is in rdx. A five-byte nop is what kernels that can do without a trap replace.
@@ -69,9 +71,11 @@ static void JNICALL on_class(jvmtiEnv *ti, JNIEnv *jni, jclass redefined, jobjec
 	size_t size;
 	int methods;
 
-	(void)jni;
+	(void)loader;
 	(void)domain;
-	if (!redefined || loader || !name)
+	/* Other threads, and other agents, change and load classes meanwhile. */
+	if (!redefined || !name || !changing || !pthread_equal(pthread_self(), changer) ||
+	    !(*jni)->IsSameObject(jni, redefined, changing))
 		return;
 	methods = transform_class(name, data, n, &changed, &size);
 	if (methods <= 0)
@@ -147,8 +151,12 @@ static void change_classes(jvmtiEnv *ti, JNIEnv *jni)
 	}
 	(*ti)->SetEventNotificationMode(ti, JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, NULL);
 	/* One at a time: what one class does not take, the others may. */
-	for (jint i = 0; i < n; i++)
+	changer = pthread_self();
+	for (jint i = 0; i < n; i++) {
+		changing = classes[i];
 		(void)(*ti)->RetransformClasses(ti, 1, &classes[i]);
+	}
+	changing = NULL;
 	(*ti)->SetEventNotificationMode(ti, JVMTI_DISABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, NULL);
 }
 
