@@ -3,7 +3,7 @@
  * The native half of the Java agent: loaded by the attach listener of a running JVM.
  *
  *	load	define clew.agent.* in the boot loader (their bytes are in here), change the JDK's classes
- *		(transform.c), and be quiet
+ *		(transform.c) and those of servers with pools of their own, loaded now or later, and be quiet
  *	later	state.until_ns says until when somebody listens. Nobody does: the changed methods return
  *		after reading that word
  *
@@ -14,11 +14,13 @@
  */
 #include <jvmti.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent_classes.h"
 #include "abi/java_agent.h"
+#include "hooks.h"
 #include "transform.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -29,8 +31,10 @@ EXPORT struct clew_java_state clew_java_state = {
 };
 
 static int changed_methods;
-static jclass changing;	  /* the class whose change we ask for just now ... */
-static pthread_t changer; /* ... in this thread */
+/* Loaders that find clew.agent.Work. */
+static jobject system_loader, platform_loader;
+static jclass
+	url_loader; /* java.net.URLClassLoader: those of containers and fat jars are made of it */
 
 /*
  * Probed: the task is in rdx. A five-byte nop is what kernels that can do without a trap replace.
@@ -62,6 +66,18 @@ static jobject JNICALL new_cell(JNIEnv *jni, jclass class)
 	return (*jni)->NewDirectByteBuffer(jni, cell, sizeof(*cell));
 }
 
+/*
+ * Code that calls us must find our classes, which the boot loader has. Loaders that ask nobody before
+ * them (OSGi's) are left alone.
+ */
+static bool finds_us(JNIEnv *jni, jobject loader)
+{
+	return !loader || (*jni)->IsSameObject(jni, loader, system_loader) ||
+	       (*jni)->IsSameObject(jni, loader, platform_loader) ||
+	       (url_loader && (*jni)->IsInstanceOf(jni, loader, url_loader));
+}
+
+/* A class is loaded, or somebody changes it: us or other agents. */
 static void JNICALL on_class(jvmtiEnv *ti, JNIEnv *jni, jclass redefined, jobject loader,
 			     const char *name, jobject domain, jint n, const unsigned char *data,
 			     jint *ret_n, unsigned char **ret)
@@ -71,11 +87,9 @@ static void JNICALL on_class(jvmtiEnv *ti, JNIEnv *jni, jclass redefined, jobjec
 	size_t size;
 	int methods;
 
-	(void)loader;
+	(void)redefined;
 	(void)domain;
-	/* Other threads, and other agents, change and load classes meanwhile. */
-	if (!redefined || !name || !changing || !pthread_equal(pthread_self(), changer) ||
-	    !(*jni)->IsSameObject(jni, redefined, changing))
+	if (!name || !hooks_know(name) || !finds_us(jni, loader))
 		return;
 	methods = transform_class(name, data, n, &changed, &size);
 	if (methods <= 0)
@@ -136,28 +150,63 @@ static int begin(JNIEnv *jni, jclass work)
 	return (*jni)->ExceptionCheck(jni) ? -1 : 0;
 }
 
+static jobject loader_named(JNIEnv *jni, const char *getter)
+{
+	jclass c = (*jni)->FindClass(jni, "java/lang/ClassLoader");
+	jmethodID m =
+		c ? (*jni)->GetStaticMethodID(jni, c, getter, "()Ljava/lang/ClassLoader;") : NULL;
+	jobject loader = m ? (*jni)->CallStaticObjectMethod(jni, c, m) : NULL;
+
+	(*jni)->ExceptionClear(jni); /* Java 8 has no platform loader */
+	return loader ? (*jni)->NewGlobalRef(jni, loader) : NULL;
+}
+
+static void find_loaders(JNIEnv *jni)
+{
+	jclass c = (*jni)->FindClass(jni, "java/net/URLClassLoader");
+
+	(*jni)->ExceptionClear(jni);
+	url_loader = c ? (*jni)->NewGlobalRef(jni, c) : NULL;
+	system_loader = loader_named(jni, "getSystemClassLoader");
+	platform_loader = loader_named(jni, "getPlatformClassLoader");
+}
+
+/* One that is loaded already, by whichever loader. */
+static void change_loaded(jvmtiEnv *ti, JNIEnv *jni, jclass class)
+{
+	jobject loader = NULL;
+	char *signature;
+	size_t n;
+
+	if ((*ti)->GetClassSignature(ti, class, &signature, NULL))
+		return;
+	n = strlen(signature);
+	if (n > 2 && signature[0] == 'L') {
+		signature[n - 1] = 0;
+		if (hooks_know(signature + 1) && !(*ti)->GetClassLoader(ti, class, &loader) &&
+		    finds_us(jni, loader))
+			/* One at a time: what one class does not take, the others may. */
+			(void)(*ti)->RetransformClasses(ti, 1, &class);
+		if (loader)
+			(*jni)->DeleteLocalRef(jni, loader);
+	}
+	(*ti)->Deallocate(ti, (unsigned char *)signature);
+}
+
+/* Classes that are loaded later come through on_class(), too. */
 static void change_classes(jvmtiEnv *ti, JNIEnv *jni)
 {
-	const char *const *names = transform_classes();
-	jclass classes[16];
-	jint n = 0;
+	jclass *classes;
+	jint n;
 
-	for (; *names && n < 16; names++) {
-		jclass c = (*jni)->FindClass(jni, *names);
-
-		(*jni)->ExceptionClear(jni); /* this version has no such class */
-		if (c)
-			classes[n++] = c;
-	}
 	(*ti)->SetEventNotificationMode(ti, JVMTI_ENABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, NULL);
-	/* One at a time: what one class does not take, the others may. */
-	changer = pthread_self();
+	if ((*ti)->GetLoadedClasses(ti, &n, &classes))
+		return;
 	for (jint i = 0; i < n; i++) {
-		changing = classes[i];
-		(void)(*ti)->RetransformClasses(ti, 1, &classes[i]);
+		change_loaded(ti, jni, classes[i]);
+		(*jni)->DeleteLocalRef(jni, classes[i]);
 	}
-	changing = NULL;
-	(*ti)->SetEventNotificationMode(ti, JVMTI_DISABLE, JVMTI_EVENT_CLASS_FILE_LOAD_HOOK, NULL);
+	(*ti)->Deallocate(ti, (unsigned char *)classes);
 }
 
 static jvmtiEnv *tools_of(JavaVM *vm)
@@ -196,6 +245,7 @@ EXPORT JNIEXPORT jint JNICALL Agent_OnAttach(JavaVM *vm, char *options, void *re
 		(*jni)->ExceptionClear(jni);
 		return CLEW_JAVA_CLASSES;
 	}
+	find_loaders(jni);
 	change_classes(ti, jni);
 	(*jni)->ExceptionClear(jni);
 	return changed_methods ? CLEW_JAVA_OK : CLEW_JAVA_METHODS;

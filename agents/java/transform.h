@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls to clew.agent.Work, put at the beginning of methods of the JDK. transform.c has the table.
+ * Calls to clew.agent.Work, put at the beginning of methods of the JDK. hooks.c has the table.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
-
-/** transform_classes() - the classes that are changed, by their internal names; ends with NULL. */
-const char *const *transform_classes(void);
 
 /**
  * transform_class() - a changed copy of a class file, which the caller frees.

@@ -25,7 +25,7 @@ import java.util.function.Supplier;
  * who hands it over. While it runs its number stands in a cell of its thread, which BPF reads at socket operations.
  * Nothing is decided here: who works for whom is found out by clew.
  *
- * <p>The methods called by the JDK's own classes (transform.c names them) must never throw, never block and never hold
+ * <p>The methods called by the JDK's own classes (hooks.c names them) must never throw, never block and never hold
  * what was given to them. With nobody listening they return at once.
  */
 public final class Work {
@@ -34,6 +34,8 @@ public final class Work {
 		private final ByteBuffer memory;
 		long number;
 		boolean inside; // of a method that calls itself
+		boolean reads; // what is between reads() and done()
+		long before; // that
 
 		Cell(ByteBuffer memory) {
 			this.memory = memory.order(ByteOrder.nativeOrder());
@@ -276,6 +278,18 @@ public final class Work {
 			c.set(r == null ? 0 : unqueue(r));
 	}
 
+	/**
+	 * ThreadPoolExecutor.beforeExecute() begins. A thread that waited in the old getTask() when the agent came has got
+	 * its task from there; the others have their number.
+	 */
+	public static void begins(Runnable r) {
+		if (r == null || off())
+			return;
+		Cell c = here();
+		if (c != null && c.number == 0)
+			c.set(unqueue(r));
+	}
+
 	/** ThreadPoolExecutor.getTask() begins: is it to call itself? Its inner call returns the task. */
 	public static boolean takes() {
 		Cell c = here();
@@ -291,6 +305,36 @@ public final class Work {
 			return false;
 		c.inside = true;
 		return true;
+	}
+
+	/* Servers with pools of their own. */
+
+	/**
+	 * A thread begins with a connection that has something to read: is the method to call itself? What it reads until
+	 * {@link #done}, and what it hands over, is one piece of work.
+	 */
+	public static boolean reads() {
+		Cell c = here();
+		if (c == null)
+			return false;
+		if (c.inside) {
+			c.inside = false;
+			return false;
+		}
+		if (c.reads || off())
+			return false;
+		c.reads = c.inside = true;
+		c.before = c.number;
+		c.set(READS | NEXT.incrementAndGet());
+		return true;
+	}
+
+	public static void done() {
+		Cell c = here();
+		if (c == null)
+			return;
+		c.reads = false;
+		c.set(c.before);
 	}
 
 	/* Others. */
