@@ -8,30 +8,59 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
 
-/** A task or function with the number that it had when it was handed over. */
-abstract class Wrapped {
-	final long number;
+/** A task or function with the number that it had when it was handed over; F: what it is. */
+abstract class Wrapped<F> {
+	final F f;
+	private final long number;
 
-	Wrapped(long number) {
+	Wrapped(F f, long number) {
+		this.f = f;
 		this.number = number;
 	}
 
-	static final class OfRunnable extends Wrapped implements Runnable {
-		private final Runnable f;
+	/** Calls f with as many of these as it takes. */
+	abstract Object call(Object a, Object b) throws Exception;
 
+	/** The same under the number of a task. */
+	final Object task() {
+		return call(Work.enter(number), null, null);
+	}
+
+	/** The same under the number of a function, which a virtual thread may run for others. */
+	final Object function(Object a, Object b) {
+		return call(Work.join(number), a, b);
+	}
+
+	private Object call(long before, Object a, Object b) {
+		try {
+			return call(a, b);
+		} catch (Exception e) {
+			throw Wrapped.<RuntimeException>as(e);
+		} finally {
+			Work.leave(before);
+		}
+	}
+
+	/** f's own exceptions go on as they are: the compiler is told that they are of another kind. */
+	@SuppressWarnings("unchecked")
+	private static <E extends Exception> E as(Exception e) throws E {
+		throw (E) e;
+	}
+
+	static final class OfRunnable extends Wrapped<Runnable> implements Runnable {
 		OfRunnable(Runnable f, long number) {
-			super(number);
-			this.f = f;
+			super(f, number);
+		}
+
+		@Override
+		Object call(Object a, Object b) {
+			f.run();
+			return null;
 		}
 
 		@Override
 		public void run() {
-			long before = Work.enter(number);
-			try {
-				f.run();
-			} finally {
-				Work.leave(before);
-			}
+			task();
 		}
 
 		@Override
@@ -40,22 +69,20 @@ abstract class Wrapped {
 		}
 	}
 
-	static final class OfCallable<V> extends Wrapped implements Callable<V> {
-		private final Callable<V> f;
-
+	@SuppressWarnings("unchecked")
+	static final class OfCallable<V> extends Wrapped<Callable<V>> implements Callable<V> {
 		OfCallable(Callable<V> f, long number) {
-			super(number);
-			this.f = f;
+			super(f, number);
 		}
 
 		@Override
-		public V call() throws Exception {
-			long before = Work.enter(number);
-			try {
-				return f.call();
-			} finally {
-				Work.leave(before);
-			}
+		Object call(Object a, Object b) throws Exception {
+			return f.call();
+		}
+
+		@Override
+		public V call() {
+			return (V) task();
 		}
 
 		@Override
@@ -64,98 +91,90 @@ abstract class Wrapped {
 		}
 	}
 
-	static final class OfSupplier<T> extends Wrapped implements Supplier<T> {
-		private final Supplier<T> f;
-
+	@SuppressWarnings("unchecked")
+	static final class OfSupplier<T> extends Wrapped<Supplier<T>> implements Supplier<T> {
 		OfSupplier(Supplier<T> f, long number) {
-			super(number);
-			this.f = f;
+			super(f, number);
+		}
+
+		@Override
+		Object call(Object a, Object b) {
+			return f.get();
 		}
 
 		@Override
 		public T get() {
-			long before = Work.join(number);
-			try {
-				return f.get();
-			} finally {
-				Work.leave(before);
-			}
+			return (T) function(null, null);
 		}
 	}
 
-	static final class OfFunction<T, R> extends Wrapped implements Function<T, R> {
-		private final Function<T, R> f;
-
+	@SuppressWarnings("unchecked")
+	static final class OfFunction<T, R> extends Wrapped<Function<T, R>> implements Function<T, R> {
 		OfFunction(Function<T, R> f, long number) {
-			super(number);
-			this.f = f;
+			super(f, number);
+		}
+
+		@Override
+		Object call(Object a, Object b) {
+			return f.apply((T) a);
 		}
 
 		@Override
 		public R apply(T t) {
-			long before = Work.join(number);
-			try {
-				return f.apply(t);
-			} finally {
-				Work.leave(before);
-			}
+			return (R) function(t, null);
 		}
 	}
 
-	static final class OfConsumer<T> extends Wrapped implements Consumer<T> {
-		private final Consumer<T> f;
-
+	@SuppressWarnings("unchecked")
+	static final class OfConsumer<T> extends Wrapped<Consumer<T>> implements Consumer<T> {
 		OfConsumer(Consumer<T> f, long number) {
-			super(number);
-			this.f = f;
+			super(f, number);
+		}
+
+		@Override
+		Object call(Object a, Object b) {
+			f.accept((T) a);
+			return null;
 		}
 
 		@Override
 		public void accept(T t) {
-			long before = Work.join(number);
-			try {
-				f.accept(t);
-			} finally {
-				Work.leave(before);
-			}
+			function(t, null);
 		}
 	}
 
-	static final class OfBiFunction<T, U, R> extends Wrapped implements BiFunction<T, U, R> {
-		private final BiFunction<T, U, R> f;
-
+	@SuppressWarnings("unchecked")
+	static final class OfBiFunction<T, U, R> extends Wrapped<BiFunction<T, U, R>> implements BiFunction<T, U, R> {
 		OfBiFunction(BiFunction<T, U, R> f, long number) {
-			super(number);
-			this.f = f;
+			super(f, number);
+		}
+
+		@Override
+		Object call(Object a, Object b) {
+			return f.apply((T) a, (U) b);
 		}
 
 		@Override
 		public R apply(T t, U u) {
-			long before = Work.join(number);
-			try {
-				return f.apply(t, u);
-			} finally {
-				Work.leave(before);
-			}
+			return (R) function(t, u);
 		}
 	}
 
-	static final class OfBiConsumer<T, U> extends Wrapped implements BiConsumer<T, U> {
-		private final BiConsumer<T, U> f;
-
+	@SuppressWarnings("unchecked")
+	static final class OfBiConsumer<T, U> extends Wrapped<BiConsumer<T, U>> implements BiConsumer<T, U> {
 		OfBiConsumer(BiConsumer<T, U> f, long number) {
-			super(number);
-			this.f = f;
+			super(f, number);
+		}
+
+		@Override
+		Object call(Object a, Object b) {
+			f.accept((T) a, (U) b);
+			return null;
 		}
 
 		@Override
 		public void accept(T t, U u) {
-			long before = Work.join(number);
-			try {
-				f.accept(t, u);
-			} finally {
-				Work.leave(before);
-			}
+			function(t, u);
 		}
 	}
 }
