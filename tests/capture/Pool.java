@@ -23,25 +23,6 @@ final class Pool {
 	private Pool() {
 	}
 
-	private static void swallow(ServerSocket server) {
-		try {
-			for (;;) {
-				Socket s = server.accept();
-				Thread t = new Thread(() -> {
-					try (s) {
-						s.getInputStream().transferTo(OutputStream.nullOutputStream());
-					} catch (Exception e) {
-						e.printStackTrace();
-					}
-				});
-				t.setDaemon(true);
-				t.start();
-			}
-		} catch (Exception e) {
-			e.printStackTrace();
-		}
-	}
-
 	private static boolean write(int socket, int round, String what) {
 		try {
 			synchronized (sockets[socket]) {
@@ -69,9 +50,7 @@ final class Pool {
 
 	public static void main(String[] args) throws Exception {
 		ServerSocket server = new ServerSocket(0, 16, InetAddress.getLoopbackAddress());
-		Thread accepting = new Thread(() -> swallow(server));
-		accepting.setDaemon(true);
-		accepting.start();
+		Swallow.start(server);
 		sockets = new Socket[4];
 		for (int i = 0; i < sockets.length; i++)
 			sockets[i] = new Socket(InetAddress.getLoopbackAddress(), server.getLocalPort());

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -16,25 +15,6 @@ final class Threads {
 	private static final int WRITES = 30;
 
 	private Threads() {
-	}
-
-	private static void swallow(ServerSocket server) {
-		try {
-			for (;;) {
-				Socket s = server.accept();
-				Thread t = new Thread(() -> {
-					try (s) {
-						s.getInputStream().transferTo(OutputStream.nullOutputStream());
-					} catch (Exception e) {
-						e.printStackTrace();
-					}
-				});
-				t.setDaemon(true);
-				t.start();
-			}
-		} catch (Exception e) {
-			e.printStackTrace();
-		}
 	}
 
 	private static void write(int port, boolean virtual) {
@@ -64,9 +44,7 @@ final class Threads {
 	public static void main(String[] args) throws Exception {
 		ServerSocket server = new ServerSocket(0, 256, InetAddress.getLoopbackAddress());
 		boolean can = args[0].equals("virtual");
-		Thread accepting = new Thread(() -> swallow(server));
-		accepting.setDaemon(true);
-		accepting.start();
+		Swallow.start(server);
 		System.out.println("{\"ready\": true}");
 		System.in.read();
 		List<Thread> all = new ArrayList<>();
