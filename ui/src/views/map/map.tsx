@@ -24,7 +24,8 @@ function edgePath(a: Place, b: Place): string {
 		const bend = Math.max(40, (x2 - x1) / 2);
 		return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
 	}
-	const low = Math.max(y1, y2) + BOX_H; // back to an earlier one, or itself: below
+	if (a === b) return `M${x1 - 40} ${y1 - BOX_H / 2}c4 -28 36 -28 40 12`; // itself: a small loop at its corner
+	const low = Math.max(y1, y2) + BOX_H; // back to an earlier one: below
 	return `M${x1} ${y1}C${x1 + 60} ${y1} ${x1 + 40} ${low} ${(x1 + x2) / 2} ${low}S${x2 - 60} ${y2} ${x2} ${y2}`;
 }
 
@@ -116,7 +117,7 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null }) {
 	const h = (of.rows - 1) * ROW + BOX_H + 56;
 	return (
 		<div class="map-frame">
-			<svg class="map" viewBox={`-4 -4 ${w} ${h}`} width={w} height={h} role="img" aria-label="Services and their calls; the table below has the same">
+			<svg class="map" viewBox={`-4 -28 ${w} ${h}`} width={w} height={h} role="img" aria-label="Services and their calls; the table below has the same">
 				<defs>
 					<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
 						<path d="M0 0L8 4L0 8z" class="arrow" />
