@@ -4,8 +4,11 @@
  * for.
  *
  * A forked process is what its parent was until it says otherwise by exec: so prefork workers carry
- * their master's name. Processes that have ended are kept until the table is full, because their
- * last exchanges are still being decided.
+ * their master's name.
+ *
+ * Processes that have ended are kept a while, because their last exchanges are still being decided:
+ * those that nobody asked for (most short commands) for KEEP_NS of record time, the others until
+ * there are MAX_ENDED of them, for what is said of a service names its first process.
  */
 #include "identity/identity.h"
 
@@ -13,12 +16,15 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <uthash.h>
+#include <utlist.h>
 
 #include "base/buf.h"
 #include "identity/service_name.h"
 
 /* The table's limit; the process that ended longest ago goes first, then the oldest. */
 #define MAX_PROCESSES 131072u
+#define MAX_ENDED     32768u
+#define KEEP_NS	      60000000000ull /* an exchange of a process that ended is decided in half of it */
 #define MAX_ARGS      64u
 #define RECENT	      64u
 
@@ -33,7 +39,7 @@ struct program {
 	int refs;
 	char *exe, *cgroup, *container;
 	char *runtime; /* NAME/VERSION/TASK */
-	char *args[MAX_ARGS];
+	char **args;
 	size_t n_args;
 };
 
@@ -43,7 +49,10 @@ struct proc {
 	char comm[16];
 	uint32_t nspid;
 	bool gone;
-	bool asked;			/* known from a question only: no record told of it yet */
+	bool asked; /* known from a question only: no record told of it yet */
+	uint64_t gone_ns;
+	struct proc **list;		/* silent or ended, if it is gone */
+	struct proc *prev, *next;	/* in that list */
 	struct clew_resource *resource; /* made when it is asked for */
 	UT_hash_handle hh;
 	UT_hash_handle hh_live; /* by tgid, while it lives */
@@ -57,6 +66,10 @@ struct rule {
 struct clew_identity {
 	struct proc *procs;
 	struct proc *live;
+	struct proc *silent; /* gone, and nobody asked for them; the first first */
+	struct proc *ended;  /* gone; the first first */
+	size_t n_ended;
+	uint64_t now_ns;
 	struct proc *recent[RECENT]; /* by tgid: who was asked for last */
 	struct rule *rules;
 	size_t n_rules;
@@ -74,6 +87,7 @@ static void program_unref(struct program *p)
 	free(p->runtime);
 	for (size_t i = 0; i < p->n_args; i++)
 		free(p->args[i]);
+	free(p->args);
 	free(p);
 }
 
@@ -85,17 +99,40 @@ static void proc_forget_program(struct proc *p)
 	p->resource = NULL;
 }
 
+static void unlist(struct clew_identity *id, struct proc *p)
+{
+	if (!p->list)
+		return;
+	id->n_ended -= p->list == &id->ended;
+	DL_DELETE(*p->list, p);
+	p->list = NULL;
+}
+
+/* It is gone: among which of those that are does it wait? */
+static void list(struct clew_identity *id, struct proc *p)
+{
+	struct proc **where = p->resource || p->asked ? &id->ended : &id->silent;
+
+	unlist(id, p);
+	DL_APPEND(*where, p);
+	p->list = where;
+	id->n_ended += where == &id->ended;
+}
+
 static void proc_gone(struct clew_identity *id, struct proc *p)
 {
-	if (!p->gone)
-		HASH_DELETE(hh_live, id->live, p);
+	if (p->gone)
+		return;
+	HASH_DELETE(hh_live, id->live, p);
 	p->gone = true;
-	p->asked = false;
+	p->gone_ns = id->now_ns;
+	list(id, p);
 }
 
 static void proc_free(struct clew_identity *id, struct proc *p)
 {
 	proc_gone(id, p);
+	unlist(id, p);
 	if (id->recent[p->key.tgid % RECENT] == p)
 		id->recent[p->key.tgid % RECENT] = NULL;
 	HASH_DEL(id->procs, p);
@@ -184,21 +221,16 @@ static struct proc *find(struct clew_identity *id, uint32_t tgid, uint64_t start
 	return p;
 }
 
-/* uthash keeps the order of insertion: the first that has ended is the oldest of them. */
 static void make_room(struct clew_identity *id)
 {
-	struct proc *p, *tmp;
-	unsigned int looked = 0;
-
+	while (id->silent && id->silent->gone_ns + KEEP_NS < id->now_ns)
+		proc_free(id, id->silent);
+	while (id->n_ended > MAX_ENDED)
+		proc_free(id, id->ended);
 	if (HASH_COUNT(id->procs) < MAX_PROCESSES)
 		return;
-	HASH_ITER (hh, id->procs, p, tmp) {
-		if (p->gone || ++looked > 1024) {
-			proc_free(id, p);
-			return;
-		}
-	}
-	proc_free(id, id->procs);
+	/* uthash keeps the order of insertion. */
+	proc_free(id, id->silent ? id->silent : id->ended ? id->ended : id->procs);
 }
 
 static struct proc *find_live(struct clew_identity *id, uint32_t tgid)
@@ -221,6 +253,7 @@ static struct proc *add(struct clew_identity *id, uint32_t tgid, uint64_t start_
 	p->nspid = tgid;
 	p->gone = p->asked = true;
 	HASH_ADD(hh, id->procs, key, sizeof(p->key), p);
+	list(id, p);
 	return p;
 }
 
@@ -238,6 +271,7 @@ static struct proc *find_or_add(struct clew_identity *id, uint32_t tgid, uint64_
 	before = find_live(id, tgid);
 	if (before) /* its exit was lost */
 		proc_gone(id, before);
+	unlist(id, p);
 	p->gone = p->asked = false;
 	HASH_ADD(hh_live, id->live, key.tgid, sizeof(p->key.tgid), p);
 	return p;
@@ -299,6 +333,21 @@ static void learn_meta(struct clew_identity *id, const struct clew_rec_meta *m)
 	}
 }
 
+static void add_arg(struct program *g, struct slice value)
+{
+	char **args, *arg;
+
+	if (g->n_args == MAX_ARGS)
+		return;
+	args = reallocarray(g->args, g->n_args + 1, sizeof(*args));
+	if (!args)
+		return;
+	g->args = args;
+	arg = strndup(value.p, value.n);
+	if (arg)
+		g->args[g->n_args++] = arg;
+}
+
 static struct program *program_of(struct slice tlv)
 {
 	struct program *g = calloc(1, sizeof(*g));
@@ -317,11 +366,8 @@ static struct program *program_of(struct slice tlv)
 			set_str(&g->container, value);
 		else if (tag == CLEW_TAG_RUNTIME)
 			set_str(&g->runtime, value);
-		else if (tag == CLEW_TAG_ARG && g->n_args < MAX_ARGS) {
-			set_str(&g->args[g->n_args], value);
-			if (g->args[g->n_args])
-				g->n_args++;
-		}
+		else if (tag == CLEW_TAG_ARG)
+			add_arg(g, value);
 	}
 	return g;
 }
@@ -351,6 +397,8 @@ static int learn_thread(struct clew_identity *id, const struct clew_rec_thread *
 
 	if (t->hdr.len < sizeof(*t))
 		return 0;
+	if (t->ts_ns > id->now_ns)
+		id->now_ns = t->ts_ns;
 	if (t->event == CLEW_THREAD_EXIT) {
 		p = t->tid == t->tgid ? find(id, t->tgid, t->proc_start_ns) : NULL;
 		if (p)
@@ -479,8 +527,11 @@ struct clew_resource *clew_identity_resource(struct clew_identity *id, uint32_t 
 		p = add(id, tgid, proc_start_ns);
 	if (!p)
 		return NULL;
-	if (!p->resource)
+	if (!p->resource) {
 		p->resource = make_resource(id, p);
+		if (p->list == &id->silent)
+			list(id, p);
+	}
 	return p->resource;
 }
 

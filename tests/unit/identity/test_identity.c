@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How processes are named, and what their resources hold. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,9 +116,11 @@ static void learn_process(struct clew_identity *id, uint32_t tgid, const char *e
 	assert_int_equal(clew_identity_record(id, &r->hdr), 0);
 }
 
-static void learn_thread(struct clew_identity *id, uint32_t tgid, uint32_t parent, int event)
+static void learn_thread_at(struct clew_identity *id, uint32_t tgid, uint32_t parent, int event,
+			    uint64_t ts_ns)
 {
 	struct clew_rec_thread t = {
+		.ts_ns = ts_ns,
 		.hdr = {.len = sizeof(t), .type = CLEW_REC_THREAD},
 		.tgid = tgid,
 		.tid = tgid,
@@ -129,6 +132,11 @@ static void learn_thread(struct clew_identity *id, uint32_t tgid, uint32_t paren
 	};
 
 	assert_int_equal(clew_identity_record(id, &t.hdr), 0);
+}
+
+static void learn_thread(struct clew_identity *id, uint32_t tgid, uint32_t parent, int event)
+{
+	learn_thread_at(id, tgid, parent, event, 0);
 }
 
 static void children_carry_the_name_until_they_exec(void **state)
@@ -182,6 +190,60 @@ static void asking_changes_nobody(void **state)
 	clew_identity_free(id);
 }
 
+static bool known(struct clew_identity *id, uint32_t tgid)
+{
+	return slice_eq(clew_identity_resource(id, tgid, 1000 + tgid)->service, SLICE("job"));
+}
+
+/* One that nobody asked for is forgotten a minute after its end; one that made spans is not. */
+static void short_processes_are_forgotten(void **state)
+{
+	struct clew_identity *id;
+	const uint64_t s = 1000000000;
+
+	assert_int_equal(clew_identity_new(&id), 0);
+	for (uint32_t i = 1; i <= 3; i++)
+		learn_process(id, i, "/opt/job", "x");
+	assert_true(known(id, 1));
+	for (uint32_t i = 1; i <= 3; i++)
+		learn_thread_at(id, i, 0, CLEW_THREAD_EXIT, 100 * s);
+	learn_thread_at(id, 10, 0, CLEW_THREAD_FORK, 159 * s);
+	assert_true(known(id, 3)); /* late, and in time */
+	learn_thread_at(id, 11, 0, CLEW_THREAD_FORK, 161 * s);
+	assert_true(known(id, 1));
+	assert_true(known(id, 3));
+	assert_false(known(id, 2));
+	clew_identity_free(id);
+}
+
+/* However many come and go, there are so many in the table, and the last of them. */
+static void the_table_has_limits(void **state)
+{
+	const uint32_t n = 300000, asked = 40000;
+	struct clew_identity *id;
+	size_t half = 0, all;
+
+	assert_int_equal(clew_identity_new(&id), 0);
+	for (uint32_t i = 1; i <= n; i++) {
+		learn_process(id, i, "/opt/job", "x");
+		learn_thread_at(id, i, 0, CLEW_THREAD_EXIT, i * 2000000ull);
+		if (i == n / 2)
+			half = mallinfo2().uordblks;
+	}
+	all = mallinfo2().uordblks;
+	assert_true(all <= half + half / 10);
+	assert_true(known(id, n));
+	for (uint32_t i = n + 1; i <= n + asked; i++) {
+		learn_process(id, i, "/opt/job", "x");
+		assert_true(known(id, i));
+		learn_thread_at(id, i, 0, CLEW_THREAD_EXIT, i * 2000000ull);
+	}
+	assert_false(known(id, n + 1));
+	assert_true(known(id, n + asked));
+	assert_true(known(id, n + asked - 30000));
+	clew_identity_free(id);
+}
+
 static void name_rules_win(void **state)
 {
 	struct clew_identity *id;
@@ -208,6 +270,8 @@ int main(void)
 		cmocka_unit_test(children_carry_the_name_until_they_exec),
 		cmocka_unit_test(a_reused_pid_is_another_process),
 		cmocka_unit_test(asking_changes_nobody),
+		cmocka_unit_test(short_processes_are_forgotten),
+		cmocka_unit_test(the_table_has_limits),
 		cmocka_unit_test(name_rules_win),
 	};
 
