@@ -37,6 +37,7 @@ void clew_causality_free(struct clew_causality *c)
 	if (!c)
 		return;
 	decide_all(c);
+	relay_done(c);
 	birth_done(c);
 	context_done(c);
 	node_done(c);
@@ -152,6 +153,7 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 		context_record(c, t);
 	} else if (rec->type == CLEW_REC_CONN && rec->len >= sizeof(*conn)) {
 		reached(c, conn->ts_ns);
+		relay_conn(c, conn);
 		if (conn->event == CLEW_CONN_CLOSED)
 			birth_conn_closed(c, conn->conn);
 	} else if (rec->type == CLEW_REC_HANDOFF && rec->len >= sizeof(*h)) {
@@ -163,6 +165,7 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 			completion_wake(c, h);
 	} else if (rec->type == CLEW_REC_IO && rec->len >= sizeof(*io)) {
 		io_record(c, io);
+		relay_io(c, io);
 	}
 }
 

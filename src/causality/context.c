@@ -128,6 +128,7 @@ void ctx_put(struct ctx *ctx)
 	node_put(ctx->shared);
 	work_put(ctx->work);
 	completion_forget_ctx(ctx);
+	relay_forget_ctx(ctx);
 	proc_put(ctx->proc);
 	free(ctx);
 }
@@ -169,6 +170,7 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	work_put(ctx->work);
 	ctx->work = NULL;
 	completion_forget_ctx(ctx);
+	relay_forget_ctx(ctx);
 	if (c->recent[recent_slot(&ctx->key)] == ctx)
 		c->recent[recent_slot(&ctx->key)] = NULL;
 	HASH_DELETE(hh, c->ctxs, ctx);

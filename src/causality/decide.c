@@ -47,6 +47,8 @@ static uint32_t claim_evidence(const struct node *n)
 {
 	if (n->done_by == DONE_BORN)
 		return CLEW_EV_FORK | CLEW_EV_COMPLETION;
+	if (n->done_by == DONE_RELAY)
+		return CLEW_EV_COMPLETION | CLEW_EV_ORDER;
 	if (n->done_by == DONE_SELF)
 		return CLEW_EV_THREAD | CLEW_EV_COMPLETION;
 	return CLEW_EV_WAKE | CLEW_EV_COMPLETION;
@@ -63,7 +65,8 @@ static enum verdict by_claim(const struct node *n, bool final, bool settled, str
 		return VERDICT_FAIL;
 	if (n->claim >= CLAIM_DONE) {
 		l->evidence |= claim_evidence(n);
-		v = completion_verdict(n, &wrong);
+		v = n->done_by == DONE_RELAY ? relay_verdict(n, &wrong)
+					     : completion_verdict(n, &wrong);
 		if (v != VERDICT_PASS || !settled)
 			return wait_or_fail(final);
 		l->evidence |= CLEW_EV_MODEL;

@@ -96,10 +96,11 @@ enum stretch {
 
 /* How a task was seen to end. */
 enum done_by {
-	DONE_ONE,  /* one worker woke the one who answered */
-	DONE_MANY, /* several did */
-	DONE_SELF, /* the worker answered */
-	DONE_BORN, /* ... a thread that was begun for that request */
+	DONE_ONE,   /* one worker woke the one who answered */
+	DONE_MANY,  /* several did */
+	DONE_SELF,  /* the worker answered */
+	DONE_BORN,  /* ... a thread that was begun for that request */
+	DONE_RELAY, /* the worker told a loop of it, which answered: see relay.c */
 	N_DONE,
 };
 
@@ -117,6 +118,13 @@ struct order {
 	uint32_t lags[MAX_LAG]; /* how often */
 	uint32_t more[MAX_LAG], less[MAX_LAG];
 	uint32_t n, computed_at;
+	uint8_t usual;
+};
+
+/* Lags of the requests that loops answered when workers told them to: see relay.c. */
+struct relay_lags {
+	uint32_t lags[MAX_LAG]; /* [0]: none, or too long */
+	uint32_t n;
 	uint8_t usual;
 };
 
@@ -175,6 +183,8 @@ struct proc {
 	struct node *open; /* requests, oldest first */
 	uint32_t n_open;
 	uint64_t n_read, n_done; /* requests read; seen to be done: see order.c */
+	uint64_t n_told;	 /* ends that its workers told of: see relay.c */
+	struct relay_lags relay;
 	struct node *inherited;	 /* the request that its parent served when it forked */
 };
 
@@ -234,11 +244,13 @@ struct ctx {
 		uint64_t seq; /* the last call before it */
 		uint64_t key;
 		uint64_t ns;
-		uint64_t n_done;  /* the process's, with this one */
-		struct node *req; /* whose owner it woke; NULL: it was woken itself */
-	} *marks;		  /* MAX_MARKS of them, or NULL */
-	uint64_t answered_ns;	  /* a task's last answer */
-	uint64_t used;		  /* c->ticks when it was moved to the end of the list */
+		uint64_t n_done;    /* the process's, with this one */
+		struct node *req;   /* whose owner it woke; NULL: it was woken itself */
+	} *marks;		    /* MAX_MARKS of them, or NULL */
+	struct relay_worker *relay; /* a thread's: see relay.c */
+	struct relay_pipe *hears;   /* ... what it reads its workers' messages from */
+	uint64_t answered_ns;	    /* a task's last answer */
+	uint64_t used;		    /* c->ticks when it was moved to the end of the list */
 };
 
 /* A worker woke the owner of a request. */
@@ -406,6 +418,9 @@ struct clew_causality {
 	struct pending *pendings, *pending_list;
 	uint32_t n_pending;
 
+	struct relay_pipe *pipes, *pipe_list;
+	uint32_t n_pipes;
+
 	struct futex *futexes, *futex_list;
 	uint32_t n_futexes;
 
@@ -491,6 +506,8 @@ void shared_free(struct node *call);
 /* task.c */
 struct ctx *task_ctx(struct clew_causality *c, const struct clew_rec_io *io, bool reads);
 void task_call(struct clew_causality *c, struct ctx *ctx, struct node *call);
+/* It is known who gave the task its work. */
+bool task_handed(const struct ctx *ctx);
 /* Another task's bytes are in the call too: it is nobody's alone. */
 void task_written(struct ctx *ctx, struct node *call);
 void task_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
@@ -535,6 +552,17 @@ uint8_t order_lag(const struct mark *m, const struct node *req);
 void order_learn(struct order *o, uint8_t lag);
 /* The expected share of wrong links among calls like this one. */
 double order_wrong(struct order *o, const struct node *call);
+
+/* relay.c */
+/* Connections inside a process are remembered. */
+void relay_conn(struct clew_causality *c, const struct clew_rec_conn *rec);
+void relay_io(struct clew_causality *c, const struct clew_rec_io *io);
+/* Returns whether the thread tells of its ends: the task that it runs is a copy that answers nothing. */
+bool relay_call(struct clew_causality *c, const struct clew_rec_io *io, struct node *call);
+void relay_answer(struct clew_causality *c, const struct clew_rec_io *io, struct node *req);
+void relay_forget_ctx(struct ctx *ctx);
+void relay_done(struct clew_causality *c);
+enum verdict relay_verdict(const struct node *call, double *ret_wrong);
 
 /* model.c */
 void model_hit(struct bucket *b, uint32_t n);

@@ -133,6 +133,7 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	ctx->hard_seq = ++ctx->seq;
 	task_answer(c, ctx, n);
 	completion_answer(c, ctx, n);
+	relay_answer(c, io, n);
 	if (!ctx->key.task || ctx->n_open)
 		checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
@@ -175,7 +176,8 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 	n->born = true;
 	shared_born(ctx, n, x->proto == CLEW_PROTO_RAW);
 	decide_born(c, n);
-	task_call(c, ctx, n);
+	if (!relay_call(c, io, n) || task_handed(ctx))
+		task_call(c, ctx, n);
 	completion_call(ctx, n);
 }
 

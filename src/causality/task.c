@@ -136,6 +136,11 @@ void task_call(struct clew_causality *c, struct ctx *ctx, struct node *call)
 		decide_charge(c, call, req, by_itself ? CLAIM_TASK : CLAIM_HANDED);
 }
 
+bool task_handed(const struct ctx *ctx)
+{
+	return ctx->work && ctx->work->up;
+}
+
 void task_written(struct ctx *ctx, struct node *call)
 {
 	if (call->work && call->birth.ctx != ctx)
