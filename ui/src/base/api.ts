@@ -213,11 +213,13 @@ export interface SpanDetail {
 		trace_id: string;
 		span_id: string;
 		confidence: number;
-		service?: string;
-		name?: string;
-		start_ns?: number;
-		end_ns?: number;
+		/** Of a candidate: clew.candidate.service, .name, .start_ns, .end_ns. */
+		attributes?: Record<string, string | number | boolean>;
 	}[];
+	status_message: string;
+	trace_state: string;
+	scope: string;
+	dropped: { attributes: number; links: number; events: number };
 	why: { class: string; evidence: string[]; text: string[] };
 }
 

@@ -76,7 +76,7 @@ function columns(colours: Map<string, number>, longest: number, pick: string | n
 			title: "",
 			wideOnly: true,
 			width: "16%",
-			cell: (t) => <i class="length" style={{ width: `${Math.max(1, (t.duration_ns / longest) * 100)}%` }} />,
+			cell: (t) => <i class="length" style={{ width: `${Math.max(1, Math.sqrt(t.duration_ns / longest) * 100)}%` }} />,
 		},
 		{ key: "duration", title: "Duration", figure: true, sort: (t) => t.duration_ns, cell: (t) => duration(t.duration_ns) },
 		{ key: "spans", title: "Spans", figure: true, sort: (t) => t.spans, cell: (t) => count(t.spans) },
@@ -98,7 +98,7 @@ function columns(colours: Map<string, number>, longest: number, pick: string | n
 						compare with it
 					</a>
 				) : (
-					<button type="button" class="bare small" aria-pressed={pick === t.trace_id} onClick={() => patch({ pick: pick === t.trace_id ? null : t.trace_id }, true)}>
+					<button type="button" class="bare small on-hover" aria-pressed={pick === t.trace_id} onClick={() => patch({ pick: pick === t.trace_id ? null : t.trace_id }, true)}>
 						{pick ? "chosen" : "compare"}
 					</button>
 				),

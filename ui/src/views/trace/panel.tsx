@@ -103,7 +103,9 @@ function Why(props: { span: SpanDetail }) {
 								{candidates.map((c) => (
 									<li key={c.span_id}>
 										<a class="plain" href={link(["trace", c.trace_id], { span: c.span_id })}>
-											{c.service ? `${c.service} ${c.name ?? ""}` : c.span_id}
+											{c.attributes?.["clew.candidate.service"]
+												? `${c.attributes["clew.candidate.service"]} ${c.attributes["clew.candidate.name"] ?? ""}`
+												: c.span_id}
 										</a>
 										<span class="quiet">{percent(c.confidence)}</span>
 									</li>
@@ -115,6 +117,11 @@ function Why(props: { span: SpanDetail }) {
 			)}
 		</section>
 	);
+}
+
+/** The span's attributes without its resource's, which the flat object repeats. */
+function own(s: SpanDetail): SpanDetail["attributes"] {
+	return Object.fromEntries(Object.entries(s.attributes).filter(([k]) => !(k in s.resource)));
 }
 
 type Value = string | number | boolean;
@@ -162,6 +169,13 @@ function quoted(v: Value): string {
 	return /^[\w.:/-]+$/.test(text) ? text : `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
 
+/** What its sender left out, or what was beyond our limits. */
+function Dropped(props: { of: SpanDetail["dropped"] }) {
+	const parts = Object.entries(props.of).filter(([, n]) => n > 0);
+	if (!parts.length) return null;
+	return <p class="quiet small">Left out: {parts.map(([what, n]) => `${n} ${what}`).join(", ")}.</p>;
+}
+
 function Copy(props: { text: string; what: string }) {
 	const [done, setDone] = useState(false);
 	return (
@@ -203,7 +217,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 				{duration(t.duration[row] as number)}, begins at {duration(t.start[row] as number)}
 				{s && <span title={`${s.start_ns} ns`}> ({absolute(s.start_ns)})</span>}
 				{s && s.kind !== "unspecified" && `, ${s.kind}`}
-				{model.isError(row) && <span class="error">, error</span>}
+				{model.isError(row) && <span class="error">, error{s?.status_message ? `: ${s.status_message}` : ""}</span>}
 			</p>
 			<section>
 				<Breakdown model={model} row={row} />
@@ -219,7 +233,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 							<p class="quiet">{String(s.attributes["clew.incomplete"] ?? "Part of it was not seen.")}</p>
 						</section>
 					)}
-					<Attributes title="Attributes" of={s.attributes} />
+					<Attributes title="Attributes" of={own(s)} />
 					{s.events.length > 0 && (
 						<section>
 							<h3>Events</h3>
@@ -243,6 +257,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 						</section>
 					)}
 					<Attributes title="Resource" of={s.resource} />
+					<Dropped of={s.dropped} />
 					<section class="panel-foot">
 						<Copy text={id} what="span id" />
 						<Copy text={JSON.stringify(s, null, 2)} what="JSON" />
