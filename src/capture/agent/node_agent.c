@@ -43,6 +43,9 @@ enum {
 #define CHUNK	      (1u << 20)
 #define MAX_FOUND     16
 #define AGENT	      "globalThis[Symbol.for('clew.agent')]"
+#define CLOSING	      "globalThis[Symbol.for('clew.inspector')]"
+#define INSPECTOR \
+	"(typeof require === 'function' ? require : process.getBuiltinModule)('inspector')"
 
 struct attach;
 
@@ -282,8 +285,8 @@ static int close_inspector(struct attach *t)
 	json_t *value = NULL;
 
 	(void)inspector_eval(t->inspector,
-			     "setTimeout(() => (typeof require === 'function' ? require : "
-			     "process.getBuiltinModule)('inspector').close(), 10); 0",
+			     "clearTimeout(" CLOSING "); delete " CLOSING ";"
+			     "setTimeout(() => " INSPECTOR ".close(), 10); 0",
 			     OPEN_NS, &value);
 
 	json_decref(value);
@@ -441,12 +444,28 @@ static int find_cell(struct attach *t, struct node_agent *a)
 	return err;
 }
 
+/* Should we be killed, it closes its inspector by itself. */
+static int close_without_us(struct attach *t)
+{
+	json_int_t unused;
+	int err = eval_integer(t,
+			       CLOSING " = setTimeout(() => { delete " CLOSING "; " INSPECTOR
+				       ".close(); }, 10000);" CLOSING ".unref(); 0",
+			       &unused);
+
+	if (!err)
+		log_debug("process %u: its inspector will close without us", t->tgid);
+	return err;
+}
+
 /* With the inspector open. */
 static int set_up(struct attach *t, struct node_agent *a)
 {
 	json_int_t slot = -1;
-	int err = inject(t, a);
+	int err = close_without_us(t);
 
+	if (!err)
+		err = inject(t, a);
 	if (!err)
 		err = find_cell(t, a);
 	if (!err)

@@ -95,6 +95,25 @@ def test_survives_our_death(lab):
     one.load(100)
 
 
+def test_killed_with_the_inspector_open(lab):
+    """Then Node closes it by itself."""
+    one = service(lab, "http", "all")
+    recording = one.record("--agent", "node")
+    wait_for(said(recording, "its inspector will close without us"), what="the inspector to be open", every=0.001)
+    recording.popen.send_signal(signal.SIGKILL)
+    recording.popen.wait()
+    one.load(50)
+    wait_for(lambda: not listening(one.inspector), limit=20, what="the inspector to be closed", every=0.2)
+    one.load(50)
+    again = one.record("--agent", "node")
+    wait_for(said(again, "/request"), what="the agent to be there")
+    one.load(100)
+    again.finish()
+    found, score = one.score()
+    assert score == {"right": 300, "wrong": 0, "undecided": 0}
+    assert not listening(one.inspector), "the inspector stays open"
+
+
 def test_refuses_what_is_busy(lab):
     """The inspector's port is taken: said in words, and the service goes on as before."""
     one = service(lab, "http", "sequential")
