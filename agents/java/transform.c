@@ -225,7 +225,17 @@ static void change_rest(struct class *c, struct in *in, struct out *o)
 		while (n-- && !in->bad)
 			member(c, in, o, methods);
 	}
-	copy(o, in, in->end - in->p);
+	n = u2(in);
+	p2(o, n);
+	while (n-- && !in->bad) {
+		uint32_t size;
+
+		copy(o, in, 2);
+		size = u4(in);
+		p4(o, size);
+		copy(o, in, size);
+	}
+	in->bad |= in->p != in->end;
 }
 
 /* The constants are written last but stand first: the rest is made behind room for them. */
