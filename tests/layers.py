@@ -61,6 +61,9 @@ LIBRARIES = {
     "gelf.h": ({"capture", "identity"}, ["-lelf"]),
     "duckdb.h": ({"store"}, ["-lduckdb"]),
     "microhttpd.h": ({"server"}, ["-lmicrohttpd"]),
+    # protobuf-c's code for OTLP, made at build (tools/otlp-c)
+    "otlp.pb-c.h": ({"model", "export"}, ["-lprotobuf-c"]),
+    "protobuf-c/": ({"model", "export"}, ["-lprotobuf-c"]),
     # capture: an agent's way into Node
     "libwebsockets.h": ({"capture"}, ["-lwebsockets"]),
     "curl/": ({"capture", "export", "store", "query", "server", "cli"}, ["-lcurl"]),
@@ -246,7 +249,8 @@ def report_link(tree, folder, errors):
 # -- 3: headers -------------------------------------------------------------------------------------
 
 def pkg_flags():
-    names = ["libbpf", "jansson", "libmicrohttpd", "libcurl", "libxxhash", "cmocka"]
+    names = ["libbpf", "jansson", "libmicrohttpd", "libcurl", "libxxhash", "cmocka",
+             "libprotobuf-c"]
     out = subprocess.run(["pkg-config", "--cflags", *names], capture_output=True, text=True)
     return shlex.split(out.stdout) if out.returncode == 0 else []
 

@@ -100,6 +100,11 @@ const struct clew_option cli_options[] = {
 	{"http-port", 0, CLEW_OPT_NUMBER, "PORT", "16686", CLI_SERVES,
 	 "The port of the page and the APIs; 0 takes a free one.", .max = 65535,
 	 .env = "CLEW_HTTP_PORT", .config = true},
+	{"otlp-http-port", 0, CLEW_OPT_NUMBER, "PORT", "4318", CLI_SERVES,
+	 "The port of OTLP over HTTP (POST /v1/traces); 0 takes a free one.", .max = 65535,
+	 .env = "CLEW_OTLP_HTTP_PORT", .config = true},
+	{"no-otlp", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SERVES, "Take no spans from others.",
+	 .env = "CLEW_NO_OTLP", .config = true},
 	{"token-file", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_SERVES,
 	 "A file with the token that clients must send (Authorization: Bearer TOKEN, or as a "
 	 "password). Without it: the token in CLEW_TOKEN, if there is one.",

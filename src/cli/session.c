@@ -108,6 +108,7 @@ static int open_ports(struct session *s)
 {
 	_cleanup_(freep) char *error = NULL;
 	struct clew_server_ports p;
+	char otlp[96] = "";
 	int r;
 
 	if (!s->opts->server)
@@ -118,9 +119,11 @@ static int open_ports(struct session *s)
 		return r;
 	}
 	clew_server_ports(s->server, &p);
+	if (p.otlp_http)
+		snprintf(otlp, sizeof(otlp), ", OTLP over HTTP on %u", p.otlp_http);
 	if (!s->opts->quiet)
-		clew_log_event("listening", "serving http%s://%s:%u/, the store %s",
-			       p.tls ? "s" : "", p.host, p.http, s->opts->db);
+		clew_log_event("listening", "serving http%s://%s:%u/%s, the store %s",
+			       p.tls ? "s" : "", p.host, p.http, otlp, s->opts->db);
 	return 0;
 }
 

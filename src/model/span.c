@@ -189,9 +189,19 @@ void clew_span_free(struct clew_span *s)
 		free(b);
 }
 
+size_t clew_span_bytes(const struct clew_span *s)
+{
+	return sizeof(struct block) + FIRST_BLOCK_BYTES + s->arena->total;
+}
+
 char *clew_span_alloc(struct clew_span *s, size_t n)
 {
 	return take(s->arena, n ? n : 1, 1);
+}
+
+void *clew_span_alloc_aligned(struct clew_span *s, size_t n)
+{
+	return take(s->arena, n ? n : 1, ALIGN);
 }
 
 struct slice clew_span_copy(struct clew_span *s, struct slice bytes)

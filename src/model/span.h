@@ -120,6 +120,7 @@ struct clew_span {
 	uint32_t dropped_attrs, dropped_links, dropped_events;
 	bool is_root; /* the trace's id was made from this span */
 	struct clew_span_arena *arena;
+	void *ticket; /* the store's, while the span waits there */
 };
 
 /* Limits of one span; beyond them the dropped_ counters count. */
@@ -141,9 +142,13 @@ struct clew_span *clew_span_new_in(struct clew_span_pool *p);
 void clew_span_free(struct clew_span *s);
 CLEW_DEFINE_CLEANUP(struct clew_span *, clew_span_free)
 
+/** clew_span_bytes() - what it holds of memory. */
+size_t clew_span_bytes(const struct clew_span *s);
 /** clew_span_alloc() - n bytes that live as long as the span, for the caller to fill; NULL: no
  * memory. */
 char *clew_span_alloc(struct clew_span *s, size_t n);
+/** clew_span_alloc_aligned() - the same, aligned for any object. */
+void *clew_span_alloc_aligned(struct clew_span *s, size_t n);
 /** clew_span_copy() - bytes copied into the span's arena. p is NULL on no memory. */
 struct slice clew_span_copy(struct clew_span *s, struct slice bytes);
 /*

@@ -50,6 +50,8 @@ enum MHD_Result answer_error(struct request *rq, int status, const char *text)
 	struct clew_buf out = {0};
 	enum MHD_Result r = MHD_NO;
 
+	if (rq->listener->kind == LISTEN_OTLP)
+		return otlp_http_error(rq, status, text);
 	if (clew_query_error(&out, -EIO, text) == 0)
 		r = answer_bytes(rq, status, "application/json", clew_buf_slice(&out));
 	clew_buf_done(&out);

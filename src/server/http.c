@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include <zlib.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/internal.h"
@@ -50,6 +52,9 @@ static void request_end(void *user, struct MHD_Connection *mhd, void **state,
 	log_debug("%s %s: %d in %" PRIu64 " us%s", rq->method ? rq->method : "?",
 		  rq->target ? rq->target : "?", rq->status, (clew_mono_ns() - rq->begin_ns) / 1000,
 		  how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : ", broken off");
+	if (rq->unpack)
+		inflateEnd(rq->unpack);
+	free(rq->unpack);
 	clew_buf_done(&rq->body);
 	atomic_fetch_sub(&rq->server->bodies, rq->bodies);
 	atomic_fetch_sub(&rq->server->active, 1);
@@ -101,6 +106,9 @@ static enum MHD_Result head(struct request *rq)
 		return answer_error(rq, MHD_HTTP_METHOD_NOT_ALLOWED,
 				    rq->route->post ? "this path takes POST"
 						    : "this path takes GET");
+	status = rq->route->head ? rq->route->head(rq, &why) : 0;
+	if (status)
+		return answer_error(rq, status, why ? why : "out of memory");
 	if (announced(rq) > rq->route->body) {
 		/* Many clients read no answer before they have sent all: let them, if that is not
 		 * too much. */
@@ -115,19 +123,16 @@ static enum MHD_Result head(struct request *rq)
 
 /* ---- the body ---- */
 
-/* False: the connection is to be closed. */
-static bool take(struct request *rq, const char *data, size_t n)
+/* Bytes of the body, as they are used. */
+static void keep(struct request *rq, const void *data, size_t n)
 {
 	struct clew_server *s = rq->server;
 	int r;
 
-	rq->taken += n;
-	if (rq->refuse)
-		return rq->taken <= DISCARD_MAX;
 	if (atomic_fetch_add(&s->bodies, n) + n > SERVER_BODIES) {
 		atomic_fetch_sub(&s->bodies, n);
 		rq->refuse = MHD_HTTP_SERVICE_UNAVAILABLE;
-		return true;
+		return;
 	}
 	rq->bodies += n;
 	r = clew_buf_add(&rq->body, data, n);
@@ -135,6 +140,53 @@ static bool take(struct request *rq, const char *data, size_t n)
 		rq->refuse = MHD_HTTP_CONTENT_TOO_LARGE;
 	else if (r < 0)
 		rq->refuse = MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+int http_unpack(struct request *rq)
+{
+	rq->unpack = calloc(1, sizeof(*rq->unpack));
+	if (!rq->unpack)
+		return -ENOMEM;
+	return inflateInit2(rq->unpack, 15 + 16) == Z_OK ? 0 : -ENOMEM;
+}
+
+/* What is left over after the end is another member (RFC 1952, 2.2). */
+static void unpack(struct request *rq, const char *data, size_t n)
+{
+	z_stream *z = rq->unpack;
+	unsigned char out[16384];
+
+	z->next_in = (unsigned char *)(uintptr_t)data;
+	z->avail_in = (unsigned)n;
+	do {
+		int r;
+
+		if (rq->unpacked) {
+			inflateReset(z);
+			rq->unpacked = false;
+		}
+		z->next_out = out;
+		z->avail_out = sizeof(out);
+		r = inflate(z, Z_NO_FLUSH);
+		keep(rq, out, sizeof(out) - z->avail_out);
+		rq->unpacked = r == Z_STREAM_END;
+		if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
+			rq->refuse = MHD_HTTP_BAD_REQUEST;
+	} while (!rq->refuse && (z->avail_in || !z->avail_out));
+}
+
+/* False: the connection is to be closed. */
+static bool take(struct request *rq, const char *data, size_t n)
+{
+	rq->taken += n;
+	if (!rq->refuse && rq->taken > rq->route->body)
+		rq->refuse = MHD_HTTP_CONTENT_TOO_LARGE;
+	if (rq->refuse)
+		return rq->taken <= DISCARD_MAX;
+	if (rq->unpack)
+		unpack(rq, data, n);
+	else
+		keep(rq, data, n);
 	return true;
 }
 
@@ -142,6 +194,9 @@ static enum MHD_Result refuse(struct request *rq)
 {
 	if (rq->refuse == MHD_HTTP_CONTENT_TOO_LARGE)
 		return refuse_size(rq);
+	if (rq->refuse == MHD_HTTP_BAD_REQUEST)
+		return answer_error(rq, rq->refuse,
+				    "nothing was kept: the body is not gzip, or broken off");
 	rq->server->counters.refused_busy++;
 	return answer_error(rq, rq->refuse, "too many requests at a time: try again");
 }
@@ -165,6 +220,8 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *mhd, const char
 		*data_n = 0;
 		return go_on ? MHD_YES : MHD_NO;
 	}
+	if (rq->unpack && !rq->unpacked && !rq->refuse)
+		rq->refuse = MHD_HTTP_BAD_REQUEST;
 	conns_state(rq->conn, false, true);
 	return rq->refuse ? refuse(rq) : rq->route->run(rq);
 }

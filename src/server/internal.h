@@ -28,7 +28,7 @@
 /* What clew_server_stop() leaves to requests that run. */
 #define SERVER_DRAIN_NS (5ull * 1000 * 1000 * 1000)
 
-enum listener_kind { LISTEN_UNIX, LISTEN_HTTP, LISTEN_KINDS };
+enum listener_kind { LISTEN_UNIX, LISTEN_HTTP, LISTEN_OTLP, LISTEN_KINDS };
 
 struct listener {
 	struct clew_server *server;
@@ -57,6 +57,8 @@ struct route {
 	bool any;    /* the call decides on the method itself */
 	bool open;   /* without a token, from any Host */
 	size_t body; /* bytes of its body at most */
+	/* Before the body comes: 0, or the status to refuse it with; NULL: nothing to check. */
+	int (*head)(struct request *rq, const char **ret_why);
 	enum MHD_Result (*run)(struct request *rq);
 };
 
@@ -71,9 +73,11 @@ struct request {
 	char *target; /* as it was sent */
 	struct slice path;
 	struct clew_buf body;
-	uint64_t bodies; /* its part of server->bodies */
-	uint64_t taken;	 /* bytes of its body so far */
-	int refuse;	 /* the status to refuse it with when its body is read; 0: none */
+	struct z_stream_s *unpack; /* of a body that comes compressed, or NULL */
+	uint64_t bodies;	   /* its part of server->bodies */
+	uint64_t taken;		   /* bytes of its body so far */
+	bool unpacked;		   /* to the end of a gzip member */
+	int refuse;		   /* the status to refuse it with when its body is read; 0: none */
 	bool begun;
 	int status; /* of its answer, for the log */
 	uint64_t begin_ns;
@@ -84,6 +88,13 @@ struct server_counters {
 	_Atomic uint64_t requests, refused_auth, refused_host, refused_size, refused_busy,
 		timed_out;
 	_Atomic uint64_t connections, refused_connections;
+};
+
+/* ... and of what came over OTLP: requests, spans. */
+struct ingest_counters {
+	_Atomic uint64_t requests, malformed, refused_memory;
+	_Atomic uint64_t stored, failed, refused, rejected_ids, rejected_times;
+	_Atomic uint64_t reversed, cut_names, dropped_resource; /* kept, but for that */
 };
 
 struct page;
@@ -101,11 +112,13 @@ struct clew_server {
 	_Atomic uint64_t bodies;
 	_Atomic uint32_t active; /* requests between first line and answer */
 	struct server_counters counters;
+	struct ingest_counters ingest;
 
-	pthread_mutex_t lock; /* conns, queries */
+	pthread_mutex_t lock; /* conns, queries, decoding */
 	pthread_cond_t cond;
 	struct conn *conns;
 	uint32_t queries;
+	uint64_t decoding; /* bytes that requests take while they are decoded */
 	pthread_t watch;
 	bool has_watch;
 };
@@ -116,6 +129,15 @@ int server_fail(char **ret_error, int err, const char *fmt, ...) CLEW_PRINTF(3, 
 /* ---- http.c: the life of a request ---- */
 /** http_serve() - a daemon for a listening socket, which it owns from then on. -EIO. */
 int http_serve(struct clew_server *s, enum listener_kind kind, int fd, bool tls);
+
+/** http_unpack() - the body of this request is gzip; the limit is of what is in it. -ENOMEM. */
+int http_unpack(struct request *rq);
+
+/* ---- otlp_http.c ---- */
+int otlp_http_head(struct request *rq, const char **ret_why);
+enum MHD_Result otlp_http_traces(struct request *rq);
+/** otlp_http_error() - what answer_error() is elsewhere. */
+enum MHD_Result otlp_http_error(struct request *rq, int status, const char *text);
 
 /* ---- answer.c ---- */
 /** answer_send() - queue a response and let go of it; headers that all answers have are added. */

@@ -156,7 +156,10 @@ int ports_write(struct clew_server *s, char **ret_error)
 	clew_server_ports(s, &p);
 	clew_buf_addf(&b, "{\"pid\":%d,\"host\":", (int)getpid());
 	clew_json_str(&b, slice_str(p.host));
-	clew_buf_addf(&b, ",\"tls\":%s,\"http\":%u}\n", p.tls ? "true" : "false", p.http);
+	clew_buf_addf(&b, ",\"tls\":%s,\"http\":%u", p.tls ? "true" : "false", p.http);
+	if (p.otlp_http)
+		clew_buf_addf(&b, ",\"otlp_http\":%u", p.otlp_http);
+	clew_buf_adds(&b, "}\n");
 	r = b.err;
 	if (r == 0)
 		r = write_file(dir_fd, CLEW_SERVER_PORTS ".new", clew_buf_slice(&b));

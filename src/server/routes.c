@@ -119,13 +119,23 @@ static const struct route http_routes[] = {
 	{NULL},
 };
 
-static const struct route none = {"", .any = true, .open = true, .run = nothing};
+static const struct route otlp_routes[] = {
+	{"/v1/traces", .post = true, .body = CLEW_OTLP_HTTP_MAX_BODY, .head = otlp_http_head,
+	 .run = otlp_http_traces},
+	{"/healthz", .open = true, .run = healthz},
+	{"/readyz", .open = true, .run = readyz},
+	{NULL},
+};
+
+static const struct route none = {"", .any = true, .open = true, .body = CLEW_OTLP_HTTP_MAX_BODY,
+				  .run = nothing};
 
 const struct route *route_find(enum listener_kind kind, struct slice path)
 {
 	static const struct route *const tables[LISTEN_KINDS] = {
 		[LISTEN_UNIX] = unix_routes,
 		[LISTEN_HTTP] = http_routes,
+		[LISTEN_OTLP] = otlp_routes,
 	};
 
 	for (const struct route *r = tables[kind]; r->path; r++) {

@@ -144,6 +144,9 @@ int clew_server_listen(struct clew_server *s, const struct clew_server_opts *o, 
 		r = page_open(s, o->ui_dir, ret_error);
 	if (r == 0)
 		r = serve_tcp(s, LISTEN_HTTP, o->http_port, "http-port", address, ret_error);
+	if (r == 0 && o->otlp)
+		r = serve_tcp(s, LISTEN_OTLP, o->otlp_http_port, "otlp-http-port", address,
+			      ret_error);
 	if (r == 0)
 		r = ports_write(s, ret_error);
 	return r;
@@ -155,6 +158,7 @@ void clew_server_ports(const struct clew_server *s, struct clew_server_ports *re
 		.host = s->host ? s->host : "",
 		.tls = s->cert != NULL,
 		.http = s->listeners[LISTEN_HTTP].port,
+		.otlp_http = s->listeners[LISTEN_OTLP].port,
 	};
 }
 

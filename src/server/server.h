@@ -21,6 +21,8 @@ struct clew_server;
 #define CLEW_SERVER_HTTP_CONNECTIONS 256u
 /* Bytes of a request's body; more is answered 413. */
 #define CLEW_SERVER_MAX_BODY (1u << 20)
+/* ... of OTLP over HTTP, before and after decompression. */
+#define CLEW_OTLP_HTTP_MAX_BODY (20u << 20)
 /* A client that neither sends nor reads for this long is closed. */
 #define CLEW_SERVER_IDLE_S 60u
 /* A token is at least so long. */
@@ -30,7 +32,9 @@ struct clew_server;
 struct clew_server_opts {
 	const char *listen; /* an IPv4 or IPv6 address; NULL: 127.0.0.1 */
 	uint16_t http_port; /* 0: a free one */
-	const char *token;  /* NULL: none */
+	bool otlp;	    /* take OTLP, on: */
+	uint16_t otlp_http_port;
+	const char *token; /* NULL: none */
 	const char *token_file;
 	const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS */
 	const char *ui_dir;		/* the page's files from there; NULL: those built in */
@@ -53,7 +57,7 @@ int clew_server_listen(struct clew_server *s, const struct clew_server_opts *opt
 struct clew_server_ports {
 	const char *host; /* as in a URL: "127.0.0.1", "[::1]" */
 	bool tls;
-	uint16_t http;
+	uint16_t http, otlp_http; /* 0: not open */
 };
 
 void clew_server_ports(const struct clew_server *s, struct clew_server_ports *ret);

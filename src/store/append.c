@@ -478,6 +478,7 @@ int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char
 			snprintf(st->stats.last_error, sizeof(st->stats.last_error), "%s",
 				 ret_error && *ret_error ? *ret_error : "too many hours");
 			pthread_mutex_unlock(&st->queue_lock);
+			queue_settle(spans + i, end - i, -EMFILE);
 			r = 0;
 		}
 	}

@@ -108,12 +108,14 @@ struct clew_store {
 	struct clew_span **queue; /* ring of opts.queue_spans */
 	uint32_t queue_head, queue_n;
 	uint64_t queued_seq, done_seq; /* spans ever queued, spans ever dealt with */
+	uint64_t queue_bytes;	       /* of the spans in it */
 	uint32_t flush_waiters;
+	uint32_t urgent_n;  /* spans in it that somebody waits for */
+	uint64_t urgent_ns; /* when the first of them came */
 	uint64_t oldest_ns; /* when the queue's first span came */
 	_Atomic bool stop;
 	struct clew_store_stats stats; /* under queue_lock */
 };
-
 
 /* ---- open.c: the engine ---- */
 int engine_open(struct clew_store *st, char **ret_error);
@@ -161,6 +163,21 @@ uint32_t index_hash_attr(uint32_t key_id, struct slice value);
 uint32_t index_hash_id(enum dict_kind kind, uint32_t id);
 uint32_t index_hash_resource(uint32_t id);
 uint32_t index_hash_trace(const struct clew_id128 *id);
+
+/* ---- queue.c ---- */
+int queue_init(struct clew_store *st);
+void queue_free(struct clew_store *st);
+/** queue_time() - a monotonic time for the conditions. */
+struct timespec queue_time(uint64_t ns);
+/**
+ * queue_take() - wait for work. Returns how many spans were moved to batch (room for
+ * opts.batch_spans); 0: nothing for now.
+ */
+size_t queue_take(struct clew_store *st, struct clew_span **batch);
+/** queue_settle() - whoever waits for these spans is told: r 0, they are on disk. */
+void queue_settle(struct clew_span *const *spans, size_t n, int r);
+/** queue_done() - what queue_take() gave is dealt with; the spans are freed. */
+void queue_done(struct clew_store *st, struct clew_span *const *batch, size_t n);
 
 /* ---- writer.c ---- */
 int writer_start(struct clew_store *st, char **ret_error);

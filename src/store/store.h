@@ -27,6 +27,7 @@ struct clew_store_opts {
 	uint64_t flush_ns;     /* 0: CLEW_STORE_FLUSH_NS */
 	uint32_t batch_spans;  /* 0: CLEW_STORE_BATCH_SPANS */
 	uint32_t queue_spans;  /* 0: CLEW_STORE_QUEUE_SPANS */
+	uint64_t queue_bytes;  /* 0: CLEW_STORE_QUEUE_BYTES */
 	uint32_t hot_spans;    /* 0: CLEW_STORE_HOT_SPANS */
 	uint64_t memory_bytes; /* 0: as below; of the engine, a part of our own */
 	uint32_t threads;      /* 0: 1 for a writer, else 2; of the engine */
@@ -39,6 +40,10 @@ struct clew_store_opts {
 #define CLEW_STORE_BATCH_SPANS 10000u
 /* Spans that wait for the writer; beyond it the newest are dropped (stats: dropped_queue). */
 #define CLEW_STORE_QUEUE_SPANS 65536u
+/* ... and their bytes in memory. */
+#define CLEW_STORE_QUEUE_BYTES (256ull << 20)
+/* While somebody waits for a span to be on disk, a batch begins this long after that span came. */
+#define CLEW_STORE_GROUP_NS (5u * 1000 * 1000)
 /* Rows of one of the engine's row groups: what it compresses and writes at once. */
 #define CLEW_STORE_GROUP_SPANS 122880u
 /* Spans of a partition that are not sorted and indexed yet; more of them are sealed into a run. */
@@ -67,6 +72,22 @@ CLEW_DEFINE_CLEANUP(struct clew_store *, clew_store_close)
  * A span that is stored already (same trace and span id) changes nothing: the first one stays.
  */
 void clew_store_append(struct clew_store *st, struct clew_span *const *spans, size_t n);
+/**
+ * clew_store_done_fn - all spans of a clew_store_append_durable() are on disk (r 0), or some could
+ * not be stored (-errno). From the writer's thread: it must not block.
+ */
+typedef void (*clew_store_done_fn)(void *user, int r);
+
+/**
+ * clew_store_append_durable() - queue spans, all or none, and call back once when they are on disk
+ * (those that were stored before count as stored). Any thread; never blocks on the disk.
+ *
+ * Returns 0: the spans are taken, done will be called, or was for n 0. -ENOBUFS: the queue has no
+ * room for them; -EIO: the store cannot be written now; -ENOMEM: nothing was taken then. After
+ * done(-errno) they may still be stored later: sending them again does no harm.
+ */
+int clew_store_append_durable(struct clew_store *st, struct clew_span *const *spans, size_t n,
+			      clew_store_done_fn done, void *user);
 /**
  * clew_store_flush() - wait until everything appended before is on disk.
  * -ETIMEDOUT after 60 s: the disk does not take it (stats say why).
@@ -128,6 +149,7 @@ struct clew_store_stats {
 	uint64_t stored;	/* committed */
 	uint64_t duplicates;	/* were stored already */
 	uint64_t dropped_queue; /* the queue was full */
+	uint64_t refused;	/* not taken by clew_store_append_durable() */
 	uint64_t dropped_error; /* could not be stored: see last_error */
 	uint64_t queued;	/* now */
 	uint64_t batches, seals, failures, recoveries;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue and the writer's thread.
+ * The writer's thread.
  *
  * A batch that cannot be written (disk full, memory short) stays in memory and is tried again every
  * second; meanwhile the queue fills, and what does not fit is dropped and counted. When DuckDB says
@@ -19,93 +19,9 @@
 						    */
 #define IDLE_CHECK_NS (30ull * 1000 * 1000 * 1000) /* a partition at rest gets a checkpoint */
 #define KEEP_HOUSE_NS (1000ull * 1000 * 1000)
-#define FLUSH_WAIT_NS (60ull * 1000 * 1000 * 1000)
 #define MAX_HOT_PARTS 3
 /* When the store closes and the disk does not take the rest. */
 #define LAST_TRIES 3
-
-static struct timespec mono_time(uint64_t ns)
-{
-	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
-				 .tv_nsec = (long)(ns % 1000000000u)};
-}
-
-/* ---- the queue ---- */
-
-void clew_store_append(struct clew_store *st, struct clew_span *const *spans, size_t n)
-{
-	size_t taken = 0;
-
-	pthread_mutex_lock(&st->queue_lock);
-	st->stats.appended += n;
-	if (!st->queue_n && n)
-		st->oldest_ns = clew_mono_ns();
-	while (taken < n && st->queue_n < st->opts.queue_spans && !st->opts.read_only) {
-		uint32_t at = (st->queue_head + st->queue_n++) % st->opts.queue_spans;
-
-		st->queue[at] = spans[taken++];
-	}
-	st->queued_seq += taken;
-	st->stats.dropped_queue += n - taken;
-	/* The thread sleeps until the oldest span is due; it is woken for the first and a full
-	 * batch. */
-	if (taken && (st->queue_n == taken || st->queue_n >= st->opts.batch_spans))
-		pthread_cond_signal(&st->queue_cond);
-	pthread_mutex_unlock(&st->queue_lock);
-	for (; taken < n; taken++)
-		clew_span_free(spans[taken]);
-}
-
-int clew_store_flush(struct clew_store *st)
-{
-	struct timespec until = mono_time(clew_mono_ns() + FLUSH_WAIT_NS);
-	uint64_t want;
-	int r = 0;
-
-	if (st->opts.read_only)
-		return 0;
-	pthread_mutex_lock(&st->queue_lock);
-	want = st->queued_seq;
-	st->flush_waiters++;
-	pthread_cond_signal(&st->queue_cond);
-	while (st->done_seq < want && r == 0)
-		r = pthread_cond_timedwait(&st->done_cond, &st->queue_lock, &until);
-	st->flush_waiters--;
-	pthread_mutex_unlock(&st->queue_lock);
-	return r ? -ETIMEDOUT : 0;
-}
-
-/* Wait for work. Returns how many spans were moved to batch; 0: nothing for now. */
-static size_t take_batch(struct clew_store *st, struct clew_span **batch)
-{
-	size_t n = 0;
-
-	pthread_mutex_lock(&st->queue_lock);
-	for (;;) {
-		uint64_t now = clew_mono_ns(), due = now + RETRY_NS;
-		struct timespec until;
-
-		if (st->queue_n >= st->opts.batch_spans || st->flush_waiters ||
-		    atomic_load(&st->stop))
-			break;
-		if (st->queue_n && now >= st->oldest_ns + st->opts.flush_ns)
-			break;
-		if (st->queue_n)
-			due = st->oldest_ns + st->opts.flush_ns;
-		until = mono_time(due);
-		if (pthread_cond_timedwait(&st->queue_cond, &st->queue_lock, &until) &&
-		    !st->queue_n)
-			break; /* a quiet second: time for housekeeping */
-	}
-	while (n < st->opts.batch_spans && st->queue_n) {
-		batch[n++] = st->queue[st->queue_head];
-		st->queue_head = (st->queue_head + 1) % st->opts.queue_spans;
-		st->queue_n--;
-	}
-	st->oldest_ns = clew_mono_ns();
-	pthread_mutex_unlock(&st->queue_lock);
-	return n;
-}
 
 /* ---- failing and recovering ---- */
 
@@ -285,11 +201,13 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
 	int r, tries = 0;
 
 	while ((r = try_batch(st, batch, n)) < 0) {
-		struct timespec until = mono_time(clew_mono_ns() + RETRY_NS);
+		struct timespec until = queue_time(clew_mono_ns() + RETRY_NS);
 
 		/* -EINVAL is a fault of ours or of the data: it would not go away. */
 		if (r == -EINVAL || (atomic_load(&st->stop) && ++tries >= LAST_TRIES))
 			break;
+		/* Who waits for these is told; they are tried again all the same. */
+		queue_settle(batch, n, r);
 		if (r ==
 		    -ENOMEM) /* users' queries share the engine's memory: the writer goes first */
 			queries_interrupt(st, -ENOMEM);
@@ -299,16 +217,13 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
 		pthread_mutex_unlock(&st->queue_lock);
 		recover(st);
 	}
+	queue_settle(batch, n, r);
 	if (r == 0)
 		seal_due(st);
 	pthread_mutex_lock(&st->queue_lock);
 	if (r < 0)
 		st->stats.dropped_error += n;
-	st->done_seq += n;
-	pthread_cond_broadcast(&st->done_cond);
 	pthread_mutex_unlock(&st->queue_lock);
-	for (size_t i = 0; i < n; i++)
-		clew_span_free(batch[i]);
 }
 
 /*
@@ -337,6 +252,7 @@ static void write_batches(struct clew_store *st, struct clew_span **batch, size_
 		write_batch(st, batch + done, some);
 		done += some;
 	}
+	queue_done(st, batch, n);
 }
 
 /* ---- housekeeping ---- */
@@ -378,7 +294,7 @@ static void *writer_main(void *arg)
 	_cleanup_(freep) struct clew_span **batch = calloc(st->opts.batch_spans, sizeof(*batch));
 
 	for (;;) {
-		size_t n = batch ? take_batch(st, batch) : 0;
+		size_t n = batch ? queue_take(st, batch) : 0;
 
 		if (n)
 			write_batches(st, batch, n);
@@ -409,17 +325,10 @@ static void last_checkpoints(struct clew_store *st)
 
 int writer_start(struct clew_store *st, char **ret_error)
 {
-	pthread_condattr_t attr;
-	int r;
+	int r = queue_init(st);
 
-	st->queue = calloc(st->opts.queue_spans, sizeof(*st->queue));
-	if (!st->queue)
-		return -ENOMEM;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&st->queue_cond, &attr);
-	pthread_cond_init(&st->done_cond, &attr);
-	pthread_condattr_destroy(&attr);
+	if (r < 0)
+		return r;
 	r = pthread_create(&st->writer, NULL, writer_main, st);
 	if (r)
 		return set_error(ret_error, -r, "cannot start the writer's thread: %s",
@@ -440,6 +349,5 @@ void writer_stop(struct clew_store *st)
 		st->has_writer = false;
 		last_checkpoints(st);
 	}
-	free(st->queue);
-	st->queue = NULL;
+	queue_free(st);
 }
