@@ -61,6 +61,8 @@ LIBRARIES = {
     "gelf.h": ({"capture", "identity"}, ["-lelf"]),
     "duckdb.h": ({"store"}, ["-lduckdb"]),
     "microhttpd.h": ({"server"}, ["-lmicrohttpd"]),
+    "nghttp2/": ({"server", "export"}, ["-lnghttp2"]),
+    "gnutls/": ({"server"}, ["-lgnutls"]),
     # protobuf-c's code for OTLP, made at build (tools/otlp-c)
     "otlp.pb-c.h": ({"model", "export"}, ["-lprotobuf-c"]),
     "protobuf-c/": ({"model", "export"}, ["-lprotobuf-c"]),

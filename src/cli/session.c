@@ -120,7 +120,8 @@ static int open_ports(struct session *s)
 	}
 	clew_server_ports(s->server, &p);
 	if (p.otlp_http)
-		snprintf(otlp, sizeof(otlp), ", OTLP over HTTP on %u", p.otlp_http);
+		snprintf(otlp, sizeof(otlp), ", OTLP on %u (gRPC) and %u (HTTP)", p.otlp_grpc,
+			 p.otlp_http);
 	if (!s->opts->quiet)
 		clew_log_event("listening", "serving http%s://%s:%u/%s, the store %s",
 			       p.tls ? "s" : "", p.host, p.http, otlp, s->opts->db);

@@ -123,8 +123,9 @@ static int check(const struct cli *cli, const struct clew_session_opts *s)
 /* Options of the server, given without one. */
 static int check_server(const struct cli *cli)
 {
-	static const char *const names[] = {"listen",	  "http-port", "otlp-http-port", "no-otlp",
-					    "token-file", "tls-cert",  "tls-key",	 "ui-dir"};
+	static const char *const names[] = {"listen",	      "http-port", "otlp-http-port",
+					    "otlp-grpc-port", "no-otlp",   "token-file",
+					    "tls-cert",	      "tls-key",   "ui-dir"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (clew_options_source(&cli->options, names[i]) == CLEW_OPT_CMDLINE)
@@ -146,6 +147,7 @@ static int read_server(struct session_opts *s, const struct cli *cli)
 		.listen = clew_options_str(o, "listen"),
 		.http_port = (uint16_t)clew_options_u64(o, "http-port"),
 		.otlp = !clew_options_flag(o, "no-otlp"),
+		.otlp_grpc_port = (uint16_t)clew_options_u64(o, "otlp-grpc-port"),
 		.otlp_http_port = (uint16_t)clew_options_u64(o, "otlp-http-port"),
 		.token_file = clew_options_str(o, "token-file"),
 		.tls_cert = clew_options_str(o, "tls-cert"),

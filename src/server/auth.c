@@ -54,10 +54,9 @@ static size_t base64_decode(const char *text, char *out, size_t size)
 	return n;
 }
 
-static bool has_token(struct request *rq)
+bool auth_token_sent(struct clew_server *s, const char *sent)
 {
-	const char *sent = MHD_lookup_connection_value(rq->mhd, MHD_HEADER_KIND, "Authorization");
-	struct slice token = slice_str(rq->server->token);
+	struct slice token = slice_str(s->token);
 	char pair[TOKEN_MAX + 256], *colon;
 	size_t n;
 
@@ -96,7 +95,8 @@ int auth_check(struct request *rq, const char **ret_why)
 	if (rq->listener->kind == LISTEN_UNIX)
 		return 0;
 	if (s->token) {
-		if (has_token(rq))
+		if (auth_token_sent(s, MHD_lookup_connection_value(rq->mhd, MHD_HEADER_KIND,
+								   "Authorization")))
 			return 0;
 		s->counters.refused_auth++;
 		*ret_why = "this server wants its token: send \"Authorization: Bearer TOKEN\"";

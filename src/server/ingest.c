@@ -93,18 +93,23 @@ static void on_stored(void *user, int r)
 				    : "the server could not store the spans: try again later");
 		sub->done(sub->user, &res);
 	}
+	/* The last that we touch: the server may be freed after it. */
+	atomic_fetch_sub(&sub->server->submissions, 1);
 	free(sub);
 }
 
 static bool store(struct clew_server *s, struct clew_otlp_in *in, struct submission *sub,
 		  struct ingest_result *ret)
 {
-	int r = clew_store_append_durable(s->st, in->spans, in->n, on_stored, sub);
+	int r;
 
+	atomic_fetch_add(&s->submissions, 1);
+	r = clew_store_append_durable(s->st, in->spans, in->n, on_stored, sub);
 	if (r == 0) {
 		in->n = 0; /* they are the store's */
 		return true;
 	}
+	atomic_fetch_sub(&s->submissions, 1);
 	s->ingest.refused += in->n;
 	return refuse(ret, CLEW_RPC_UNAVAILABLE, 503, "%s",
 		      r == -ENOMEM ? "out of memory: try again" : store_reason(s));

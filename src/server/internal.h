@@ -98,6 +98,7 @@ struct ingest_counters {
 };
 
 struct page;
+struct grpc;
 
 struct clew_server {
 	struct clew_store *st;
@@ -108,11 +109,14 @@ struct clew_server {
 	char *token, *cert, *key; /* texts */
 	char *host;		  /* where we listen, as in a URL */
 	struct page *page;
+	struct grpc *grpc; /* NULL: no OTLP */
+	uint16_t grpc_port;
 	_Atomic bool stopping;
 	_Atomic uint64_t bodies;
 	_Atomic uint32_t active; /* requests between first line and answer */
 	struct server_counters counters;
 	struct ingest_counters ingest;
+	_Atomic uint32_t submissions; /* that the store has not answered */
 
 	pthread_mutex_t lock; /* conns, queries, decoding */
 	pthread_cond_t cond;
@@ -151,6 +155,8 @@ enum MHD_Result answer_error(struct request *rq, int status, const char *text);
 /* ---- auth.c ---- */
 /** auth_check() - 0, or the status to refuse with, and why. */
 int auth_check(struct request *rq, const char **ret_why);
+/** auth_token_sent() - is this an Authorization with our token? NULL: none was sent. */
+bool auth_token_sent(struct clew_server *s, const char *sent);
 /** auth_token_read() - the token of a file, without blanks around it. */
 int auth_token_read(const char *path, char **ret, char **ret_error);
 

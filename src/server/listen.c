@@ -159,6 +159,8 @@ int ports_write(struct clew_server *s, char **ret_error)
 	clew_buf_addf(&b, ",\"tls\":%s,\"http\":%u", p.tls ? "true" : "false", p.http);
 	if (p.otlp_http)
 		clew_buf_addf(&b, ",\"otlp_http\":%u", p.otlp_http);
+	if (p.otlp_grpc)
+		clew_buf_addf(&b, ",\"otlp_grpc\":%u", p.otlp_grpc);
 	clew_buf_adds(&b, "}\n");
 	r = b.err;
 	if (r == 0)

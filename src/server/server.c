@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "server/grpc.h"
 #include "server/internal.h"
 
 #define TLS_FILE_MAX (1u << 20)
@@ -133,6 +134,13 @@ static int serve_tcp(struct clew_server *s, enum listener_kind kind, uint16_t po
 	return r;
 }
 
+static int serve_grpc(struct clew_server *s, uint16_t port, const char *address, char **ret_error)
+{
+	int fd, r = listen_tcp(s, address, port, "otlp-grpc-port", &fd, &s->grpc_port, ret_error);
+
+	return r < 0 ? r : grpc_start(s, fd, &s->grpc, ret_error);
+}
+
 int clew_server_listen(struct clew_server *s, const struct clew_server_opts *o, char **ret_error)
 {
 	const char *address = o->listen ? o->listen : "127.0.0.1";
@@ -147,6 +155,8 @@ int clew_server_listen(struct clew_server *s, const struct clew_server_opts *o, 
 	if (r == 0 && o->otlp)
 		r = serve_tcp(s, LISTEN_OTLP, o->otlp_http_port, "otlp-http-port", address,
 			      ret_error);
+	if (r == 0 && o->otlp)
+		r = serve_grpc(s, o->otlp_grpc_port, address, ret_error);
 	if (r == 0)
 		r = ports_write(s, ret_error);
 	return r;
@@ -158,6 +168,7 @@ void clew_server_ports(const struct clew_server *s, struct clew_server_ports *re
 		.host = s->host ? s->host : "",
 		.tls = s->cert != NULL,
 		.http = s->listeners[LISTEN_HTTP].port,
+		.otlp_grpc = s->grpc_port,
 		.otlp_http = s->listeners[LISTEN_OTLP].port,
 	};
 }
@@ -189,10 +200,14 @@ void clew_server_stop(struct clew_server *s)
 	if (s->bound)
 		(void)!unlinkat(clew_store_fd(s->st), CLEW_SERVER_SOCKET, 0);
 	ports_remove(s);
+	grpc_stop(s->grpc);
 	drain(s);
 	for (int i = 0; i < LISTEN_KINDS; i++)
 		if (s->listeners[i].daemon)
 			MHD_stop_daemon(s->listeners[i].daemon);
+	/* The store's writer settles each at its next attempt to write. */
+	while (atomic_load(&s->submissions))
+		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 	conns_done(s);
 	page_close(s);
 	free(s->host);

@@ -33,7 +33,7 @@ struct clew_server_opts {
 	const char *listen; /* an IPv4 or IPv6 address; NULL: 127.0.0.1 */
 	uint16_t http_port; /* 0: a free one */
 	bool otlp;	    /* take OTLP, on: */
-	uint16_t otlp_http_port;
+	uint16_t otlp_http_port, otlp_grpc_port;
 	const char *token; /* NULL: none */
 	const char *token_file;
 	const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS */
@@ -57,7 +57,7 @@ int clew_server_listen(struct clew_server *s, const struct clew_server_opts *opt
 struct clew_server_ports {
 	const char *host; /* as in a URL: "127.0.0.1", "[::1]" */
 	bool tls;
-	uint16_t http, otlp_http; /* 0: not open */
+	uint16_t http, otlp_http, otlp_grpc; /* 0: not open */
 };
 
 void clew_server_ports(const struct clew_server *s, struct clew_server_ports *ret);

@@ -34,7 +34,8 @@ class Server:
         # A store that was killed left its ports behind.
         if os.path.exists(self.ports_path):
             os.unlink(self.ports_path)
-        given = [] if not ports else ["--http-port", "0"]
+        free = ["--http-port", "0", "--otlp-http-port", "0", "--otlp-grpc-port", "0"]
+        given = free if ports else []
         self.proc = lab.spawn([lab.clew_path, "server", "-d", self.db, *given, *args], "server", env=env,
                               preexec=preexec)
         self.ports = self.wait_ports() if ready else None

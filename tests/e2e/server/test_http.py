@@ -12,6 +12,7 @@ import pytest
 from lib.lab import READY, wait_for
 from served import basic, bearer
 
+FREE = ("--http-port", "0", "--otlp-http-port", "0", "--otlp-grpc-port", "0")
 TOKEN = "correct-horse-battery-staple"
 
 
@@ -76,9 +77,9 @@ def test_a_page_of_its_own(serve):
 
 def test_a_wider_address_needs_a_token(serve, lab):
     for args in (["--listen", "0.0.0.0"], ["--listen", "::"]):
-        r = lab.clew("server", "-d", lab.path("w"), "--http-port", "0", *args, check=False)
+        r = lab.clew("server", "-d", lab.path("w"), *FREE, *args, check=False)
         assert r.returncode == 1 and "token" in r.stderr and "openssl rand" in r.stderr
-    r = lab.clew("server", "-d", lab.path("w"), "--http-port", "0", "--listen", "0.0.0.0", check=False,
+    r = lab.clew("server", "-d", lab.path("w"), *FREE, "--listen", "0.0.0.0", check=False,
                  env={"CLEW_TOKEN": "short"})
     assert r.returncode == 1 and "16 characters" in r.stderr
     r = lab.clew("server", "-d", lab.path("w"), "--listen", "nowhere", check=False)
@@ -139,13 +140,13 @@ def test_tls_options_that_do_not_fit(lab):
     cert, key = certificate(lab)
     for args, text in ((["--tls-cert", cert], "go together"), (["--tls-cert", key, "--tls-key", "/none"], "/none"),
                        (["--tls-cert", cert, "--tls-key", __file__], "not a PEM file")):
-        r = lab.clew("server", "-d", lab.path("w"), "--http-port", "0", *args, check=False)
+        r = lab.clew("server", "-d", lab.path("w"), *FREE, *args, check=False)
         assert r.returncode == 1 and text in r.stderr, r.stderr
 
 
 def test_a_taken_port_is_named(serve, lab):
     s = serve()
-    r = lab.clew("server", "-d", lab.path("other"), "--http-port", s.ports["http"], check=False)
+    r = lab.clew("server", "-d", lab.path("other"), "--no-otlp", "--http-port", s.ports["http"], check=False)
     assert r.returncode == 1 and "is taken by another program" in r.stderr and "--http-port" in r.stderr
 
 
@@ -211,7 +212,7 @@ def test_json_log(serve):
 
 def test_options_from_a_file(serve, lab):
     port = lab.port()
-    s = serve("--config", lab.write("clew.conf", "http-port = %d\nlisten = 127.0.0.2\nlog-format = json\n" % port),
+    s = serve("--config", lab.write("clew.conf", "http-port = %d\nlisten = 127.0.0.2\nlog-format = json\nno-otlp = yes\n" % port),
               ports=False)
     assert s.ports["http"] == port and s.ports["host"] == "127.0.0.2"
     assert s.ask("/readyz", host="127.0.0.2").status == 200
@@ -223,11 +224,11 @@ def test_a_recording_serves_too(lab, verb):
     port = lab.port()
     web = lab.nginx("web", "    server { listen 127.0.0.1:%d; location / { return 200 'ok\\n'; } }" % port, wait=port)
     if verb == "record":
-        r = lab.record("--pid", web.pid, "--server", "--http-port", "0")
+        r = lab.record("--pid", web.pid, "--server", *FREE)
     else:
         other = lab.port()
         command = lab.nginx_conf("two", "    server { listen 127.0.0.1:%d; location / { return 200 'ok\\n'; } }" % other)
-        r = lab.run("--server", "--http-port", "0", command=command)
+        r = lab.run("--server", *FREE, command=command)
         lab.wait_port(other, r)
         port = other
     with open(os.path.join(r.db, "ports.json")) as f:
