@@ -174,6 +174,9 @@ enum clew_task_kind {
 	((__u64)(kind) << CLEW_TASK_ID_BITS | ((__u64)(id) & ((1ull << CLEW_TASK_ID_BITS) - 1)))
 #define CLEW_TASK_KIND(task) ((__u32)((task) >> CLEW_TASK_ID_BITS))
 
+/* hdr.flags: the task key has sent something to another one since it was given work last. */
+#define CLEW_HANDOFF_REPLIED 1
+
 /* A task's birth is not known: it began before it was seen. */
 #define CLEW_AGE_UNKNOWN 0xffffffffu
 

@@ -16,8 +16,10 @@
  *
  * Not every element is work. Told is what a worker takes: a goroutine that serves no connection, was not
  * begun by one that does, and takes it at the top of its stack (what is taken further down is needed for
- * work that it has). What goes back into the buffer that it came from, sent by who took it, is
- * something that is lent: elements of such a type are no work from then on.
+ * work that it has). What goes back into the channel that it came from, sent by who took it, is
+ * something that is lent: elements of such a type are no work from then on. Whatever else comes out of a
+ * worker's select (a tick, a signal, nobody's element) ends what it worked for: it may do something of its
+ * own then. A signal that it waits for alone is part of its work.
  */
 #pragma once
 
@@ -26,18 +28,34 @@
 #define GO_CHAN_DATAQSIZ 8  /* hchan */
 #define GO_CHAN_BUF	 16
 #define GO_CHAN_ELEMSIZE 24
+#define GO_SUDOG_SELECT	 28   /* sudog.isSelect, from sudog.elem on */
+#define GO_SPILLED	 16   /* from BP: where a function keeps its first argument */
+#define GO_CASE		 16   /* scase: channel, element */
+#define GO_CASES	 8    /* of a select that are looked at */
+#define GO_SKIP_SELECT	 2    /* recv's last argument, when selectgo calls it */
 #define GO_WORKER_STACK	 1024 /* from the top of its stack down to where it takes an element */
 #define GO_BUFFER_NEAR	 65536
 #define GO_WORD		 8
 
-enum { PARCEL_REQUEST = 1, PARCEL_WORK = 2, PARCEL_SMALL = 4 };
+enum {
+	PARCEL_REQUEST = 1, /* sent by one with a request */
+	PARCEL_WORK = 2,    /* may be work */
+	PARCEL_SMALL = 4,   /* too small for anything but a signal */
+	/* Of who takes it: */
+	PARCEL_SELECT = 8,  /* in a select */
+	PARCEL_UNREAD = 16, /* and does not look at it */
+	/* What is in .chan: */
+	PARCEL_CASES = 32,  /* where a select's cases are kept; else: where its channel is */
+	PARCEL_DIRECT = 64, /* the channel itself */
+};
 
 struct go_parcel {
 	__u64 from; /* task; 0: not known */
 	__u64 ts_ns;
 	__u64 word; /* the first of what was sent */
 	__u64 type; /* of the element */
-	__u64 flags; /* sent by one with a request; may be work; too small for anything but a signal */
+	__u64 flags;
+	__u64 chan; /* while it is sent: the channel, by PARCEL_CASES */
 };
 
 struct go_addr {
@@ -134,21 +152,72 @@ static __always_inline __u64 go_task_id(struct clew_task_chain *c, __u64 g)
 		       : 0;
 }
 
-/* What goroutine g puts into a slot, or into another's hands (near: the channel's buffer). */
-__noinline int go_pack(struct clew_task_chain *c, __u64 g, __u64 elem, __u64 near,
+/* It has work, and has sent nothing since. */
+static __always_inline void go_mark_given(struct task_struct *t, __u64 task)
+{
+	struct task_key key = {.task = task, .start_ns = t->group_leader->start_time};
+	__u8 *marks = bpf_map_lookup_elem(&tasks_told, &key);
+
+	if (marks)
+		*marks = (*marks & ~TASK_SENT) | TASK_GIVEN;
+}
+
+/* Is this the channel that an element goes through at `slot`, and was `other` one of its slots too? */
+static __always_inline bool go_same_channel(__u64 chan, __u64 slot, __u64 other)
+{
+	__u64 words[3], bytes; /* dataqsiz, buf, elemsize */
+
+	if (bpf_probe_read_user(words, sizeof(words), (void *)(chan + GO_CHAN_DATAQSIZ)))
+		return false;
+	bytes = words[0] * (words[2] & 0xffff);
+	if (!bytes)
+		bytes = 1;
+	return slot - words[1] < bytes && other - words[1] < bytes;
+}
+
+/*
+ * Does what goes into `slot` now go back to where `taken` was? chansend and selectgo keep their first
+ * argument beside their return address: the channel, or the cases.
+ */
+static __always_inline bool go_goes_back(const struct go_parcel *p, __u64 slot, __u64 elem,
+					 __u64 taken)
+{
+	bool near = taken - slot + GO_BUFFER_NEAR < 2 * GO_BUFFER_NEAR;
+	__u64 at = p->chan, scase[2];
+
+	if (!(p->flags & PARCEL_DIRECT) && bpf_probe_read_user(&at, sizeof(at), (void *)at))
+		return near;
+	if (!(p->flags & PARCEL_CASES))
+		return go_same_channel(at, slot, slot) ? go_same_channel(at, slot, taken) : near;
+	for (__u32 i = 0; i < GO_CASES; i++) {
+		if (bpf_probe_read_user(scase, sizeof(scase), (void *)(at + i * GO_CASE)))
+			break;
+		if (scase[1] == elem && go_same_channel(scase[0], slot, slot))
+			return go_same_channel(scase[0], slot, taken);
+	}
+	return near; /* it cannot be told */
+}
+
+/* What goroutine g puts into a slot, or into another's hands (slot: the channel's buffer). */
+__noinline int go_pack(struct clew_task_chain *c, __u64 g, __u64 elem, __u64 slot,
 		       struct go_parcel *p)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct go_addr key = {.start_ns = t->group_leader->start_time};
+	struct task_key self = {.start_ns = key.start_ns};
 	struct go_taken *taken;
-	__u64 size = 0;
-	__u8 one = 1;
+	__u64 size = 0, marks;
+	__u8 one = 1, *known;
 
 	if (!c || !p)
 		return 0;
 	p->ts_ns = bpf_ktime_get_ns();
-	p->from = go_task_id(c, g);
-	p->flags = p->word = 0;
+	self.task = p->from = go_task_id(c, g);
+	p->flags &= PARCEL_CASES | PARCEL_DIRECT;
+	p->word = 0;
+	known = bpf_map_lookup_elem(&tasks_told, &self);
+	if (known && (*known & (TASK_GIVEN | TASK_SENT)) == TASK_GIVEN)
+		*known |= TASK_SENT;
 	if (!read_word(c, &size, p->type))
 		return 0;
 	if (size < GO_WORD)
@@ -157,12 +226,13 @@ __noinline int go_pack(struct clew_task_chain *c, __u64 g, __u64 elem, __u64 nea
 		return 0;
 	if (size > GO_WORD || go_in_heap(p->word, g))
 		p->flags |= PARCEL_WORK;
-	if (go_marks(c, g, p->from) & (TASK_SERVES | TASK_HELPS | TASK_GIVEN))
+	marks = go_marks(c, g, p->from);
+	if (marks & (TASK_SERVES | TASK_HELPS | TASK_GIVEN))
 		p->flags |= PARCEL_REQUEST;
+	p->ts_ns = bpf_ktime_get_ns(); /* not before its parent was told */
 	key.addr = p->word;
 	taken = bpf_map_lookup_elem(&go_taken, &key);
-	if (taken && taken->by == p->from &&
-	    near - taken->slot + GO_BUFFER_NEAR < 2 * GO_BUFFER_NEAR) {
+	if (taken && taken->by == p->from && go_goes_back(p, slot, elem, taken->slot)) {
 		key.addr = p->type;
 		bpf_map_update_elem(&go_lent, &key, &one, BPF_ANY);
 	}
@@ -176,14 +246,15 @@ __noinline int go_unpack(struct clew_task_chain *c, __u64 g, __u64 sp, __u64 slo
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct go_addr key = {.start_ns = t->group_leader->start_time};
 	struct go_taken taken = {.slot = slot};
-	__u64 hi, marks;
+	__u64 hi, marks, signal, replied;
 
 	if (!c || !p)
 		return 0;
 	taken.by = go_task_id(c, g);
-	if (!taken.by || taken.by == p->from || (p->flags & PARCEL_SMALL))
+	signal = p->flags & (PARCEL_SMALL | PARCEL_UNREAD);
+	if (!taken.by || (signal && !(p->flags & PARCEL_SELECT)))
 		return 0;
-	if (slot && p->word) {
+	if (slot && p->word && !signal) {
 		key.addr = p->word;
 		bpf_map_update_elem(&go_taken, &key, &taken, BPF_ANY);
 	}
@@ -192,19 +263,22 @@ __noinline int go_unpack(struct clew_task_chain *c, __u64 g, __u64 sp, __u64 slo
 	    (!(p->flags & PARCEL_REQUEST) && !(marks & TASK_GIVEN)) ||
 	    !read_word(c, &hi, g + GO_STACK_HI) || hi - sp > GO_WORKER_STACK)
 		return 0;
+	replied = marks & TASK_SENT ? CLEW_HANDOFF_REPLIED : 0;
 	key.addr = p->type;
-	if (bpf_map_lookup_elem(&go_lent, &key)) {
+	if (!signal && bpf_map_lookup_elem(&go_lent, &key)) {
 		__sync_fetch_and_add(&go_gifts_lent, 1);
 		return 0;
 	}
-	if (!p->from || !(p->flags & PARCEL_WORK)) {
-		__sync_fetch_and_add(&go_gifts_unknown, 1);
-		tell_task(0, taken.by);
+	if (signal || !p->from || p->from == taken.by || !(p->flags & PARCEL_WORK)) {
+		if (!signal)
+			__sync_fetch_and_add(&go_gifts_unknown, 1);
+		if (marks & TASK_GIVEN)
+			tell_task_since(0, taken.by, SINCE_NOW, replied);
 		return 0;
 	}
-	tell_task_since(p->from, taken.by, p->ts_ns);
+	tell_task_since(p->from, taken.by, p->ts_ns, replied);
 	if (p->flags & PARCEL_REQUEST)
-		task_mark_as(t, taken.by, TASK_GIVEN);
+		go_mark_given(t, taken.by);
 	return 0;
 }
 
@@ -245,7 +319,7 @@ SEC("uprobe")
 int on_go_chansend(struct pt_regs *ctx)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct go_parcel p = {.type = ctx->ax};
+	struct go_parcel p = {.type = ctx->ax, .chan = ctx->bp + GO_SPILLED};
 	struct clew_task_chain *c = go_chain(t);
 
 	if (!c)
@@ -282,12 +356,30 @@ int on_go_select(struct pt_regs *ctx)
 	if (!c)
 		return 0;
 	if (go_take(t, ctx->cx, &p)) {
+		p.flags |= PARCEL_SELECT;
 		go_unpack(c, ctx->r14, ctx->sp, ctx->cx, &p);
 		return 0;
 	}
 	p.type = ctx->ax;
+	p.chan = ctx->bp + GO_SPILLED;
+	p.flags = PARCEL_CASES;
 	go_pack(c, ctx->r14, ctx->cx, ctx->bx, &p);
 	go_put(t, ctx->bx, &p);
+	return 0;
+}
+
+/* selectgo: typedmemclr(type AX, slot BX): of what was in it, what is there still was not looked at. */
+SEC("uprobe")
+int on_go_select_clear(struct pt_regs *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct go_parcel p = {};
+	struct clew_task_chain *c = go_chain(t);
+
+	if (!c || !go_take(t, ctx->bx, &p))
+		return 0;
+	p.flags |= PARCEL_SELECT | PARCEL_UNREAD;
+	go_unpack(c, ctx->r14, ctx->sp, ctx->bx, &p);
 	return 0;
 }
 
@@ -299,12 +391,27 @@ static __always_inline bool go_chan_words(struct clew_task_chain *c, __u64 chan,
 	       read_word(c, ret_buf, chan + GO_CHAN_BUF);
 }
 
+/* How the goroutine behind this sudog waits. */
+static __always_inline __u64 go_waits(struct clew_task_chain *c, __u64 sudog)
+{
+	__u64 elem, flags = 0;
+	__u8 selects = 0;
+
+	if (read_word(c, &elem, sudog + c->go_sudog_elem) && !elem)
+		flags |= PARCEL_UNREAD;
+	if (!bpf_probe_read_user(&selects, sizeof(selects),
+				 (void *)(sudog + c->go_sudog_elem + GO_SUDOG_SELECT)) &&
+	    selects)
+		flags |= PARCEL_SELECT;
+	return flags;
+}
+
 /* send(c AX, sudog BX, elem CX): the sudog's goroutine waits for it. */
 SEC("uprobe")
 int on_go_send(struct pt_regs *ctx)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct go_parcel p = {};
+	struct go_parcel p = {.chan = ctx->ax, .flags = PARCEL_DIRECT};
 	struct clew_task_chain *c = go_chain(t);
 	__u64 to, sp, buf;
 
@@ -312,28 +419,34 @@ int on_go_send(struct pt_regs *ctx)
 	    !read_word(c, &sp, to + GO_SCHED_SP))
 		return 0;
 	go_pack(c, ctx->r14, ctx->cx, buf, &p);
+	p.flags |= go_waits(c, ctx->bx);
 	p.ts_ns = SINCE_NOW;
 	go_unpack(c, to, sp, buf, &p);
 	return 0;
 }
 
-/* recv(c AX, sudog BX, elem CX): the sudog's goroutine waits to send. */
+/* recv(c AX, sudog BX, elem CX, unlock DI, skip SI): the sudog's goroutine waits to send. */
 SEC("uprobe")
 int on_go_recv(struct pt_regs *ctx)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct go_parcel p = {}, first = {};
+	struct go_parcel p = {.chan = ctx->ax, .flags = PARCEL_DIRECT}, first = {};
 	struct clew_task_chain *c = go_chain(t);
-	__u64 from, elem, slots, slot, at, size = 0;
+	__u64 from, elem, slots, slot, at, size = 0, how = 0;
 
 	if (!c || !go_chan_words(c, ctx->ax, &p.type, &slot) || !read_word(c, &from, ctx->bx) ||
 	    !read_word(c, &elem, ctx->bx + c->go_sudog_elem) ||
 	    !read_word(c, &slots, ctx->ax + GO_CHAN_DATAQSIZ))
 		return 0;
+	if (ctx->si == GO_SKIP_SELECT)
+		how |= PARCEL_SELECT;
+	if (!ctx->cx)
+		how |= PARCEL_UNREAD;
 	if (!slots) {
-		go_pack(c, from, elem, 0, &p);
+		go_pack(c, from, elem, slot, &p);
+		p.flags |= how;
 		p.ts_ns = SINCE_NOW;
-		go_unpack(c, ctx->r14, ctx->sp, 0, &p);
+		go_unpack(c, ctx->r14, ctx->sp, slot, &p);
 		return 0;
 	}
 	if (!read_word(c, &at, ctx->ax + c->go_recvx) ||
@@ -342,8 +455,8 @@ int on_go_recv(struct pt_regs *ctx)
 	slot += at * (size & 0xffff);
 	if (!go_take(t, slot, &first))
 		go_unseen_parcel(c, p.type, &first);
-	if (ctx->cx)
-		go_unpack(c, ctx->r14, ctx->sp, slot, &first);
+	first.flags |= how;
+	go_unpack(c, ctx->r14, ctx->sp, slot, &first);
 	go_pack(c, from, elem, slot, &p);
 	go_put(t, slot, &p);
 	return 0;

@@ -41,6 +41,7 @@ enum task_mark {
 	TASK_HELPS = 8,	  /* was begun by one that does, or by a worker */
 	TASK_GIVEN = 16,  /* a worker that was given a request's work */
 	TASK_PARENT_SEEN = 32,
+	TASK_SENT = 64, /* a worker that sent something since it was given work */
 };
 
 struct task_key {
@@ -115,7 +116,7 @@ static __always_inline struct clew_task_chain *chain_of(struct clew_sock_state *
  * One task began another, or gave work to it: now, or at some time since since_ns. What is not static
  * here is global for the verifier: looked at once, not again for each way that leads to it.
  */
-__noinline int tell_task_since(__u64 from, __u64 to, __u64 since_ns)
+__noinline int tell_task_since(__u64 from, __u64 to, __u64 since_ns, __u64 flags)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct clew_rec_handoff *r = ring_reserve(sizeof(*r));
@@ -125,7 +126,7 @@ __noinline int tell_task_since(__u64 from, __u64 to, __u64 since_ns)
 		return 0;
 	}
 	r->hdr.type = CLEW_REC_HANDOFF;
-	r->hdr.flags = 0;
+	r->hdr.flags = flags;
 	r->ts_ns = bpf_ktime_get_ns();
 	r->key = to;
 	r->from_task = from;
@@ -149,7 +150,7 @@ __noinline int tell_task_since(__u64 from, __u64 to, __u64 since_ns)
 
 static __always_inline void tell_task(__u64 from, __u64 to)
 {
-	tell_task_since(from, to, SINCE_NOW);
+	tell_task_since(from, to, SINCE_NOW, 0);
 }
 
 /*
@@ -236,7 +237,8 @@ __noinline int go_tell_parent(struct clew_task_chain *c, __u64 g, __u64 task)
 		return 0;
 	bpf_map_update_elem(&tasks_told, &key, &one, BPF_ANY);
 	if (go_site_of(c, t, g, &site))
-		tell_task_since(CLEW_TASK(CLEW_TASK_GO, site.parent), task, go_unseen_less(&site));
+		tell_task_since(CLEW_TASK(CLEW_TASK_GO, site.parent), task, go_unseen_less(&site),
+				0);
 	return 0;
 }
 

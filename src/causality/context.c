@@ -126,7 +126,7 @@ void ctx_put(struct ctx *ctx)
 		return;
 	node_put(ctx->cur);
 	node_put(ctx->shared);
-	work_put(ctx->work);
+	task_forget(ctx);
 	completion_forget_ctx(ctx);
 	relay_forget_ctx(ctx);
 	proc_put(ctx->proc);
@@ -167,8 +167,7 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	ctx_set_cur(ctx, NULL);
 	node_put(ctx->shared);
 	ctx->shared = NULL;
-	work_put(ctx->work);
-	ctx->work = NULL;
+	task_forget(ctx);
 	completion_forget_ctx(ctx);
 	relay_forget_ctx(ctx);
 	if (c->recent[recent_slot(&ctx->key)] == ctx)

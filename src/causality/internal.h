@@ -63,6 +63,7 @@ static inline uint64_t hash_words(const void *key, size_t len)
 #define SETTLE_NS \
 	100000000    /* after an answer: what follows may tell that it was not the only one */
 #define MAX_DEPTH 64 /* tasks that begin tasks that ... */
+#define N_PAST	  4  /* works that a task had before: what it sent then may be taken only now */
 
 #define GAP_NS 1000000 /* between a read and what follows, where nothing tells whether it slept */
 
@@ -229,6 +230,8 @@ struct ctx {
 	struct node *shared; /* the last call of it that several requests share */
 	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
 	struct work *work;		    /* a task's: see task.c */
+	struct work *past[N_PAST];	    /* before that, latest first */
+	bool worked;			    /* it was begun, or given work, once */
 	uint64_t answered_conn;		    /* where it wrote last, if that was an answer */
 	uint64_t answer_ns, answer_nv;
 	bool answer_counted;
@@ -278,11 +281,14 @@ struct futex {
 struct work {
 	uint32_t refs;
 	uint32_t depth;
-	uint64_t begun_ns;
+	uint64_t begun_ns; /* no earlier than this */
+	uint64_t since_ns; /* surely the task's from then on */
 	struct node *req;  /* the request, once it is known */
 	bool answered;	   /* by this task: req is that request */
-	struct work *up;   /* the work of the task that began this one, or gave it its work */
-	struct work *kids; /* those that it began; weak */
+	bool called;
+	struct sharers *with; /* requests whose work it may do too: a batch. NULL: none */
+	struct work *up;      /* the work of the task that began this one, or gave it its work */
+	struct work *kids;    /* those that it began; weak */
 	struct work *kid_prev, *kid_next;
 	struct node *calls; /* undecided ones, oldest first */
 };
@@ -343,10 +349,11 @@ struct node {
 	uint64_t sink;	 /* its response led to the answer of another request: that one's id */
 	uint64_t born_ns, born_seq;
 	bool resp_seen;
-	bool beside;  /* off the path, but made in one stretch with a call that is on it */
-	bool post;    /* what its context went on with after the answer */
-	bool on_conn; /* is in the table by conn */
-	bool shared;  /* several requests' messages are in it */
+	bool beside;	   /* off the path, but made in one stretch with a call that is on it */
+	bool post;	   /* what its context went on with after the answer */
+	bool on_conn;	   /* is in the table by conn */
+	bool shared;	   /* several requests' messages are in it */
+	bool maybe_shared; /* ... if these wait for its response: shared_answered() */
 	struct sharers *sharers;
 	enum claim claim;
 	struct work *work; /* the task's, when it was born */
@@ -501,6 +508,13 @@ void segment_call_ended(struct clew_causality *c, struct node *n, const struct c
 /* shared.c */
 void shared_born(struct ctx *ctx, struct node *call, bool raw);
 void shared_written(struct ctx *ctx, struct node *call);
+/* The call may be for one of these too, as far as they still wait for their answers. */
+void shared_with(struct node *call, const struct sharers *with);
+/* Its response is there: those that did not wait for it have no part in it. */
+void shared_answered(struct node *call);
+/* Adds the request, and what waits of those in from, to *s, which is made where it is needed. */
+void sharers_add(struct sharers **s, struct node *req, const struct sharers *from);
+void sharers_free(struct sharers *s);
 void shared_free(struct node *call);
 
 /* task.c */
@@ -513,7 +527,8 @@ void task_written(struct ctx *ctx, struct node *call);
 void task_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
 void task_record(struct clew_causality *c, const struct clew_rec_handoff *h);
 void task_forget_call(struct node *call);
-void work_put(struct work *w);
+/* The context's works, the one of now and those before. */
+void task_forget(struct ctx *ctx);
 
 /* Does this task's context have what it reads read for itself? A loop reads for its tasks. */
 static inline bool task_reads(uint64_t task)

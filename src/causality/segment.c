@@ -187,6 +187,8 @@ static void response_read(struct clew_causality *c, struct ctx *ctx, struct node
 	node_set_conn(c, n);
 	if (!n->resp_seen && n->birth.ctx == ctx && n->born_seq && n->born_seq < ctx->hard_seq)
 		ctx->mux = true; /* did other things while it waited for this */
+	if (!n->resp_seen)
+		shared_answered(n);
 	n->resp_seen = true;
 	read_by(ctx, n, io);
 }

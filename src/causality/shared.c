@@ -9,18 +9,21 @@
  * connection, while some that wrote into the one before have not been answered: their answers may
  * still be to come. A command that is alone on the connection is a plain call.
  *
+ * A goroutine that takes work of several requests and then makes one call may make it for all of them.
+ * Those that are answered before the response is there did not wait for it.
+ *
  * Limits: MAX_SHARERS are remembered; beyond them the connection's calls stay shared until one is
  * made while only one request is open.
  */
 #include "causality/internal.h"
 
-static void add_sharer(struct node *call, struct node *req)
+static void add(struct sharers **at, struct node *req)
 {
-	struct sharers *s = call->sharers;
+	struct sharers *s = *at;
 
 	if (!s)
-		s = call->sharers = calloc(1, sizeof(*s));
-	if (!s || !req || req == call->owner)
+		s = *at = calloc(1, sizeof(*s));
+	if (!s || !req)
 		return;
 	for (uint32_t i = 0; i < s->n; i++)
 		if (s->reqs[i] == req)
@@ -29,6 +32,11 @@ static void add_sharer(struct node *call, struct node *req)
 		s->reqs[s->n++] = node_get(req);
 	else
 		s->more = true;
+}
+
+static void add_sharer(struct node *call, struct node *req)
+{
+	add(&call->sharers, req == call->owner ? NULL : req);
 }
 
 static void set_shared(struct ctx *ctx, struct node *call)
@@ -100,12 +108,54 @@ void shared_written(struct ctx *ctx, struct node *call)
 	set_shared(ctx, call);
 }
 
-void shared_free(struct node *call)
+void sharers_add(struct sharers **s, struct node *req, const struct sharers *from)
 {
-	struct sharers *s = call->sharers;
+	for (uint32_t i = 0; from && i < from->n; i++)
+		if (waits(from->reqs[i]))
+			add(s, from->reqs[i]);
+	if (from && from->more && *s)
+		(*s)->more = true;
+	if (waits(req))
+		add(s, req);
+}
 
-	call->sharers = NULL;
+void sharers_free(struct sharers *s)
+{
 	for (uint32_t i = 0; s && i < s->n; i++)
 		node_put(s->reqs[i]);
 	free(s);
+}
+
+void shared_with(struct node *call, const struct sharers *with)
+{
+	bool any = with->more;
+
+	for (uint32_t i = 0; i < with->n; i++) {
+		if (!waits(with->reqs[i]) || with->reqs[i] == call->owner)
+			continue;
+		add_sharer(call, with->reqs[i]);
+		any = true;
+	}
+	if (!any || call->shared)
+		return;
+	call->shared = true;
+	call->maybe_shared = true;
+}
+
+void shared_answered(struct node *call)
+{
+	const struct sharers *s = call->sharers;
+
+	if (!call->maybe_shared || !s || s->more)
+		return;
+	for (uint32_t i = 0; i < s->n; i++)
+		if (waits(s->reqs[i]))
+			return;
+	call->shared = call->maybe_shared = false;
+}
+
+void shared_free(struct node *call)
+{
+	sharers_free(call->sharers);
+	call->sharers = NULL;
 }

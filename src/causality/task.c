@@ -13,7 +13,7 @@
  *
  * What a task works on is its *work*: calls wait in it until its request is known. A task begins a new
  * one when its request is over and when work is given to it: what it read before says nothing of that.
- * Works point up to the one that begot them.
+ * Works point up to the one that begot them. A worker that takes several before it calls works for all.
  *
  * A goroutine or a virtual thread reads for itself, so its reads say for whom it works. An asyncio loop
  * and a runtime with an agent read for all of their tasks: such a read is charged to the thread.
@@ -40,13 +40,14 @@ static void kid_unlist(struct work *w)
 		DL_DELETE2(w->up->kids, w, kid_prev, kid_next);
 }
 
-void work_put(struct work *w)
+static void work_put(struct work *w)
 {
 	while (w && !--w->refs) {
 		struct work *up = w->up;
 
 		kid_unlist(w);
 		node_put(w->req);
+		sharers_free(w->with);
 		free(w);
 		w = up;
 	}
@@ -60,6 +61,7 @@ static struct work *work_new(struct clew_causality *c, struct node *req, struct 
 		return NULL;
 	w->refs = 1;
 	w->begun_ns = c->now_ns;
+	w->since_ns = req ? req->born_ns : c->now_ns;
 	w->req = node_get(req);
 	if (up && up->depth < MAX_DEPTH) {
 		w->depth = up->depth + 1;
@@ -70,12 +72,20 @@ static struct work *work_new(struct clew_causality *c, struct node *req, struct 
 	return w;
 }
 
+void task_forget(struct ctx *ctx)
+{
+	work_put(ctx->work);
+	ctx->work = NULL;
+	for (uint32_t i = 0; i < N_PAST; i++) {
+		work_put(ctx->past[i]);
+		ctx->past[i] = NULL;
+	}
+}
+
 static void set_work(struct ctx *ctx, struct work *w)
 {
-	struct work *old = ctx->work;
-
+	task_forget(ctx);
 	ctx->work = w;
-	work_put(old);
 }
 
 /* The request that the context read, if it has one only. */
@@ -130,10 +140,13 @@ void task_call(struct clew_causality *c, struct ctx *ctx, struct node *call)
 		return;
 	call->work = w;
 	w->refs++;
+	w->called = true;
 	DL_APPEND2(w->calls, call, work_prev, work_next);
 	req = request_of(w, &by_itself);
 	if (req && !req->ended)
 		decide_charge(c, call, req, by_itself ? CLAIM_TASK : CLAIM_HANDED);
+	if (w->with)
+		shared_with(call, w->with);
 }
 
 bool task_handed(const struct ctx *ctx)
@@ -217,16 +230,60 @@ void task_answer(struct clew_causality *c, struct ctx *ctx, struct node *req)
 	settle(c, w, req, CLAIM_TASK);
 }
 
-/*
- * Whether this work was from's already when the hand-off may have happened. A goroutine's parent is told
- * when the goroutine is first seen; by then a connection's goroutine may serve another request.
- */
-static bool was_at_work(const struct work *w, const struct clew_rec_handoff *h)
+/* Did the task have this work when the hand-off happened, also if that was as early as it may have been? */
+static bool had(const struct work *w, const struct clew_rec_handoff *h)
 {
-	uint64_t since = w->req ? w->req->born_ns : w->begun_ns;
-
 	return !h->age_us ||
-	       (h->age_us != CLEW_AGE_UNKNOWN && since + h->age_us * 1000ull <= h->ts_ns);
+	       (h->age_us != CLEW_AGE_UNKNOWN && w->since_ns + h->age_us * 1000ull <= h->ts_ns);
+}
+
+/*
+ * The work that from had when the hand-off happened. A goroutine's parent is told when the goroutine is
+ * first seen, and what goes through a channel when it is taken out: by then from may be at its next.
+ */
+static struct work *work_then(struct clew_causality *c, struct ctx *from,
+			      const struct clew_rec_handoff *h)
+{
+	struct work *w = work_of(c, from);
+
+	if (!w || had(w, h))
+		return w;
+	for (uint32_t i = 0; i < N_PAST && from->past[i]; i++)
+		if (had(from->past[i], h))
+			return from->past[i];
+	return NULL;
+}
+
+/*
+ * A goroutine takes more work before it has called, or sent anything to anybody, for what it took before:
+ * what it then does may be for all of it.
+ */
+static void gather(const struct ctx *to, struct work *next, const struct clew_rec_handoff *h)
+{
+	const struct work *w = to->work;
+	struct node *req;
+	bool by_itself;
+
+	if (CLEW_TASK_KIND(h->key) != CLEW_TASK_GO || (h->hdr.flags & CLEW_HANDOFF_REPLIED) || !w ||
+	    w->called || w->answered)
+		return;
+	req = request_of(w, &by_itself);
+	sharers_add(&next->with, req == request_of(next, &by_itself) ? NULL : req, w->with);
+}
+
+/* The context's work from now on. The one before is kept for what was sent then. */
+static void begin_work(struct ctx *to, struct work *next)
+{
+	if (CLEW_TASK_KIND(to->key.task) == CLEW_TASK_GO) {
+		work_put(to->past[N_PAST - 1]);
+		memmove(to->past + 1, to->past, sizeof(*to->past) * (N_PAST - 1));
+		to->past[0] = to->work;
+		to->work = NULL;
+	}
+	work_put(to->work);
+	to->work = next;
+	to->worked = true;
+	ctx_set_cur(to, NULL); /* what it read was for its last work */
 }
 
 /* from began the task key, or gave it work: that one works for whom from worked then. */
@@ -235,7 +292,7 @@ void task_record(struct clew_causality *c, const struct clew_rec_handoff *h)
 	struct ctx *from, *to;
 	uint32_t tgid = h->to_tgid ? h->to_tgid : h->from_tgid;
 	uint64_t start_ns = h->to_tgid ? h->to_start_ns : h->from_start_ns;
-	struct work *up;
+	struct work *up, *next;
 
 	if (!h->key && !h->to_tid)
 		return;
@@ -244,14 +301,17 @@ void task_record(struct clew_causality *c, const struct clew_rec_handoff *h)
 		return;
 	from->refs++; /* the next line may push it out */
 	to = ctx_of(c, tgid, start_ns, h->key, h->to_tid);
-	up = work_of(c, from);
-	if (up && !was_at_work(up, h))
-		up = NULL;
+	up = work_then(c, from, h);
 	if (to && to != from && !own(to)) {
-		set_work(to, work_new(c, NULL, up));
-		ctx_set_cur(to, NULL); /* what it read was for its last work */
-		if (to->work && up)
-			to->work->begun_ns = h->ts_ns - h->age_us * 1000ull;
+		next = work_new(c, NULL, up);
+		if (next && up) {
+			next->begun_ns = h->ts_ns - h->age_us * 1000ull;
+			/* A new task did nothing before it was begun; a worker did, until it took this. */
+			next->since_ns = to->worked ? h->ts_ns : next->begun_ns;
+		}
+		if (next)
+			gather(to, next, h);
+		begin_work(to, next);
 	}
 	ctx_put(from);
 }

@@ -336,8 +336,8 @@ static int want_probe(const struct functions *f, const char *function, const cha
 	return err ? err : add_probe(f, f->text + func + push, program, ret);
 }
 
-/* Probes at the calls of typedmemmove in a function, of which there must be n. */
-static int want_moves(const struct functions *f, const char *function, size_t n,
+/* Probes at the calls of another function in a function, of which there must be n. */
+static int want_calls(const struct functions *f, const char *function, const char *name, size_t n,
 		      const char *program, struct runtime_info *ret)
 {
 	uint64_t func, end, callee, at = 0;
@@ -346,7 +346,7 @@ static int want_moves(const struct functions *f, const char *function, size_t n,
 	int err = go_pclntab_find(f->table, function, &func);
 
 	if (!err)
-		err = go_pclntab_find(f->table, "runtime.typedmemmove", &callee);
+		err = go_pclntab_find(f->table, name, &callee);
 	if (!err)
 		err = go_pclntab_end(f->table, func, &end);
 	if (!err)
@@ -367,13 +367,16 @@ static void cannot_probe(struct runtime_info *ret, const char *function, int err
 /* All of them or none: an unseen send would leave a slot to whoever sent there before. */
 static void want_channels(const struct functions *f, struct runtime_info *ret)
 {
+	static const char move[] = "runtime.typedmemmove", clear[] = "runtime.typedmemclr";
 	size_t before = ret->n_probes;
-	int err = want_moves(f, "runtime.chansend", 1, "on_go_chansend", ret);
+	int err = want_calls(f, "runtime.chansend", move, 1, "on_go_chansend", ret);
 
 	if (!err)
-		err = want_moves(f, "runtime.chanrecv", 1, "on_go_chanrecv", ret);
+		err = want_calls(f, "runtime.chanrecv", move, 1, "on_go_chanrecv", ret);
 	if (!err)
-		err = want_moves(f, "runtime.selectgo", 2, "on_go_select", ret);
+		err = want_calls(f, "runtime.selectgo", move, 2, "on_go_select", ret);
+	if (!err)
+		err = want_calls(f, "runtime.selectgo", clear, 2, "on_go_select_clear", ret);
 	if (!err)
 		err = want_probe(f, "runtime.send", "on_go_send", ret);
 	if (!err)

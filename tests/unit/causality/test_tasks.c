@@ -20,8 +20,9 @@ static struct fab_thread goroutine(uint32_t id)
 	return t;
 }
 
-/* The task from begins the task to, or gives it its work. */
-static void begins(const struct fab_thread *from, const struct fab_thread *to)
+/* from gave its work to the task to, age_us ago, and that one has (replied) sent something since it had any. */
+static void gives(const struct fab_thread *from, const struct fab_thread *to, uint32_t age_us,
+		  bool replied)
 {
 	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
 				     .ts_ns = tick(),
@@ -34,9 +35,18 @@ static void begins(const struct fab_thread *from, const struct fab_thread *to)
 				     .to_tgid = to->tgid,
 				     .to_tid = to->tid,
 				     .hdr_bytes = sizeof(h),
-				     .kind = CLEW_HANDOFF_TASK};
+				     .kind = CLEW_HANDOFF_TASK,
+				     .age_us = age_us};
 
+	if (replied)
+		h.hdr.flags = CLEW_HANDOFF_REPLIED;
 	clew_causality_record(c, &h.hdr);
+}
+
+/* The task from begins the task to. */
+static void begins(const struct fab_thread *from, const struct fab_thread *to)
+{
+	gives(from, to, 0, false);
 }
 
 /* The loop reads two requests; each task's call is for the request that the task answers. */
@@ -133,6 +143,99 @@ static void test_task_given_the_next(void **state)
 	assert_link(5, 2, CLEW_LINK_CERTAIN);
 	assert_link(6, 0, CLEW_LINK_ORPHAN); /* given by who has no request */
 	assert_link(7, 0, CLEW_LINK_ORPHAN); /* A is over */
+}
+
+/*
+ * What a first stage passed on is taken when it is at its next work already, which was sent to it before.
+ * The second stage's work is what the first had when it sent.
+ */
+static void test_task_had_the_work(void **state)
+{
+	struct fab_thread main = goroutine(9), a = goroutine(1), b = goroutine(2),
+			  first = goroutine(3), second = goroutine(4);
+	struct fab_exchange ra, rb, x[4];
+	uint64_t sent;
+
+	start(NULL);
+	begins(&main, &first);
+	begins(&main, &second);
+	request(&ra, 1, &a);
+	request(&rb, 2, &b);
+	gives(&a, &first, 0, false);
+	call(&x[0], 3, &first);
+	response(&x[0], &first);
+	now += MS;
+	sent = now;
+	now += MS;
+	gives(&b, &first, 1900, true); /* was sent before what first sent */
+	gives(&first, &second, (uint32_t)((tick() - sent) / 1000) + 100, false);
+	call(&x[1], 4, &second);
+	call(&x[2], 5, &first);
+	response(&x[1], &second);
+	response(&x[2], &first);
+	/* Sent before anybody had work of a request: nobody's. */
+	gives(&first, &second, 1000000, true);
+	call(&x[3], 6, &second);
+	response(&x[3], &second);
+	answer(&ra, &a);
+	answer(&rb, &b);
+	stop();
+	assert_link(3, 1, CLEW_LINK_CERTAIN);
+	assert_link(4, 1, CLEW_LINK_CERTAIN);
+	assert_link(5, 2, CLEW_LINK_CERTAIN);
+	assert_link(6, 0, CLEW_LINK_ORPHAN);
+}
+
+/* A worker that takes several requests' work before it calls works for all of them. */
+static void test_task_gathers(void **state)
+{
+	struct fab_thread a = goroutine(1), b = goroutine(2), w = goroutine(3),
+			  nobody = goroutine(0);
+	struct fab_exchange ra, rb, x[6];
+
+	start(NULL);
+	request(&ra, 1, &a);
+	request(&rb, 2, &b);
+	begins(&a, &w);
+	begins(&b, &w);
+	begins(&b, &w);
+	call(&x[0], 3, &w);
+	response(&x[0], &w);
+	/* It has answered for what it took before: that is over. */
+	gives(&a, &w, 0, true);
+	gives(&b, &w, 0, true);
+	call(&x[1], 4, &w);
+	response(&x[1], &w);
+	/* It called for what it took before. */
+	begins(&a, &w);
+	call(&x[2], 5, &w);
+	response(&x[2], &w);
+	/* In between came a tick. */
+	begins(&b, &w);
+	begins(&nobody, &w);
+	begins(&a, &w);
+	call(&x[3], 6, &w);
+	response(&x[3], &w);
+	/* Both of one request. */
+	begins(&a, &w);
+	begins(&a, &w);
+	call(&x[4], 7, &w);
+	response(&x[4], &w);
+	/* B is answered before the response is there: it did not wait for that. */
+	begins(&b, &w);
+	begins(&a, &w);
+	call(&x[5], 8, &w);
+	answer(&rb, &b);
+	response(&x[5], &w);
+	answer(&ra, &a);
+	stop();
+	assert_link(3, 0, CLEW_LINK_ORPHAN);
+	assert_int_equal(got.link[3].n_candidates, 2);
+	assert_link(4, 2, CLEW_LINK_CERTAIN);
+	assert_link(5, 1, CLEW_LINK_CERTAIN);
+	assert_link(6, 0, CLEW_LINK_ORPHAN);
+	assert_link(7, 1, CLEW_LINK_CERTAIN);
+	assert_link(8, 1, CLEW_LINK_CERTAIN);
 }
 
 /* One call, then two answers by the same task: it was for both. */
@@ -271,6 +374,8 @@ int main(void)
 		cmocka_unit_test(test_task_before),
 		cmocka_unit_test(test_task_begun),
 		cmocka_unit_test(test_task_given_the_next),
+		cmocka_unit_test(test_task_had_the_work),
+		cmocka_unit_test(test_task_gathers),
 		cmocka_unit_test(test_task_batch),
 		cmocka_unit_test(test_task_contradicts),
 		cmocka_unit_test(test_task_writes_for_all),
