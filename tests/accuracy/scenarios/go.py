@@ -18,6 +18,10 @@ VARIANTS = [
     {"name": "go-collapse", "mode": "collapse", "work": {"STEPS": 1}, "links": 1.5},
     {"name": "go-pool", "mode": "pool", "work": MIXED, "with": CHANNELS},
     {"name": "go-pool-own-sockets", "mode": "poolown", "work": MIXED, "with": CHANNELS},
+    {"name": "go-pool-one-worker", "mode": "pool", "work": {**MIXED, "WORKERS": 1}, "with": CHANNELS, "loads": [10, 200]},
+    {"name": "go-pool-mixed", "mode": "mix", "work": MIXED, "with": CHANNELS},
+    {"name": "go-stages", "mode": "stages", "work": MIXED, "with": CHANNELS},
+    {"name": "go-batches", "mode": "batch", "work": {"PARALLEL": 0.2}, "with": CHANNELS, "loads": [10, 50, 200]},
 ]
 for v in VARIANTS:
     v.update(runtime="go", needs=["go"])

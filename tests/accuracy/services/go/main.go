@@ -10,6 +10,10 @@
 //	MODE=poolown the same, each worker with a socket of its own
 //	MODE=collapse as plain, and each request ends with a question of which there are KEYS; who asks what is being
 //	             asked already waits for that answer (as singleflight does)
+//	MODE=mix     the same through channels of structs, recycled pointers, closures and interfaces, buffered or not;
+//	             each worker waits for all of them at once, and for a clock by which it calls for itself
+//	MODE=stages  each piece of work goes through two pools; the first passes it on, or asks the second and goes on
+//	MODE=batch   workers gather pieces and make one call for up to four
 //
 // Environment: see ../../case.py.
 package main
@@ -55,6 +59,12 @@ var (
 	client   http.Client
 	jobs     = make(chan job, 4096)
 	sockets  chan *socket
+	pointers = make(chan *job)
+	closures = make(chan func(), 64)
+	anything = make(chan any)
+	recycled = sync.Pool{New: func() any { return new(job) }}
+	first    = make(chan stage, 256)
+	second   = make(chan stage, 64)
 )
 
 type job struct {
@@ -67,6 +77,13 @@ type flight struct {
 	done  chan struct{}
 	token string
 	ok    bool
+}
+
+// A piece of work that goes through two pools; ok says what came of it so far.
+type stage struct {
+	token, kind string
+	ok          bool
+	reply       chan stage
 }
 
 // A connection of our own to the back end; dialled again when it broke.
@@ -187,10 +204,17 @@ func call(token, kind string, s *socket) bool {
 // work is one piece of a request's work: here, or through the channel.
 func work(token, kind string) bool {
 	switch mode {
-	case "pool", "poolown":
+	case "pool", "poolown", "batch":
 		j := job{token, kind, make(chan bool, 1)}
 		jobs <- j
 		return <-j.done
+	case "mix":
+		return mixed(token, kind)
+	case "stages":
+		s := stage{token, kind, true, make(chan stage, 1)}
+		first <- s
+		s = <-s.reply
+		return s.ok
 	case "own":
 		s := <-sockets
 		defer func() { sockets <- s }()
@@ -209,6 +233,115 @@ func worker() {
 		ok := call(j.token, j.kind, s)
 		think()
 		j.done <- ok
+	}
+}
+
+// mixed gives a worker one piece of work in one of four ways.
+func mixed(token, kind string) bool {
+	done := make(chan bool, 1)
+	switch rand.Intn(4) {
+	case 0:
+		jobs <- job{token, kind, done}
+	case 1:
+		j := recycled.Get().(*job)
+		*j = job{token, kind, done}
+		pointers <- j
+	case 2:
+		closures <- func() { done <- call(token, kind, nil) }
+	case 3:
+		anything <- job{token, kind, done}
+	}
+	return <-done
+}
+
+func anyWorker(period time.Duration) {
+	clock := time.NewTicker(period)
+	for {
+		select {
+		case j := <-jobs:
+			think()
+			j.done <- call(j.token, j.kind, nil)
+		case j := <-pointers:
+			ok := call(j.token, j.kind, nil)
+			done := j.done
+			recycled.Put(j)
+			think()
+			done <- ok
+		case f := <-closures:
+			f()
+		case a := <-anything:
+			j := a.(job)
+			j.done <- call(j.token, j.kind, nil)
+		case <-clock.C:
+			call("-", "timer", nil)
+		}
+	}
+}
+
+func firstStage() {
+	for s := range first {
+		think()
+		s.ok = call(s.token, s.kind, nil)
+		if rand.Intn(2) == 0 {
+			second <- s
+			continue
+		}
+		back := s.reply
+		s.reply = make(chan stage, 1)
+		second <- s
+		s = <-s.reply
+		s.ok = call(s.token, s.kind, nil) && s.ok
+		back <- s
+	}
+}
+
+func secondStage() {
+	for s := range second {
+		think()
+		s.ok = call(s.token, s.kind, nil) && s.ok
+		s.reply <- s
+	}
+}
+
+func batcher() {
+	for {
+		batch := []job{<-jobs}
+		late := time.After(time.Duration(thinkMs * float64(time.Millisecond)))
+		for more := true; more && len(batch) < 4; {
+			select {
+			case j := <-jobs:
+				batch = append(batch, j)
+			case <-late:
+				more = false
+			}
+		}
+		out, told := newToken(), map[string]bool{}
+		for _, j := range batch {
+			if !told[j.token] {
+				tell(j.token, out, "shared")
+			}
+			told[j.token] = true
+		}
+		ok := answered(client.Get("http://" + back + "/" + backName + "/" + out))
+		for _, j := range batch {
+			j.done <- ok
+		}
+	}
+}
+
+func startWorkers() {
+	for i := 0; i < workers; i++ {
+		switch mode {
+		case "pool", "poolown":
+			go worker()
+		case "mix":
+			go anyWorker(time.Duration((1 + timerMs) * float64(workers) * float64(time.Millisecond)))
+		case "stages":
+			go firstStage()
+			go secondStage()
+		case "batch":
+			go batcher()
+		}
 	}
 }
 
@@ -294,12 +427,8 @@ func main() {
 	for i := 0; i < conns; i++ {
 		sockets <- &socket{}
 	}
-	if mode == "pool" || mode == "poolown" {
-		for i := 0; i < workers; i++ {
-			go worker()
-		}
-	}
-	if timerMs > 0 {
+	startWorkers()
+	if timerMs > 0 && mode != "mix" && mode != "batch" {
 		go timer()
 	}
 	end := make(chan os.Signal, 1)
