@@ -134,7 +134,8 @@ struct clew_task_chain {
 	__s32 cell;
 	__u8 go_recvx;	    /* hchan.recvx; the element's type is 16 bytes in front of it */
 	__u8 go_sudog_elem; /* sudog.elem */
-	__u8 pad[2];
+	__u8 go_sched_bp;   /* g.sched.bp */
+	__u8 pad[1];
 	/* What the hooks read: for the self-test. Written by BPF without locks. */
 	__u32 n_samples; /* how many were ever written; stops at 1024 */
 	__u32 n_faults;	 /* addresses that could not be read */

@@ -15,7 +15,7 @@
  * nothing until all of them stand (CLEW_GO_CHANNELS, set by runtime.c).
  *
  * Not every element is work. Told is what a worker takes: a goroutine that serves no connection, was not
- * begun by one that does, and takes it at the top of its stack (what is taken further down is needed for
+ * begun by one that does, and takes it in a frame at the top of its stack (what is taken further down is needed for
  * work that it has). What goes back into the channel that it came from, sent by who took it, is
  * something that is lent: elements of such a type are no work from then on. Whatever else comes out of a
  * worker's select (a tick, a signal, nobody's element) ends what it worked for: it may do something of its
@@ -23,9 +23,8 @@
  */
 #pragma once
 
-#define GO_STACK_HI	 8  /* g.stack.hi; 1.21 to 1.26, as are the next */
-#define GO_SCHED_SP	 56 /* g.sched.sp */
-#define GO_CHAN_DATAQSIZ 8  /* hchan */
+#define GO_STACK_HI	 8 /* g.stack.hi; 1.21 to 1.26, as are the next */
+#define GO_CHAN_DATAQSIZ 8 /* hchan */
 #define GO_CHAN_BUF	 16
 #define GO_CHAN_ELEMSIZE 24
 #define GO_SUDOG_SELECT	 28   /* sudog.isSelect, from sudog.elem on */
@@ -33,7 +32,7 @@
 #define GO_CASE		 16   /* scase: channel, element */
 #define GO_CASES	 8    /* of a select that are looked at */
 #define GO_SKIP_SELECT	 2    /* recv's last argument, when selectgo calls it */
-#define GO_WORKER_STACK	 1024 /* from the top of its stack down to where it takes an element */
+#define GO_WORKER_STACK	 1024 /* from the top of its stack down to the frame that takes an element */
 #define GO_BUFFER_NEAR	 65536
 #define GO_WORD		 8
 
@@ -239,14 +238,26 @@ __noinline int go_pack(struct clew_task_chain *c, __u64 g, __u64 elem, __u64 slo
 	return 0;
 }
 
-/* Goroutine g, whose stack is used from sp on, takes this; slot: it was there, or 0. */
-__noinline int go_unpack(struct clew_task_chain *c, __u64 g, __u64 sp, __u64 slot,
+/*
+ * How far down on its stack is the frame in which goroutine g takes an element? bp: that of chanrecv (behind
+ * chanrecv1 or chanrecv2) or of selectgo.
+ */
+static __always_inline bool go_is_at_top(struct clew_task_chain *c, __u64 g, __u64 bp, __u64 flags)
+{
+	__u64 hi;
+
+	return read_word(c, &hi, g + GO_STACK_HI) && read_word(c, &bp, bp) &&
+	       ((flags & PARCEL_SELECT) || read_word(c, &bp, bp)) && hi - bp <= GO_WORKER_STACK;
+}
+
+/* Goroutine g takes this; bp: go_is_at_top(); slot: it was there, or 0. */
+__noinline int go_unpack(struct clew_task_chain *c, __u64 g, __u64 bp, __u64 slot,
 			 struct go_parcel *p)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct go_addr key = {.start_ns = t->group_leader->start_time};
 	struct go_taken taken = {.slot = slot};
-	__u64 hi, marks, signal, replied;
+	__u64 marks, signal, replied;
 
 	if (!c || !p)
 		return 0;
@@ -261,7 +272,7 @@ __noinline int go_unpack(struct clew_task_chain *c, __u64 g, __u64 sp, __u64 slo
 	marks = go_marks(c, g, taken.by);
 	if ((marks & (TASK_SERVES | TASK_HELPS | TASK_OF_CONN)) ||
 	    (!(p->flags & PARCEL_REQUEST) && !(marks & TASK_GIVEN)) ||
-	    !read_word(c, &hi, g + GO_STACK_HI) || hi - sp > GO_WORKER_STACK)
+	    !go_is_at_top(c, g, bp, p->flags))
 		return 0;
 	replied = marks & TASK_SENT ? CLEW_HANDOFF_REPLIED : 0;
 	key.addr = p->type;
@@ -341,7 +352,7 @@ int on_go_chanrecv(struct pt_regs *ctx)
 		return 0;
 	if (!go_take(t, ctx->cx, &p))
 		go_unseen_parcel(c, ctx->ax, &p);
-	go_unpack(c, ctx->r14, ctx->sp, ctx->cx, &p);
+	go_unpack(c, ctx->r14, ctx->bp, ctx->cx, &p);
 	return 0;
 }
 
@@ -357,7 +368,7 @@ int on_go_select(struct pt_regs *ctx)
 		return 0;
 	if (go_take(t, ctx->cx, &p)) {
 		p.flags |= PARCEL_SELECT;
-		go_unpack(c, ctx->r14, ctx->sp, ctx->cx, &p);
+		go_unpack(c, ctx->r14, ctx->bp, ctx->cx, &p);
 		return 0;
 	}
 	p.type = ctx->ax;
@@ -379,11 +390,11 @@ int on_go_select_clear(struct pt_regs *ctx)
 	if (!c || !go_take(t, ctx->bx, &p))
 		return 0;
 	p.flags |= PARCEL_SELECT | PARCEL_UNREAD;
-	go_unpack(c, ctx->r14, ctx->sp, ctx->bx, &p);
+	go_unpack(c, ctx->r14, ctx->bp, ctx->bx, &p);
 	return 0;
 }
 
-/* An element's type, its channel's buffer, and the sp of a goroutine that waits. */
+/* An element's type and its channel's buffer. */
 static __always_inline bool go_chan_words(struct clew_task_chain *c, __u64 chan, __u64 *ret_type,
 					  __u64 *ret_buf)
 {
@@ -413,15 +424,16 @@ int on_go_send(struct pt_regs *ctx)
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct go_parcel p = {.chan = ctx->ax, .flags = PARCEL_DIRECT};
 	struct clew_task_chain *c = go_chain(t);
-	__u64 to, sp, buf;
+	__u64 to, bp, buf;
 
+	/* It waits in gopark, which chanrecv or selectgo called. */
 	if (!c || !go_chan_words(c, ctx->ax, &p.type, &buf) || !read_word(c, &to, ctx->bx) ||
-	    !read_word(c, &sp, to + GO_SCHED_SP))
+	    !read_word(c, &bp, to + c->go_sched_bp) || !read_word(c, &bp, bp))
 		return 0;
 	go_pack(c, ctx->r14, ctx->cx, buf, &p);
 	p.flags |= go_waits(c, ctx->bx);
 	p.ts_ns = SINCE_NOW;
-	go_unpack(c, to, sp, buf, &p);
+	go_unpack(c, to, bp, buf, &p);
 	return 0;
 }
 
@@ -446,7 +458,7 @@ int on_go_recv(struct pt_regs *ctx)
 		go_pack(c, from, elem, slot, &p);
 		p.flags |= how;
 		p.ts_ns = SINCE_NOW;
-		go_unpack(c, ctx->r14, ctx->sp, slot, &p);
+		go_unpack(c, ctx->r14, ctx->bp, slot, &p);
 		return 0;
 	}
 	if (!read_word(c, &at, ctx->ax + c->go_recvx) ||
@@ -456,7 +468,7 @@ int on_go_recv(struct pt_regs *ctx)
 	if (!go_take(t, slot, &first))
 		go_unseen_parcel(c, p.type, &first);
 	first.flags |= how;
-	go_unpack(c, ctx->r14, ctx->sp, slot, &first);
+	go_unpack(c, ctx->r14, ctx->bp, slot, &first);
 	go_pack(c, from, elem, slot, &p);
 	go_put(t, slot, &p);
 	return 0;

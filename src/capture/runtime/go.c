@@ -7,13 +7,13 @@
  * Offsets were read from the DWARF of programs that each toolchain built (tests/capture/runtime does
  * it again for those that are there); within a minor version they did not change:
  *
- *	       g.m  g.goid  g.parentGoid  m.procid  m.curg  hchan.recvx  sudog.elem
- *	1.21    48     152           272        72     192           48          24
- *	1.22    48     152           272        72     192           48          24
- *	1.23    48     160           280        72     192           56          24
- *	1.24    48     160           280        72     192           56          24
- *	1.25    48     152           272        64     184           56          24
- *	1.26    48     152           280        64     184           56          32
+ *	       g.m  g.goid  g.parentGoid  m.procid  m.curg  hchan.recvx  sudog.elem  g.sched.bp
+ *	1.21    48     152           272        72     192           48          24         104
+ *	1.22    48     152           272        72     192           48          24         104
+ *	1.23    48     160           280        72     192           56          24         104
+ *	1.24    48     160           280        72     192           56          24         104
+ *	1.25    48     152           272        64     184           56          24          96
+ *	1.26    48     152           280        64     184           56          32          96
  *
  * They are checked against the process's own threads: m.procid is the kernel's thread id.
  */
@@ -25,13 +25,13 @@
 
 struct go_offsets {
 	unsigned minor;
-	int g_goid, g_parent, m_procid, m_curg, hchan_recvx, sudog_elem;
+	int g_goid, g_parent, m_procid, m_curg, hchan_recvx, sudog_elem, sched_bp;
 };
 
 static const struct go_offsets versions[] = {
-	{21, 152, 272, 72, 192, 48, 24}, {22, 152, 272, 72, 192, 48, 24},
-	{23, 160, 280, 72, 192, 56, 24}, {24, 160, 280, 72, 192, 56, 24},
-	{25, 152, 272, 64, 184, 56, 24}, {26, 152, 280, 64, 184, 56, 32},
+	{21, 152, 272, 72, 192, 48, 24, 104}, {22, 152, 272, 72, 192, 48, 24, 104},
+	{23, 160, 280, 72, 192, 56, 24, 104}, {24, 160, 280, 72, 192, 56, 24, 104},
+	{25, 152, 272, 64, 184, 56, 24, 96},  {26, 152, 280, 64, 184, 56, 32, 96},
 };
 #define MAX_TLS	       4096
 #define G_M	       48
@@ -457,6 +457,7 @@ int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
 		.go_parent = o->g_parent,
 		.go_recvx = o->hchan_recvx,
 		.go_sudog_elem = o->sudog_elem,
+		.go_sched_bp = o->sched_bp,
 	};
 	ret->plausible = plausible;
 	err = find_slot(p, e, o, &ret->chain.step[0]);
