@@ -105,7 +105,6 @@ void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
 	n->ended = true;
 	node_clear_conn(c, n);
 	if (n->is_call) {
-		n->place = n->birth.ctx ? n->birth.ctx->proc->n_done : 0;
 		n->failed_ns = x->http.status >= 500 ? x->resp.last_ns : 0;
 		segment_call_ended(c, n, x);
 		decide_call_ended(c, n);

@@ -108,14 +108,6 @@ static const struct mark *last_mark(const struct ctx *w)
 	return w->n_marks ? &w->marks[(w->n_marks - 1) % MAX_MARKS] : NULL;
 }
 
-/* A request is done once, however often its owner is woken. */
-static void seen_done(struct node *req)
-{
-	if (!req->seen_done && req->proc)
-		req->proc->n_done++;
-	req->seen_done = true;
-}
-
 static bool add_mark(const struct clew_causality *c, struct ctx *w, struct node *req, uint64_t key)
 {
 	struct mark *m;
@@ -126,9 +118,8 @@ static bool add_mark(const struct clew_causality *c, struct ctx *w, struct node 
 		return false;
 	m = &w->marks[w->n_marks++ % MAX_MARKS];
 	node_put(m->req);
-	if (req)
-		seen_done(req);
-	*m = (struct mark){w->todo_seq, key, c->now_ns, w->proc->n_done, node_get(req)};
+	*m = (struct mark){.seq = w->todo_seq, .key = key, .ns = c->now_ns, .req = node_get(req)};
+	m->call_born_ns = w->out ? w->out->born_ns : 0;
 	return true;
 }
 
@@ -339,14 +330,6 @@ static const struct mark *mark_before(struct clew_causality *c, const struct don
 	return NULL;
 }
 
-/* How many requests were done between m and the call's end. */
-static uint8_t done_during(const struct mark *m, const struct node *call)
-{
-	uint64_t n = m && call->ended && call->place > m->n_done ? call->place - m->n_done : 0;
-
-	return n < UINT8_MAX ? (uint8_t)n : UINT8_MAX;
-}
-
 static void claim(struct clew_causality *c, const struct done *d, struct node *req, enum done_by by)
 {
 	struct group *g = req->proc->group;
@@ -354,7 +337,6 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 	uint64_t at = d->by->marks[d->mark % MAX_MARKS].seq;
 	const struct mark *before = NULL;
 	uint32_t calls, again, left, size;
-	uint8_t lag = 0;
 	struct node *n = stretch(c, d, req, by, &calls, &again), *next;
 
 	size = calls - again < N_STRETCH ? calls - again : N_STRETCH - 1;
@@ -364,8 +346,8 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 	}
 	if (by == DONE_ONE || by == DONE_SELF) {
 		before = mark_before(c, d, req);
-		lag = before ? order_lag(before, req) : 0;
-		order_learn(&g->order, lag);
+		if (before)
+			order_taken(req, before);
 	}
 	for (left = calls; n && left; n = next, left--) {
 		bool direct = n->todo_seq == at;
@@ -375,8 +357,6 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 			test_order(&g->done[by], req, n);
 		n->stretch_calls = (uint8_t)size;
 		n->done_by = by;
-		n->lag = lag;
-		n->during = done_during(before, n);
 		n->sink = shares_mark(c, d, req, n);
 		decide_charge(c, n, req, direct ? CLAIM_DONE : CLAIM_DONE_BACK);
 		completion_forget_call(n);
@@ -422,10 +402,8 @@ void completion_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 
 	if (owned(ctx) != req) {
 		answered_itself(c, ctx, req);
-		seen_done(req);
 		return;
 	}
-	seen_done(req);
 	/* Of each worker the last wake, unless it has exited; locks may have been learned since. */
 	for (uint32_t i = 0; i < req->n_done; i++) {
 		struct done *d = &req->done[i];

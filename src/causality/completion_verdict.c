@@ -3,6 +3,8 @@
  * Are completions believed in this service? The figures are gathered in completion.c; what each of them
  * says of the links that would be wrong is here.
  */
+#include <math.h>
+
 #include "causality/internal.h"
 
 #define SAFETY	     2.0
@@ -14,8 +16,8 @@
 #define COMMON	     4 /* so many times are all stretches those that are common */
 #define UNSEEN_IDLE  0.2
 #define MIN_REQUESTS 32
-#define ORDER_MARGIN 10 /* its two causes need not be independent */
 #define MIN_BORN     20
+#define SEVERAL	     20 /* to one request that several work for */
 
 /*
  * The share of links that the order of requests and calls tells to be wrong. Of one worker only it is
@@ -67,10 +69,21 @@ static double merged(struct ends *e, uint32_t *ret_k)
 }
 
 /*
+ * The share of tasks whose end is not seen, as workers tell that go idle: what they called before is a task,
+ * and that has ended.
+ */
+static double idle_joined(const struct group *g, double unseen)
+{
+	if (!g->idle_clean)
+		return 1;
+	return (SAFETY * (double)g->idle_dirty + unseen) / (double)g->idle_clean;
+}
+
+/*
  * The call before the end is another task's where that was not seen to end and this one never called.
  * Two rare things at once: not many need to be seen to be ruled out, but some.
  */
-static double direct_wrong(struct ends *e)
+static double direct_wrong(const struct group *g, struct ends *e)
 {
 	uint64_t all = 0;
 	uint32_t k;
@@ -81,9 +94,8 @@ static double direct_wrong(struct ends *e)
 	merged(e, &k);
 	if (e->same)
 		joined = (SAFETY * (double)e->over + UNSEEN_TASK) / (double)e->same;
-	if (joined > 1)
-		joined = 1;
-	return joined * ((double)e->stretches[0] + UNSEEN) / (double)(all ? all : 1);
+	joined = fmin(joined, idle_joined(g, UNSEEN_TASK));
+	return fmin(joined, 1) * ((double)e->stretches[0] + UNSEEN) / (double)(all ? all : 1);
 }
 
 static bool reaches_back(struct group *g, const struct node *call)
@@ -93,7 +105,7 @@ static bool reaches_back(struct group *g, const struct node *call)
 	double wrong = merged(e, &k);
 
 	return (wrong <= MAX_WRONG && call->stretch_calls <= k) ||
-	       SAFETY * (double)g->idle_dirty + UNSEEN_IDLE <= MAX_WRONG * (double)g->idle_clean;
+	       idle_joined(g, UNSEEN_IDLE) <= MAX_WRONG;
 }
 
 /* A thread that was begun for the request that it answered. */
@@ -121,7 +133,10 @@ static bool in_order(struct group *g, const struct node *call, double *ret_wrong
 {
 	if (call->done_by != DONE_ONE && call->done_by != DONE_SELF)
 		return false;
-	*ret_wrong = order_wrong(&g->order, call) * ORDER_MARGIN;
+	/* What is for several workers is taken several times. */
+	if (call->done_by == DONE_ONE && g->done_many * SEVERAL > g->done_one)
+		return false;
+	*ret_wrong = order_wrong(&g->order, call);
 	if (call->done_by == DONE_ONE)
 		*ret_wrong += mixed_up(g);
 	return *ret_wrong <= MAX_WRONG;
@@ -134,7 +149,7 @@ enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 	const struct bucket *b = &g->done[call->done_by];
 	bool many = call->done_by == DONE_MANY;
 	uint64_t all = g->done_one + g->done_many + g->done_none;
-	double wrong = direct_wrong(e);
+	double wrong = direct_wrong(g, e);
 	bool alone;
 
 	if (call->done_by == DONE_BORN)

@@ -32,6 +32,7 @@ void proc_put(struct proc *p)
 	if (!p || --p->refs)
 		return;
 	group_put(p->group);
+	free(p->takes);
 	free(p);
 }
 

@@ -451,12 +451,19 @@ static void decide_loose(struct clew_causality *c, struct node *n)
 	DL_APPEND2(c->loose, n, sib_prev, sib_next);
 }
 
+static void settle(const struct clew_causality *c, struct node *req)
+{
+	if (!without(c, CLEW_SOURCE_ORDER))
+		order_settle(req);
+}
+
 void decide_due(struct clew_causality *c)
 {
 	while (c->fresh && c->fresh->ended_ns + SETTLE_NS <= c->now_ns) {
 		struct node *req = node_get(c->fresh);
 
 		enqueue(req, &c->done);
+		settle(c, req);
 		decide_calls_of(c, req, false, true);
 		node_put(req);
 	}
@@ -470,6 +477,10 @@ void decide_due(struct clew_causality *c)
 
 void decide_all(struct clew_causality *c)
 {
+	struct node *req;
+
+	DL_FOREACH2(c->fresh, req, done_next)
+	settle(c, req);
 	while (c->by_age)
 		try_decide(c, c->by_age, true, true);
 }

@@ -90,6 +90,7 @@ enum stretch {
 	STRETCH_CONNECT = 1 << 1, /* a call in it was born with connect() */
 };
 #define N_BUCKETS 4
+#define MAX_SCORE 64
 #define MAX_LAG	  256
 #define N_STRETCH 16 /* calls in a stretch, the last one: so many or more */
 #define MAX_MARKS 16 /* of a worker, the latest */
@@ -114,12 +115,15 @@ struct ends {
 	uint64_t over, same;
 };
 
-/* How many requests were in progress when a worker took the next one: see order.c. */
+/* What the order in which requests were taken tells: see order.c. */
 struct order {
-	uint32_t lags[MAX_LAG]; /* how often */
-	uint32_t more[MAX_LAG], less[MAX_LAG];
-	uint32_t n, computed_at;
-	uint8_t usual;
+	uint32_t trials[MAX_SCORE], n; /* by their score; all */
+	uint32_t first, first_bad;     /* first calls; those that seem to be other work */
+};
+
+struct take {
+	uint64_t place, ns;
+	uint32_t doubts; /* earlier ones that were taken later */
 };
 
 /* Lags of the requests that loops answered when workers told them to: see relay.c. */
@@ -183,10 +187,11 @@ struct proc {
 	struct group *group;
 	struct node *open; /* requests, oldest first */
 	uint32_t n_open;
-	uint64_t n_read, n_done; /* requests read; seen to be done: see order.c */
-	uint64_t n_told;	 /* ends that its workers told of: see relay.c */
+	uint64_t n_read;    /* requests */
+	struct take *takes; /* when a worker took them: see order.c */
+	uint64_t n_told;    /* ends that its workers told of: see relay.c */
 	struct relay_lags relay;
-	struct node *inherited;	 /* the request that its parent served when it forked */
+	struct node *inherited; /* the request that its parent served when it forked */
 };
 
 struct ctx_key {
@@ -247,13 +252,13 @@ struct ctx {
 		uint64_t seq; /* the last call before it */
 		uint64_t key;
 		uint64_t ns;
-		uint64_t n_done;    /* the process's, with this one */
-		struct node *req;   /* whose owner it woke; NULL: it was woken itself */
-	} *marks;		    /* MAX_MARKS of them, or NULL */
-	struct relay_worker *relay; /* a thread's: see relay.c */
-	struct relay_pipe *hears;   /* ... what it reads its workers' messages from */
-	uint64_t answered_ns;	    /* a task's last answer */
-	uint64_t used;		    /* c->ticks when it was moved to the end of the list */
+		uint64_t call_born_ns; /* of the last call before it */
+		struct node *req;      /* whose owner it woke; NULL: it was woken itself */
+	} *marks;		       /* MAX_MARKS of them, or NULL */
+	struct relay_worker *relay;    /* a thread's: see relay.c */
+	struct relay_pipe *hears;      /* ... what it reads its workers' messages from */
+	uint64_t answered_ns;	       /* a task's last answer */
+	uint64_t used;		       /* c->ticks when it was moved to the end of the list */
 };
 
 /* A worker woke the owner of a request. */
@@ -374,17 +379,17 @@ struct node {
 	struct node *calls;
 	uint32_t n_calls_open; /* of its undecided calls, those that have not ended */
 	bool answered;
-	uint64_t
-		place; /* a request's: its number among the process's. A call's: n_done at its end */
-	uint8_t lag;   /* a call's: see order.c; 0: not known */
-	uint8_t during; /* a call's: how many were done from its worker's last mark to its end */
-	bool seen_done; /* counted in the process's n_done */
-	bool given;	/* ... by a context that did not read it */
-	bool rest;	/* perhaps only bytes that the request before left over */
+	uint64_t place;	     /* a request's: its number among the process's */
+	uint64_t taken_ns;   /* ... when a worker took it; 0: not known */
+	uint64_t trial_ns;   /* see order.c; 0: none */
+	bool order_known;    /* its calls have their scores */
+	uint8_t score;	     /* a call's: see order.c */
+	bool given;	     /* ... by a context that did not read it */
+	bool rest;	     /* perhaps only bytes that the request before left over */
 	bool sink_elsewhere; /* its answer was written where another request's work was expected */
 	bool confirmed;	     /* some call of it is on the path */
 	struct node **queue; /* the list that it is in: over, with undecided calls */
-	uint64_t ended_ns;
+	uint64_t ended_ns;   /* a call's: when its response was read last */
 	struct node *open_prev, *open_next; /* of the process */
 	struct node *done_prev, *done_next;
 	struct reader readers[MAX_READERS];
@@ -562,11 +567,12 @@ void completion_forget_request(struct node *req);
 enum verdict completion_verdict(const struct node *call, double *ret_wrong);
 
 /* order.c */
-/* A worker that was done at m had req to do next; 0: that is not known. */
-uint8_t order_lag(const struct mark *m, const struct node *req);
-void order_learn(struct order *o, uint8_t lag);
+/* The worker that took the request had finished what it did before at m, or was woken then. */
+void order_taken(struct node *req, const struct mark *m);
+/* The request was answered long enough ago: to be called before its calls are decided. */
+void order_settle(struct node *req);
 /* The expected share of wrong links among calls like this one. */
-double order_wrong(struct order *o, const struct node *call);
+double order_wrong(const struct order *o, const struct node *call);
 
 /* relay.c */
 /* Connections inside a process are remembered. */

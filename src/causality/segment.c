@@ -190,6 +190,7 @@ static void response_read(struct clew_causality *c, struct ctx *ctx, struct node
 	if (!n->resp_seen)
 		shared_answered(n);
 	n->resp_seen = true;
+	n->ended_ns = c->now_ns;
 	read_by(ctx, n, io);
 }
 

@@ -33,7 +33,7 @@ static const struct row rows[] = {
 	{{"0 to 3 calls, interpreter lock", 8, .calls_max = 3, .lock_pct = 50}, 60},
 	{{"1 % end unseen", 16, .calls = 2, .unseen_pct = 1}, 40},
 	{{"30 % end unseen", 16, .calls = 2, .unseen_pct = 30}, 0},
-	{{"jobs, 30 %", 16, .calls = 2, .job_pct = 30}, 40},
+	{{"jobs, 30 %", 16, .calls = 2, .job_pct = 30}, 50},
 	{{"jobs, 5 %, 0 to 3 calls", 16, .calls_max = 3, .job_pct = 5}, 60},
 	{{"10 % of calls again", 16, .calls = 1, .retry_pct = 10}, 60},
 	{{"10 % again, jobs, 0 to 2 calls", 16, .calls_max = 2, .job_pct = 5, .retry_pct = 10}, 0},
@@ -48,7 +48,7 @@ static const struct row rows[] = {
 	{{"half is answered at once", 16, .calls = 2, .direct_pct = 50}, 40},
 	{{"the same, private locks", 16, .calls = 2, .direct_pct = 50, .private_pct = 3}, 0},
 	{{"the worker answers", 16, .calls = 2, .last_answers = true}, 97},
-	{{"the worker answers, jobs", 16, .calls = 2, .last_answers = true, .job_pct = 20}, 40},
+	{{"the worker answers, jobs", 16, .calls = 2, .last_answers = true, .job_pct = 20}, 60},
 	{{"the last worker answers", 16, .calls = 1, .tasks = 2, .last_answers = true}, 0},
 };
 
