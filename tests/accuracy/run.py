@@ -103,13 +103,15 @@ def run_all(variants, todo, args):
     """({key: result}, {case: why it was skipped}); a run that breaks is a result too: it is skipped, and says why."""
     results, skipped, jobs, begin = {}, {}, [], time.monotonic()
     keys = [key_of(name, load, args) for name, load in todo]
-    for (name, load), key in zip(todo, keys):
-        module, variant = variants[name]
-        if name not in skipped and (reason := runner.why_skipped(module, variant)):
+    for name in dict.fromkeys(name for name, _ in todo):
+        reason = runner.why_skipped(*variants[name])
+        if reason:
             skipped[name] = reason
             print("%s: SKIPPED: %s" % (name, reason), flush=True)
+    for (name, load), key in zip(todo, keys):
         if name in skipped:
             continue
+        module, variant = variants[name]
         result = runner.finished(os.path.join(args.out, key), variant, args) if args.resume else None
         if result:
             results[key] = {**result, "quick": variant.get("quick")}
