@@ -4,6 +4,7 @@
 CLEW_TEST_JVMS: more Java homes than those in /usr/lib/jvm, separated by colons.
 """
 
+import contextlib
 import glob
 import os
 import re
@@ -107,21 +108,37 @@ def origin(parents, task):
     return None
 
 
-def one_session(clew, program, lines):
-    """Attach, let the program do its rounds, detach: the records."""
+CLEW = os.environ.get("CLEW") or os.path.join(BUILD, "clew")
+
+
+@contextlib.contextmanager
+def session(program, lines):
+    """Attached within; afterwards the records, in the list that it gives."""
+    records = []
     with open(lines.with_suffix(".err"), "w+") as err:
-        tool = subprocess.Popen([clew, "record", "-p", str(program.pid), "--agent", "java", "--db", "none", "--capture-only",
+        tool = subprocess.Popen([CLEW, "record", "-p", str(program.pid), "--agent", "java", "--db", "none", "--capture-only",
                                  "-o", lines.with_suffix(".raw")], stderr=err)
         try:
             wait_for(lambda: "tracing" in open(err.name).read(), 60)
-            program.proc.stdin.write("go\n")
-            program.proc.stdin.flush()
-            assert "done" in program.proc.stdout.readline()
+            yield records
         finally:
             tool.send_signal(signal.SIGINT)
             assert tool.wait(20) == 0, open(err.name).read()
-    dump = subprocess.run([clew, "dump", lines.with_suffix(".raw")], capture_output=True, text=True, check=True, timeout=60)
-    return Records(dump.stdout)
+    dump = subprocess.run([CLEW, "dump", lines.with_suffix(".raw")], capture_output=True, text=True, check=True, timeout=60)
+    records.append(Records(dump.stdout))
+
+
+def rounds(program):
+    program.proc.stdin.write("go\n")
+    program.proc.stdin.flush()
+    assert "done" in program.proc.stdout.readline()
+
+
+def one_session(program, lines):
+    """Attach, let the program do its rounds, detach: the records."""
+    with session(program, lines) as records:
+        rounds(program)
+    return records[0]
 
 
 def check_rounds(records):
@@ -154,19 +171,32 @@ def leftovers(pid):
 def test_the_agent_follows_work(waiting, classes, tmp_path, version):
     """Attached, detached, attached again, and the tracer killed in between: the program never notices."""
     java = os.path.join(HOMES[version], "bin", "java")
-    clew = os.environ.get("CLEW") or os.path.join(BUILD, "clew")
     program = waiting(java, "-cp", classes, "Pool")
-    check_rounds(one_session(clew, program, tmp_path / "first"))
+    check_rounds(one_session(program, tmp_path / "first"))
     assert leftovers(program.pid) == (1, [], [])
-    killed = subprocess.Popen([clew, "record", "-p", str(program.pid), "--agent", "java", "--db", "none", "--capture-only",
+    killed = subprocess.Popen([CLEW, "record", "-p", str(program.pid), "--agent", "java", "--db", "none", "--capture-only",
                                "-o", tmp_path / "killed.raw"], stderr=subprocess.PIPE, text=True)
     while "tracing" not in killed.stderr.readline():
         assert killed.poll() is None
     killed.kill()
     killed.communicate()
-    program.proc.stdin.write("go\n")
-    program.proc.stdin.flush()
-    assert "done" in program.proc.stdout.readline()
-    check_rounds(one_session(clew, program, tmp_path / "second"))
+    rounds(program)
+    check_rounds(one_session(program, tmp_path / "second"))
+    assert leftovers(program.pid) == (1, [], [])
+    program.go()
+
+
+@pytest.mark.parametrize("version", sorted(HOMES))
+def test_two_tracers_share_the_agent(waiting, classes, tmp_path, version):
+    """The one that leaves first does not take the agent from the other, not for a moment."""
+    program = waiting(os.path.join(HOMES[version], "bin", "java"), "-cp", classes, "Pool")
+    with session(program, tmp_path / "long") as long:
+        with session(program, tmp_path / "short") as short:
+            rounds(program)
+        rounds(program)
+    check_rounds(short[0])
+    check_rounds(long[0])
+    writes = [r for r in long[0].of("io", dir="tx") if "begins" in (r.get("payload") or "")]
+    assert len(writes) == 2 * 50
     assert leftovers(program.pid) == (1, [], [])
     program.go()

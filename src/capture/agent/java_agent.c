@@ -27,6 +27,7 @@ static const char java_agent_so[] = "";
 #define REPLY_S	      15	  /* until it has loaded the agent */
 #define POLL_NS	      (20 * MS)
 #define LEASE_NS      (10000 * MS)
+#define LAST_NS	      (JAVA_AGENT_RENEW_NS + 1000 * MS) /* what is left of it when we leave */
 #define LIBRARY	      ".clew-java-"
 #define GLIBC_KEYS    0x310 /* see hotspot.c */
 #define MAX_FAST_KEYS 32
@@ -321,7 +322,7 @@ int java_agent_renew(struct java_agent *a)
 	return write_lease(a, clew_mono_ns() + LEASE_NS);
 }
 
-/* Only if it is still ours: another capture's goes on. */
+/* Only if it is still ours. Another capture may be there: it renews before this runs out. */
 void java_agent_detach(struct java_agent *a)
 {
 	uint64_t until_ns;
@@ -331,7 +332,7 @@ void java_agent_detach(struct java_agent *a)
 	if (a->until_ns &&
 	    pread(a->mem, &until_ns, sizeof(until_ns), (off_t)a->lease) == sizeof(until_ns) &&
 	    until_ns == a->until_ns)
-		(void)write_lease(a, 0);
+		(void)write_lease(a, clew_mono_ns() + LAST_NS);
 	if (a->mem >= 0)
 		close(a->mem);
 	free(a);

@@ -28,5 +28,5 @@ int java_agent_attach(const struct runtime_proc *p, struct runtime_info *info,
 		      struct java_agent **ret, int32_t *ret_cell);
 /** java_agent_renew() - 0, or -errno: the process is gone. */
 int java_agent_renew(struct java_agent *a);
-/** java_agent_detach() - give up the lease. Takes NULL. */
+/** java_agent_detach() - give up the lease: it runs out within 3 s. Takes NULL. */
 void java_agent_detach(struct java_agent *a);
