@@ -19,6 +19,7 @@ VARIANTS = [
     {"name": "java-pool-parallel", "main": "Plain", "mode": "pool", "work": {**WORK, "PARALLEL": 1}, "ask": FUTURES},
     {"name": "java-completable", "main": "Plain", "mode": "completable", "work": WORK, "ask": FUTURES},
     {"name": "java-httpclient", "main": "Plain", "mode": "jdkclient", "work": IN_TURN},
+    {"name": "java-httpclient-25", "main": "Plain", "mode": "jdkclient", "work": IN_TURN, "release": 25},
     {"name": "java-virtual", "main": "Plain", "mode": "virtual", "work": IN_TURN, "ask": THREAD, "release": 25},
     {"name": "java-virtual-parallel", "main": "Plain", "mode": "virtual", "work": {**WORK, "PARALLEL": 1},
      "release": 25},
