@@ -55,13 +55,13 @@ const struct clew_option cli_options[] = {
 	 .min = 4096, .max = 1u << 30, .env = "CLEW_RING_SIZE", .config = true},
 	{"agent", 0, CLEW_OPT_CHOICE, "RUNTIME", NULL, CLI_CAPTURE,
 	 "Put an agent into running processes of this runtime, which tells requests apart where "
-	 "nothing else can; it leaves when the tracing ends. node: each HTTP request gets a number "
-	 "that follows timers, promises and fetch, and costs up to a third more processor time (40 "
-	 "to 200 us with two calls); the inspector is opened for a moment (SIGUSR1, port 9229). "
-	 "java: work handed to executors, CompletableFutures, virtual threads, java.net.http and "
-	 "Tomcat's pool is followed, about 10 us each; a library stays in the JVM, idle. Calls "
-	 "that "
-	 "were orphans for want of a task are then certain.",
+	 "nothing else can: orphans for want of a task get their parent; it leaves when the "
+	 "tracing "
+	 "ends. node: each HTTP request gets a number that follows timers, promises and fetch, and "
+	 "costs about a third more processor time (40 to 200 us with two calls); the inspector is "
+	 "opened for a moment (SIGUSR1, port 9229). java: work handed to executors, "
+	 "CompletableFutures, virtual threads, java.net.http and Tomcat's pool is followed, some 6 "
+	 "us each; a library stays in the JVM, idle.",
 	 .choices = "node|java", .repeat = true, .env = "CLEW_AGENT", .config = true},
 	{"tasks", 0, CLEW_OPT_CHOICE, "WHAT", "probes", CLI_CAPTURE,
 	 "How runtimes' own tasks (goroutines, contexts of asyncio, virtual threads) are told "
