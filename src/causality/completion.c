@@ -26,6 +26,8 @@
  *   seen. So P(wrong) is about P(many) * P(none).
  * - the request must have been there before the call. A name at random among n open ones, of which m came
  *   before the call, passes by accident m times for each n - m times that it fails: log2(n / m) bits a test.
+ * - where requests are for several workers (a fan-out), that says nothing. There: tasks whose worker woke the
+ *   owners of two requests, both of which were there. A wake that is no completion comes beside a true one.
  * - how many calls a stretch has, and whether workers that go idle leave a stretch without a completion.
  *   A task that nobody waits for, and one whose end went unseen, is taken for a part of the next one, and
  *   stretches get longer than tasks are.
@@ -34,8 +36,9 @@
 
 #include "causality/internal.h"
 
-#define AT_ONCE_NS 1000000ull
-#define MAX_LOOK   64 /* open requests that are looked at to weigh one test */
+#define LOCKS_KNOWN 64 /* completions, after which locks have been learned */
+#define AT_ONCE_NS  1000000ull
+#define MAX_LOOK    64 /* open requests that are looked at to weigh one test */
 
 static bool in_call(const struct ctx *ctx)
 {
@@ -144,8 +147,10 @@ static void several(struct ctx *w, const struct node *req)
 	struct node *last = w->out;
 
 	if (last && !last->decided && last->claim >= CLAIM_DONE && last->owner != req &&
-	    last->todo_seq == w->todo_seq && req->born_ns <= last->born_ns)
+	    last->todo_seq == w->todo_seq && req->born_ns <= last->born_ns) {
 		last->sink = req->id;
+		w->proc->group->wakes_two += w->proc->group->wakes_one > 0;
+	}
 }
 
 static void handed_back(struct clew_causality *c, struct ctx *w, struct node *req, uint64_t key)
@@ -330,6 +335,12 @@ static const struct mark *mark_before(struct clew_causality *c, const struct don
 	return NULL;
 }
 
+/* What is counted before that is wake-ups at locks, some of it. */
+static bool locks_known(const struct group *g)
+{
+	return g->done_one + g->done_many > LOCKS_KNOWN;
+}
+
 static void claim(struct clew_causality *c, const struct done *d, struct node *req, enum done_by by)
 {
 	struct group *g = req->proc->group;
@@ -340,7 +351,7 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 	struct node *n = stretch(c, d, req, by, &calls, &again), *next;
 
 	size = calls - again < N_STRETCH ? calls - again : N_STRETCH - 1;
-	if (by != DONE_BORN) {
+	if (by != DONE_BORN && (by == DONE_SELF || locks_known(g))) {
 		e->n++;
 		e->stretches[size]++;
 	}
@@ -358,6 +369,8 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 		n->stretch_calls = (uint8_t)size;
 		n->done_by = by;
 		n->sink = shares_mark(c, d, req, n);
+		if (direct && by <= DONE_MANY && locks_known(g))
+			*(n->sink ? &g->wakes_two : &g->wakes_one) += 1;
 		decide_charge(c, n, req, direct ? CLAIM_DONE : CLAIM_DONE_BACK);
 		completion_forget_call(n);
 	}

@@ -11,26 +11,19 @@
 #define UNSEEN	     0.05
 #define UNSEEN_OVER  0.1
 #define UNSEEN_TASK  1.0
-#define UNSEEN_MANY  0.5
 #define SURE_BITS    20
 #define COMMON	     4 /* so many times are all stretches those that are common */
 #define UNSEEN_IDLE  0.2
 #define MIN_REQUESTS 32
 #define MIN_BORN     20
-#define SEVERAL	     20 /* to one request that several work for */
+#define SEVERAL	     20	 /* to one request that several work for */
+#define FAN_OUT	     0.1 /* of the requests are for several workers */
+#define UNSEEN_ENDS  4	 /* not all tasks that are taken together have more calls than is common */
 
-/*
- * The share of links that the order of requests and calls tells to be wrong. Of one worker only it is
- * known that a wrong wake would show; where several woke the owner, each miss that was not seen counts.
- */
-static double there_wrong(const struct bucket *b, bool many)
+/* The share of links that the order of requests and calls tells to be wrong. */
+static double there_wrong(const struct bucket *b)
 {
-	uint64_t all = b->hits + b->misses;
-	double unseen = many && all ? UNSEEN_MANY * b->chance / (double)all : 0;
-
-	if (b->info < SURE_BITS)
-		return 1;
-	return (SAFETY * b->false_hits + unseen) / (double)b->hits;
+	return b->info < SURE_BITS ? 1 : SAFETY * b->false_hits / (double)b->hits;
 }
 
 /*
@@ -120,11 +113,21 @@ static enum verdict born_verdict(const struct node *call, double *ret_wrong)
 	return call->birth.n_proc <= 1 && !b->misses ? VERDICT_PASS : VERDICT_WAIT;
 }
 
-/* Wake-ups that are no completions: a wrong one is taken for the true one where that was not seen. */
-static double mixed_up(const struct group *g)
+/*
+ * Wake-ups that are no completions: a wrong one is taken for the true one where that was not seen. Where
+ * requests are for several workers, their owners are woken by several: asked is whether workers wake several.
+ */
+static double mixed_up(const struct group *g, bool many)
 {
-	double all = (double)(g->done_one + g->done_many + g->done_none);
+	const struct ends *e = &g->ends[0];
+	double all = (double)(g->done_one + g->done_many + g->done_none), unseen;
 
+	if ((double)g->done_many > FAN_OUT * all) {
+		unseen = fmin(1, UNSEEN_ENDS * (double)(e->over + 1) / (double)(e->same + 1));
+		return SAFETY * unseen * ((double)g->wakes_two + 0.5) / ((double)g->wakes_one + 1);
+	}
+	if (many)
+		return 1;
 	return 2 * ((double)g->done_many + 0.5) * ((double)g->done_none + 0.5) / all / all;
 }
 
@@ -138,7 +141,7 @@ static bool in_order(struct group *g, const struct node *call, double *ret_wrong
 		return false;
 	*ret_wrong = order_wrong(&g->order, call);
 	if (call->done_by == DONE_ONE)
-		*ret_wrong += mixed_up(g);
+		*ret_wrong += mixed_up(g, false);
 	return *ret_wrong <= MAX_WRONG;
 }
 
@@ -158,11 +161,11 @@ enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 		return VERDICT_PASS;
 	if (call->done_by == DONE_SELF)
 		all = e->n;
-	else if (!many)
-		wrong += mixed_up(g);
+	else
+		wrong += mixed_up(g, many);
 	/* One request at a time tests nothing, and leaves nothing to choose from. */
 	alone = call->birth.n_proc <= 1 && !many && !b->misses && wrong <= MAX_WRONG;
-	*ret_wrong = wrong + there_wrong(b, many);
+	*ret_wrong = wrong + there_wrong(b);
 	if (alone && *ret_wrong > MAX_WRONG)
 		*ret_wrong = 0.01;
 	if (all < MIN_REQUESTS || (*ret_wrong > MAX_WRONG && !alone))

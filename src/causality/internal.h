@@ -155,8 +155,10 @@ struct group {
 	struct bucket buckets[N_BUCKETS];
 	struct bucket done[N_DONE];		 /* completions: was the request there? */
 	uint64_t done_one, done_many, done_none; /* requests, by who woke their owners */
-	uint64_t idle_clean, idle_dirty;	 /* stretches of workers that then went idle */
-	struct ends ends[2];			 /* [1]: where the worker writes the answer */
+	uint64_t wakes_one,
+		wakes_two; /* tasks, by whether their worker woke two requests' owners */
+	uint64_t idle_clean, idle_dirty; /* stretches of workers that then went idle */
+	struct ends ends[2];		 /* [1]: where the worker writes the answer */
 	struct order order;
 	struct bucket forked; /* threads that were begun for a request: did they answer it? */
 	uint64_t
