@@ -41,9 +41,11 @@ struct part {
 	char name[24];	       /* the catalog name of the attached file */
 	uint64_t rows;	       /* of span */
 	uint64_t indexed;      /* of them, in the block index (a whole number of runs) */
+	uint64_t digested;     /* of them, from the first on: in the rollups */
 	uint64_t hot_rows;     /* of hot */
 	int64_t sealed_max_ns; /* newest start in span; INT64_MIN if empty */
 	uint64_t used_ns;      /* monotonic time of the last append */
+	bool has_rollups;      /* the tables are there */
 	bool dirty;	       /* changed since its last checkpoint */
 	bool late_checkpoint;  /* one is due as soon as no query is in its way */
 	bool ids_loaded;
@@ -62,6 +64,9 @@ struct part_ref {
 	int64_t hour;
 	char name[24];
 	uint64_t indexed;
+	uint64_t rows;	   /* sealed and hot together */
+	uint64_t digested; /* rows of span in the rollups; query_digested() makes it exact */
+	bool has_rollups;
 	bool has_tail; /* sealed rows without an index */
 	bool has_hot;
 };
@@ -154,6 +159,8 @@ int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char
 /* ---- seal.c ---- */
 /** seal_part() - hot becomes a sorted, indexed run. */
 int seal_part(struct clew_store *st, struct part *p, char **ret_error);
+/** digest_part() - some of the rows that an older writer sealed, into the rollups. */
+int digest_part(struct clew_store *st, struct part *p, char **ret_error);
 /** checkpoint() - of an attached file. -EBUSY: a query is in the way. */
 int checkpoint(struct clew_store *st, const char *name, char **ret_error);
 /** checkpoint_part() - the same; when a query is in the way, it is put off (late_checkpoint). */
@@ -179,6 +186,15 @@ void queue_settle(struct clew_span *const *spans, size_t n, int r);
 /** queue_done() - what queue_take() gave is dealt with; the spans are freed. */
 void queue_done(struct clew_store *st, struct clew_span *const *batch, size_t n);
 
+/* ---- rollup.c: what sealed spans add up to ---- */
+struct digest;
+/** rollup_store() - of the rows [from, to) of a partition's span; inside of a transaction. */
+int rollup_store(struct clew_store *st, struct part *p, const struct digest *d, uint64_t from,
+		 uint64_t to, char **ret_error);
+/** rollup_continue() - add the old rows of traces that began in runs that are digested already. */
+int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int64_t hour,
+		    char **ret_error);
+
 /* ---- writer.c ---- */
 int writer_start(struct clew_store *st, char **ret_error);
 void writer_stop(struct clew_store *st);
@@ -196,6 +212,13 @@ struct query {
 
 int query_begin(struct clew_store *st, struct query *q, char **ret_error);
 void query_end(struct query *q);
+/** query_snapshot() - fill q->parts from q->st; under state_lock, or by the writer's thread. */
+int query_snapshot(struct query *q);
+/**
+ * query_digested() - of partitions [from, to): what the query's transaction sees of digested, which may
+ * have grown since the snapshot. Before rollups and the rows beside them are added up.
+ */
+int query_digested(struct query *q, size_t from, size_t to, char **ret_error);
 /** query_each() - duck_each() with the query's limits; says why it was stopped. */
 int query_each(struct query *q, const char *sql, duck_chunk_fn fn, void *user, char **ret_error);
 int watchdog_start(struct clew_store *st);

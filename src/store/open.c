@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "store/internal.h"
+#include "store/latency.h"
 
 static int config_set(duckdb_config config, const char *name, const char *value, char **ret_error)
 {
@@ -98,6 +99,39 @@ static int register_functions(struct clew_store *st, char **ret_error)
 		r = set_error(ret_error, -EIO, "cannot register clew_key() with DuckDB");
 	duckdb_destroy_logical_type(&id);
 	duckdb_destroy_logical_type(&text);
+	duckdb_destroy_scalar_function(&fn);
+	return r;
+}
+
+/* clew_bucket(ns): where a duration stands in a histogram (latency.h). */
+static void buckets(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out)
+{
+	struct duck_col ns = duck_col(in, 0);
+	idx_t n = duckdb_data_chunk_get_size(in);
+	uint8_t *to = duckdb_vector_get_data(out);
+
+	for (idx_t i = 0; i < n; i++) {
+		int64_t v = duck_null(&ns, i) ? 0 : ((int64_t *)ns.data)[i];
+
+		to[i] = clew_latency_bucket(v > 0 ? (uint64_t)v : 0);
+	}
+}
+
+static int register_buckets(struct clew_store *st, char **ret_error)
+{
+	duckdb_scalar_function fn = duckdb_create_scalar_function();
+	duckdb_logical_type ns = duckdb_create_logical_type(DUCKDB_TYPE_BIGINT);
+	duckdb_logical_type bucket = duckdb_create_logical_type(DUCKDB_TYPE_UTINYINT);
+	int r = 0;
+
+	duckdb_scalar_function_set_name(fn, "clew_bucket");
+	duckdb_scalar_function_add_parameter(fn, ns);
+	duckdb_scalar_function_set_return_type(fn, bucket);
+	duckdb_scalar_function_set_function(fn, buckets);
+	if (duckdb_register_scalar_function(st->conn, fn) != DuckDBSuccess)
+		r = set_error(ret_error, -EIO, "cannot register clew_bucket() with DuckDB");
+	duckdb_destroy_logical_type(&ns);
+	duckdb_destroy_logical_type(&bucket);
 	duckdb_destroy_scalar_function(&fn);
 	return r;
 }
@@ -193,6 +227,8 @@ int engine_open(struct clew_store *st, char **ret_error)
 		r = set_error(ret_error, -ENOMEM, "cannot connect to DuckDB");
 	if (r == 0)
 		r = register_functions(st, ret_error);
+	if (r == 0)
+		r = register_buckets(st, ret_error);
 	if (r == 0)
 		r = confine(st, ret_error);
 	if (r == 0)

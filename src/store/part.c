@@ -16,6 +16,9 @@
 /* DuckDB's 256 KiB blocks make small partitions large; 16 KiB doubled large ones. */
 #define NEW_PARTITION_BLOCK 65536
 
+/* Tables of a partition that has all of them; without rollups there are five. */
+#define N_ROLLUP_TABLES 12
+
 uint64_t span_hash(const struct clew_span *s)
 {
 	uint8_t id[24];
@@ -112,7 +115,7 @@ static int attach(struct clew_store *st, struct part *p, char **ret_error)
 static int count_rows(struct clew_store *st, struct part *p, char **ret_error)
 {
 	char sql[160];
-	int64_t rows, indexed, hot, newest;
+	int64_t rows, indexed, hot, newest, digested = 0;
 	int r;
 
 	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s.hot", p->name);
@@ -128,6 +131,15 @@ static int count_rows(struct clew_store *st, struct part *p, char **ret_error)
 		r = duck_int(st->conn, sql, INT64_MIN, &newest, ret_error);
 	if (r < 0)
 		return r;
+	if (p->has_rollups) {
+		/* What an older writer sealed in between ends what can be believed. */
+		snprintf(sql, sizeof(sql), "SELECT coalesce(sum(spans), 0)::BIGINT FROM %s.digest",
+			 p->name);
+		r = duck_int(st->conn, sql, 0, &digested, ret_error);
+		if (r < 0)
+			return r;
+	}
+	p->digested = (uint64_t)digested;
 	p->hot_rows = (uint64_t)hot;
 	p->rows = (uint64_t)rows;
 	p->indexed = (uint64_t)indexed;
@@ -146,16 +158,23 @@ static int make_tables(struct clew_store *st, struct part *p, char **ret_error)
 	snprintf(check, sizeof(check),
 		 "SELECT count(*) FROM duckdb_tables() WHERE database_name = '%s'", p->name);
 	r = duck_int(st->conn, check, 0, &n, ret_error);
-	if (r < 0 || n)
+	if (r < 0)
 		return r;
-	if (st->opts.read_only)
+	if (!n && st->opts.read_only)
 		return -ENODATA;
+	p->has_rollups = n >= N_ROLLUP_TABLES;
+	if (st->opts.read_only || p->has_rollups)
+		return 0;
 	clew_buf_adds(&sql, "BEGIN TRANSACTION;");
-	schema_partition(&sql, p->name);
+	if (!n)
+		schema_partition(&sql, p->name);
+	schema_rollups(&sql, p->name);
 	clew_buf_adds(&sql, "COMMIT;");
 	r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);
 	if (r < 0)
 		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
+	else
+		p->has_rollups = true;
 	clew_buf_done(&sql);
 	return r;
 }

@@ -11,7 +11,7 @@
 
 #define TICK_NS (20 * 1000 * 1000)
 
-static int snapshot(struct query *q)
+int query_snapshot(struct query *q)
 {
 	struct clew_store *st = q->st;
 
@@ -24,9 +24,44 @@ static int snapshot(struct query *q)
 		q->parts[i].indexed = st->parts[i]->indexed;
 		q->parts[i].has_tail = st->parts[i]->rows > st->parts[i]->indexed;
 		q->parts[i].has_hot = st->parts[i]->hot_rows > 0;
+		q->parts[i].rows = st->parts[i]->rows + st->parts[i]->hot_rows;
+		q->parts[i].digested = st->parts[i]->digested;
+		q->parts[i].has_rollups = st->parts[i]->has_rollups;
 	}
 	q->n_parts = st->n_parts;
 	return 0;
+}
+
+static int set_digested(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col at = duck_col(chunk, 0), n = duck_col(chunk, 1);
+	struct query *q = user;
+
+	for (idx_t i = 0; i < rows; i++)
+		q->parts[((int64_t *)at.data)[i]].digested = (uint64_t)((int64_t *)n.data)[i];
+	return 0;
+}
+
+int query_digested(struct query *q, size_t from, size_t to, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	int r = 0;
+
+	for (size_t i = from; i < to; i++) {
+		const struct part_ref *p = &q->parts[i];
+
+		/* Only what is being written moves. */
+		if (q->st->opts.read_only || !p->has_rollups || (!p->has_hot && !p->has_tail))
+			continue;
+		clew_buf_addf(
+			&sql,
+			"%sSELECT %zu::BIGINT, coalesce(sum(spans), 0)::BIGINT FROM %s.digest",
+			sql.len ? " UNION ALL " : "", i, p->name);
+	}
+	if (sql.len)
+		r = sql.err ? sql.err : query_each(q, sql.data, set_digested, q, ret_error);
+	clew_buf_done(&sql);
+	return r;
 }
 
 int query_begin(struct clew_store *st, struct query *q, char **ret_error)
@@ -41,7 +76,7 @@ int query_begin(struct clew_store *st, struct query *q, char **ret_error)
 		r = -ENOMEM;
 	pthread_mutex_lock(&st->state_lock);
 	if (r == 0)
-		r = snapshot(q);
+		r = query_snapshot(q);
 	if (r == 0) {
 		q->next = st->queries;
 		st->queries = q;

@@ -72,6 +72,29 @@ int schema_partition(struct clew_buf *sql, const char *part)
 			     part);
 }
 
+void schema_rollups(struct clew_buf *sql, const char *part)
+{
+	static const char *const tables[] = {
+		"red (minute INTEGER, service UINTEGER, operation UINTEGER, kind UTINYINT,"
+		" bucket UTINYINT, n INTEGER, errors INTEGER)",
+		"edge (minute INTEGER, client UINTEGER, server UINTEGER, peer VARCHAR,"
+		" bucket UTINYINT, n INTEGER, errors INTEGER)",
+		"seen (service UINTEGER, resource UINTEGER, spans INTEGER, first_ns BIGINT,"
+		" last_ns BIGINT)",
+		"trace (trace_id UHUGEINT, root_span UBIGINT, shape UBIGINT, start_ns BIGINT,"
+		" duration_ns BIGINT, last_ns BIGINT, service UINTEGER, operation UINTEGER,"
+		" kind UTINYINT, status UTINYINT, spans UINTEGER, services UINTEGER,"
+		" errors UINTEGER, orphans UINTEGER, incomplete BOOLEAN, continued BOOLEAN,"
+		" service_bits UBIGINT, sealed_ns BIGINT)",
+		"attr_count (service UINTEGER, key UINTEGER, spans UINTEGER)",
+		"attr_range (key UINTEGER, block UINTEGER, lo DOUBLE, hi DOUBLE)",
+		"digest (first_row BIGINT, spans BIGINT)",
+	};
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+		clew_buf_addf(sql, "CREATE TABLE IF NOT EXISTS %s.%s;", part, tables[i]);
+}
+
 /* Columns of the view `spans`, from a row s of span or hot joined with the catalog. */
 static const char view_columns[] =
 	"SELECT lower(lpad(hex(s.trace_id), 32, '0')) AS trace_id,"

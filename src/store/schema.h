@@ -82,6 +82,11 @@ int schema_catalog(struct clew_buf *sql);
 extern const char schema_later[];
 /** schema_partition() - the statements that make the partition's tables. */
 int schema_partition(struct clew_buf *sql, const char *part);
+/**
+ * schema_rollups() - the statements that make what came later, without a new version: what sealed spans
+ * add up to. Readers do without, writers make them.
+ */
+void schema_rollups(struct clew_buf *sql, const char *part);
 /** schema_hot() - the statement that makes the table of a partition's newest spans. */
 int schema_hot(struct clew_buf *sql, const char *part);
 /** schema_views() - the statements that make the views for users' SQL over these partitions. */

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "store/digest.h"
 #include "store/internal.h"
 
 /* Hashes of one block that are kept apart; beyond it an entry may be written twice. */
@@ -29,6 +30,7 @@ struct trace_entry {
 };
 
 struct entries {
+	struct digest *digest; /* NULL: rows before these are not digested */
 	struct trace_entry *traces;
 	size_t n_traces, cap_traces;
 	struct clew_id128 trace; /* the last one */
@@ -131,35 +133,43 @@ static int add_attrs(struct entries *e, const duckdb_list_entry *list, const uin
 static int index_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
 	struct entries *e = user;
-	struct duck_col c[7];
+	struct duck_col c[2], id, service, operation, row_keys, row_values;
 	duckdb_vector keys, values;
 	struct duck_col text;
 	int r = 0;
 
-	for (idx_t i = 0; i < 7; i++)
+	/* rowid, resource, then DIGEST_COLUMNS */
+	for (idx_t i = 0; i < 2; i++)
 		c[i] = duck_col(chunk, i);
-	keys = duckdb_list_vector_get_child(c[4].vector);
-	values = duckdb_list_vector_get_child(c[5].vector);
+	id = duck_col(chunk, 2);
+	service = duck_col(chunk, 7);
+	operation = duck_col(chunk, 8);
+	row_keys = duck_col(chunk, 13);
+	row_values = duck_col(chunk, 14);
+	keys = duckdb_list_vector_get_child(row_keys.vector);
+	values = duckdb_list_vector_get_child(row_values.vector);
 	text = (struct duck_col){duckdb_vector_get_data(values), NULL, values};
 	for (idx_t i = 0; r == 0 && i < rows; i++) {
 		uint32_t block = (uint32_t)(((int64_t *)c[0].data)[i] / BLOCK_SPANS);
-		struct clew_id128 trace = huge_id128(((duckdb_uhugeint *)c[6].data)[i]);
+		struct clew_id128 trace = huge_id128(((duckdb_uhugeint *)id.data)[i]);
 
 		if (block != e->block) {
 			e->block = block;
 			e->n_seen = 0;
 		}
-		r = add(e, index_hash_id(DICT_SERVICE, ((uint32_t *)c[1].data)[i]));
+		r = add(e, index_hash_id(DICT_SERVICE, ((uint32_t *)service.data)[i]));
 		if (r == 0)
-			r = add(e, index_hash_id(DICT_OPERATION, ((uint32_t *)c[2].data)[i]));
+			r = add(e, index_hash_id(DICT_OPERATION, ((uint32_t *)operation.data)[i]));
 		if (r == 0)
 			r = add_trace(e, &trace, (uint32_t)((int64_t *)c[0].data)[i]);
-		if (r == 0 && !duck_null(&c[3], i))
-			r = add(e, index_hash_resource(((uint32_t *)c[3].data)[i]));
-		if (r == 0 && !duck_null(&c[4], i))
-			r = add_attrs(e, (duckdb_list_entry *)c[4].data + i,
+		if (r == 0 && !duck_null(&c[1], i))
+			r = add(e, index_hash_resource(((uint32_t *)c[1].data)[i]));
+		if (r == 0 && !duck_null(&row_keys, i))
+			r = add_attrs(e, (duckdb_list_entry *)row_keys.data + i,
 				      duckdb_vector_get_data(keys), &text);
 	}
+	if (r == 0 && e->digest)
+		r = digest_add(e->digest, chunk, 2, rows, false, c[0].data);
 	return r;
 }
 
@@ -251,6 +261,8 @@ static int store_entries(struct clew_store *st, struct part *p, struct entries *
 				ret_error);
 	if (r == 0)
 		r = duck_execf(st->conn, ret_error, "UPDATE %s.run SET indexed = true;", p->name);
+	if (r == 0 && e->digest)
+		r = rollup_store(st, p, e->digest, p->indexed, p->rows, ret_error);
 	if (r == 0)
 		r = duck_exec(st->conn, "COMMIT;", ret_error);
 	if (r < 0)
@@ -261,34 +273,106 @@ static int store_entries(struct clew_store *st, struct part *p, struct entries *
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "store_entries() reads halves of integers");
 
+/* Beside the writer's thread nobody changes partitions: its view of them needs no lock. */
+static int continue_traces(struct clew_store *st, struct part *p, struct digest *d, uint64_t from,
+			   char **ret_error)
+{
+	struct query q = {.st = st, .conn = st->conn};
+	char ids[128];
+	int r = query_snapshot(&q);
+
+	snprintf(ids, sizeof(ids), "SELECT DISTINCT trace_id FROM %s.span WHERE rowid >= %" PRIu64,
+		 p->name, from);
+	if (r == 0)
+		r = rollup_continue(&q, d, ids, p->hour, ret_error);
+	free(q.parts);
+	return r;
+}
+
+/* Rows that were sealed by a writer that knew no rollups: into the rollups, without the index. */
+static int digest_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col row_id = duck_col(chunk, 0);
+
+	return digest_add(user, chunk, 1, rows, false, row_id.data);
+}
+
+int digest_part(struct clew_store *st, struct part *p, char **ret_error)
+{
+	uint64_t to = p->digested + st->opts.hot_spans;
+	struct digest *d = digest_new(st, true);
+	struct clew_buf sql = {0};
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	to = to < p->indexed ? to : p->indexed;
+	clew_buf_addf(&sql,
+		      "SELECT rowid, " DIGEST_COLUMNS " FROM %s.span WHERE rowid >= %" PRIu64
+		      " AND rowid < %" PRIu64,
+		      p->name, p->digested, to);
+	r = sql.err ? sql.err : duck_each(st->conn, sql.data, digest_rows, d, ret_error);
+	if (r == 0)
+		r = continue_traces(st, p, d, p->digested, ret_error);
+	if (r == 0)
+		r = digest_finish(d);
+	if (r == 0)
+		r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
+	if (r == 0) {
+		r = rollup_store(st, p, d, p->digested, to, ret_error);
+		if (r == 0)
+			r = duck_exec(st->conn, "COMMIT;", ret_error);
+		if (r < 0)
+			(void)duck_exec(st->conn, "ROLLBACK;", NULL);
+	}
+	clew_buf_done(&sql);
+	digest_free(d);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&st->state_lock);
+	p->digested = to;
+	pthread_mutex_unlock(&st->state_lock);
+	p->dirty = true;
+	return 0;
+}
+
 /* Index the rows from p->indexed on. */
 static int index_part(struct clew_store *st, struct part *p, char **ret_error)
 {
 	struct entries e = {.block = UINT32_MAX - 1};
-	char sql[192];
-	int r;
+	bool digests = p->has_rollups && p->digested == p->indexed;
+	char sql[512];
+	int r = 0;
 
 	e.seen = malloc(SEEN_SLOTS * sizeof(*e.seen));
-	if (!e.seen)
+	e.digest = digests ? digest_new(st, true) : NULL;
+	if (!e.seen || (digests && !e.digest)) {
+		free(e.seen);
 		return -ENOMEM;
+	}
 	memset(e.seen, 0xff, SEEN_SLOTS * sizeof(*e.seen));
 	snprintf(sql, sizeof(sql),
-		 "SELECT rowid, service, operation, resource, attr_keys, attr_values, trace_id "
-		 "FROM %s.span"
-		 " WHERE rowid >= %" PRIu64,
+		 "SELECT rowid, resource, " DIGEST_COLUMNS " FROM %s.span WHERE rowid >= %" PRIu64,
 		 p->name, p->indexed);
 	r = duck_each(st->conn, sql, index_rows, &e, ret_error);
 	if (r == 0)
 		r = sort_entries(&e);
 	if (e.n_traces)
 		qsort(e.traces, e.n_traces, sizeof(*e.traces), by_hash);
+	if (r == 0 && e.digest)
+		r = continue_traces(st, p, e.digest, p->indexed, ret_error);
+	if (r == 0 && e.digest)
+		r = digest_finish(e.digest);
 	if (r == 0)
 		r = store_entries(st, p, &e, ret_error);
 	if (r == 0) {
 		pthread_mutex_lock(&st->state_lock);
 		p->indexed = p->rows;
+		if (e.digest)
+			p->digested = p->rows;
 		pthread_mutex_unlock(&st->state_lock);
 	}
+	digest_free(e.digest);
 	free(e.traces);
 	free(e.v);
 	free(e.seen);

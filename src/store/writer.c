@@ -18,6 +18,8 @@
 	(60ull * 1000 * 1000 * 1000)		   /* an hour that has passed is sealed after this \
 						    */
 #define IDLE_CHECK_NS (30ull * 1000 * 1000 * 1000) /* a partition at rest gets a checkpoint */
+#define IDLE_DIGEST_NS \
+	(2ull * 1000 * 1000 * 1000) /* what an older writer sealed goes into rollups */
 #define KEEP_HOUSE_NS (1000ull * 1000 * 1000)
 #define MAX_HOT_PARTS 3
 /* When the store closes and the disk does not take the rest. */
@@ -263,6 +265,7 @@ static void keep_house(struct clew_store *st)
 	_cleanup_(freep) char *error = NULL;
 	uint64_t now = clew_mono_ns();
 	int64_t hour = (int64_t)time(NULL) / 3600;
+	bool digested = false;
 
 	for (size_t i = 0; st->conn && i < st->n_parts; i++) {
 		struct part *p = st->parts[i];
@@ -271,7 +274,11 @@ static void keep_house(struct clew_store *st)
 
 		if (p->hour < hour && idle > IDLE_SEAL_NS && (p->hot_rows || p->indexed < p->rows))
 			r = seal_part(st, p, &error);
-		else if (p->dirty && idle > IDLE_CHECK_NS)
+		else if (!digested && p->has_rollups && p->digested < p->indexed &&
+			 idle > IDLE_DIGEST_NS) {
+			r = digest_part(st, p, &error);
+			digested = true; /* not for long at a time: spans wait */
+		} else if (p->dirty && idle > IDLE_CHECK_NS)
 			r = checkpoint_part(st, p, &error);
 		else
 			continue;
