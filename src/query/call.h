@@ -38,6 +38,11 @@ int call_end_line(struct call *c);
 int call_filter(struct call *c, struct clew_span_filter *f);
 /** call_times() - the same where only since and until may be given. */
 int call_times(struct call *c, struct clew_span_filter *f);
+/**
+ * call_window() - since and until, which become definite: without since the store's first span, without
+ * until now (or, without both, the store's last span).
+ */
+int call_window(struct call *c, uint64_t *ret_since, uint64_t *ret_until);
 /** call_no_params() - -EINVAL when some are left. */
 int call_no_params(struct call *c);
 
@@ -52,6 +57,10 @@ int call_spans(struct call *c);
 /* services.c */
 int call_services(struct call *c);
 int call_services_why(struct call *c);
+/* red.c */
+int call_overview(struct call *c);
+int call_operations(struct call *c);
+int call_red(struct call *c);
 /* map.c */
 int call_map(struct call *c);
 /* trace.c */

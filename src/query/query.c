@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "base/units.h"
 #include "query/call.h"
 
 int call_fail(struct call *c, int err, const char *fmt, ...)
@@ -48,6 +49,28 @@ int call_times(struct call *c, struct clew_span_filter *f)
 	return r < 0 ? r : call_no_params(c);
 }
 
+int call_window(struct call *c, uint64_t *ret_since, uint64_t *ret_until)
+{
+	uint64_t since = 0, until = 0, first = 0, last = 0;
+	int r = params_time(&c->params, "since", &since, c->ret_error);
+
+	if (r == 0)
+		r = params_time(&c->params, "until", &until, c->ret_error);
+	if (r == 0 && !since)
+		r = clew_store_bounds(c->st, &first, &last, c->ret_error);
+	if (r < 0)
+		return r;
+	if (!until)
+		until = since ? clew_now_ns() : last + 1;
+	if (!since)
+		since = first < until ? first : until - 1;
+	if (until <= since)
+		return call_fail(c, -EINVAL, "until lies before since");
+	*ret_since = since;
+	*ret_until = until;
+	return 0;
+}
+
 int call_no_params(struct call *c)
 {
 	const struct slice *left = params_left(&c->params);
@@ -85,6 +108,9 @@ static const struct call_type {
 	{"trace/", "GET", call_trace, false},
 	{"services", "GET", call_services, true},
 	{"services/why", "GET", call_services_why, true},
+	{"overview", "GET", call_overview, false},
+	{"operations", "GET", call_operations, false},
+	{"red", "GET", call_red, false},
 	{"map", "GET", call_map, false},
 	{"sql", "POST", call_sql, false},
 	{"stats", "GET", call_stats, false},

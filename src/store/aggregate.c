@@ -54,14 +54,13 @@ struct services {
 };
 
 /* Distinct service.instance.id among resources; a process without one counts as itself. */
-static uint64_t count_instances(struct clew_store *st, const duckdb_list_entry *list,
-				const uint32_t *ids)
+uint64_t count_instances(struct clew_store *st, const uint32_t *ids, uint64_t n_ids)
 {
 	uint64_t n = 0;
 
-	for (uint64_t i = list->offset; i < list->offset + list->length; i++) {
+	for (uint64_t i = 0; i < n_ids; i++) {
 		const struct clew_resource *a = names_resource_get(st, ids[i]);
-		uint64_t k = list->offset;
+		uint64_t k = 0;
 
 		for (; k < i; k++) {
 			const struct clew_resource *b = names_resource_get(st, ids[k]);
@@ -72,6 +71,12 @@ static uint64_t count_instances(struct clew_store *st, const duckdb_list_entry *
 		n += k == i;
 	}
 	return n;
+}
+
+static uint64_t list_instances(struct clew_store *st, const duckdb_list_entry *list,
+			       const uint32_t *ids)
+{
+	return count_instances(st, ids + list->offset, list->length);
 }
 
 static int give_services(void *user, duckdb_data_chunk chunk, idx_t rows)
@@ -100,8 +105,8 @@ static int give_services(void *user, duckdb_data_chunk chunk, idx_t rows)
 		s.p95_ns = q[1];
 		s.p99_ns = q[2];
 		if (!duck_null(&c[1], i))
-			s.instances = count_instances(sv->st, (duckdb_list_entry *)c[1].data + i,
-						      duckdb_vector_get_data(ids));
+			s.instances = list_instances(sv->st, (duckdb_list_entry *)c[1].data + i,
+						     duckdb_vector_get_data(ids));
 		r = sv->fn(sv->user, &s);
 	}
 	return r;
@@ -119,6 +124,11 @@ int clew_store_services(struct clew_store *st, uint64_t since_ns, uint64_t until
 
 	if (r < 0)
 		return r;
+	if (spans_between(&q, since_ns, until_ns) > st->opts.exact_spans) {
+		r = rollup_services(&q, since_ns, until_ns, fn, user, ret_error);
+		query_end(&q);
+		return r;
+	}
 	clew_buf_adds(&sql,
 		      "SELECT s.service, list(DISTINCT resource) FILTER (resource IS NOT NULL),"
 		      " count(*), count(*)" SERVER
@@ -277,7 +287,10 @@ int clew_store_map(struct clew_store *st, uint64_t since_ns, uint64_t until_ns, 
 
 	if (r < 0)
 		return r;
-	r = seen_edges(&q, since_ns, until_ns, &e, ret_error);
+	if (spans_between(&q, since_ns, until_ns) > st->opts.exact_spans)
+		r = rollup_map(&q, since_ns, until_ns, fn, user, ret_error);
+	else
+		r = seen_edges(&q, since_ns, until_ns, &e, ret_error);
 	if (r == 0 && e.external)
 		r = external_edges(&q, since_ns, until_ns, &e, ret_error);
 	query_end(&q);

@@ -195,6 +195,29 @@ int rollup_store(struct clew_store *st, struct part *p, const struct digest *d, 
 int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int64_t hour,
 		    char **ret_error);
 
+/* ---- red.c: sums of spans ---- */
+/** spans_between() - about how many spans began then; until 0: no end. */
+uint64_t spans_between(const struct query *q, uint64_t since_ns, uint64_t until_ns);
+/** beside_rollups() - append "SELECT cols FROM ... WHERE ..." of a partition's rows that are in no
+ * rollup, after *sep, which becomes " UNION ALL ". Nothing if there are none. */
+void beside_rollups(const struct part_ref *p, const char *cols, const char *where,
+		    struct clew_buf *out, const char **sep);
+/** minute_window() - hours [from, to) whose rollups may have minutes of these times, for spans that
+ * were counted with a later run as well. */
+void minute_window(const struct query *q, uint64_t since_ns, uint64_t until_ns, size_t *ret_from,
+		   size_t *ret_to);
+
+/* ---- rollup_ask.c: the same answers as aggregate.c's, from rollups ---- */
+int rollup_services(struct query *q, uint64_t since_ns, uint64_t until_ns, clew_service_fn fn,
+		    void *user, char **ret_error);
+int rollup_map(struct query *q, uint64_t since_ns, uint64_t until_ns, clew_edge_fn fn, void *user,
+	       char **ret_error);
+/** count_instances() - distinct instances among resources. */
+uint64_t count_instances(struct clew_store *st, const uint32_t *ids, uint64_t n);
+/** digest_beside() - a digest of the rows of [from, to) that are in no rollup, with the old rows of their
+ * traces. The caller frees it. */
+int digest_beside(struct query *q, size_t from, size_t to, struct digest **ret, char **ret_error);
+
 /* ---- writer.c ---- */
 int writer_start(struct clew_store *st, char **ret_error);
 void writer_stop(struct clew_store *st);

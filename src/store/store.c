@@ -80,6 +80,7 @@ static void set_defaults(struct clew_store_opts *o)
 	/* A writer's engine on one thread: two take twice the processor time to sort a run. */
 	if (!o->threads)
 		o->threads = o->read_only ? 2 : 1;
+	o->exact_spans = o->exact_spans ? o->exact_spans : CLEW_STORE_EXACT_SPANS;
 	o->timeout_ns = o->timeout_ns ? o->timeout_ns : CLEW_STORE_TIMEOUT_NS;
 }
 

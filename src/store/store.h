@@ -32,6 +32,7 @@ struct clew_store_opts {
 	uint64_t memory_bytes; /* 0: as below; of the engine, a part of our own */
 	uint32_t threads;      /* 0: 1 for a writer, else 2; of the engine */
 	uint64_t timeout_ns;   /* 0: CLEW_STORE_TIMEOUT_NS; of one query */
+	uint64_t exact_spans;  /* 0: CLEW_STORE_EXACT_SPANS */
 };
 
 /* A span is on disk at the latest this long after clew_store_append(), plus one commit. */
@@ -50,6 +51,10 @@ struct clew_store_opts {
 #define CLEW_STORE_HOT_SPANS	       (2 * CLEW_STORE_GROUP_SPANS)
 #define CLEW_STORE_MEMORY_BYTES	       (256ull << 20)
 #define CLEW_STORE_READER_MEMORY_BYTES (512ull << 20)
+/* Sums over at most so many spans are made from the spans themselves; over more, from what was summed
+ * up by the minute when they were sealed: then percentiles are within a bucket (latency.h), and times
+ * are rounded to minutes. */
+#define CLEW_STORE_EXACT_SPANS 300000u
 #define CLEW_STORE_TIMEOUT_NS	       (30ull * 1000 * 1000 * 1000)
 
 /**
@@ -305,6 +310,36 @@ typedef int (*clew_service_model_fn)(void *user, const struct clew_service_model
 /** clew_store_service_models() - all, by service; none in a store that was written before. */
 int clew_store_service_models(struct clew_store *st, clew_service_model_fn fn, void *user,
 			      char **ret_error);
+
+/* How many spans there are of each kind, over time and by latency. */
+struct clew_red_query {
+	uint64_t since_ns, until_ns; /* as asked for; 0, 0: all. Rounded as the answer is. */
+	uint64_t step_ns;	     /* of the answer's steps in time; 0: one for all */
+	struct slice service, name;  /* p NULL: any */
+	uint32_t kinds;		     /* a bit each; 0: any */
+	bool by_service, by_name;    /* else services, names (and kinds) are added up */
+};
+
+struct clew_red_row {
+	uint32_t step;		    /* the spans that began in since + step * step_ns on */
+	struct slice service, name; /* p NULL where they are added up */
+	uint8_t kind;		    /* 0 where they are added up */
+	uint8_t bucket;		    /* of the duration: latency.h */
+	uint64_t n, errors;
+};
+
+typedef int (*clew_red_fn)(void *user, const struct clew_red_row *row);
+
+/**
+ * clew_store_red() - sums, in no order; combinations without spans are left out. The times of @q become
+ * what was counted: since to until, whole steps.
+ */
+int clew_store_red(struct clew_store *st, struct clew_red_query *q, clew_red_fn fn, void *user,
+		   char **ret_error);
+
+/** clew_store_bounds() - when the first and the last span began; 0, 0 in an empty store. */
+int clew_store_bounds(struct clew_store *st, uint64_t *ret_first_ns, uint64_t *ret_last_ns,
+		      char **ret_error);
 
 struct clew_edge_stats {
 	struct slice client; /* p NULL: callers that are not traced */
