@@ -119,6 +119,7 @@ struct ends {
 struct order {
 	uint32_t trials[MAX_SCORE], n; /* by their score; all */
 	uint32_t first, first_bad;     /* first calls; those that seem to be other work */
+	uint64_t in_favour, against;   /* takes in trials */
 };
 
 struct take {

@@ -17,7 +17,8 @@
  * D, what if it had been a job that ended when W took its next request? Of these *trials* hardly any may
  * score as much. Whatever order the pool keeps, and however well: if the trials' scores are as high as the
  * others, nothing is believed. How common other work is, the first calls tell that score badly; where it is
- * rare, an accident is so much rarer.
+ * rare, an accident is so much rarer. And what each take of a trial says, wrongly, in favour, says how much a
+ * score of so many is worth that no trial happened to have.
  *
  * Whoever did a job first seems to have taken its request too early, and would count in favour of calls that
  * it says nothing of. It shows: an earlier request was taken after that. Such a take is in *doubt*, and does
@@ -29,18 +30,20 @@
  * When a request was taken is known of those only that are done. So all scores are given SETTLE_NS after the
  * answer. Limits: the last N_TAKES requests of a process, and LOOK of them before and after the one in question.
  */
+#include <math.h>
+
 #include "causality/internal.h"
 
-#define SAFETY	   2.0
-#define UNSEEN	   0.25
-#define UNSEEN_ONE 2.0 /* of the lowest score */
-#define ENOUGH	   100 /* trials */
-#define MARGIN	   10  /* other work and accidents may have one cause */
-#define LOOK	   128
-#define RARE	   50 /* other work: one in so many first calls */
-#define MOST	   3  /* more than one in so many: takes are not what they seem */
-#define N_TAKES	   1024
-#define FORGET	   8192
+#define SAFETY	2.0
+#define UNSEEN	0.25
+#define ENOUGH	100 /* trials */
+#define MARGIN	10  /* other work and accidents may have one cause */
+#define LOOK	128
+#define RARE	50 /* other work: one in so many first calls */
+#define MOST	3  /* more than one in so many: takes are not what they seem */
+#define FEWEST	3  /* the least score, where other work is no rarity */
+#define N_TAKES 1024
+#define FORGET	8192
 
 /* An earlier one was taken later: this one may have been taken later still. */
 static void doubt(struct proc *p, struct take *t)
@@ -95,14 +98,20 @@ static bool others_are_rare(const struct order *o)
 }
 
 /* For the call to be the request's: who took something while it went on took a later one. */
-static uint8_t score(const struct node *req, uint64_t from_ns, uint64_t to_ns, bool *ret_bad)
+static uint8_t score(const struct node *req, uint64_t from_ns, uint64_t to_ns, bool trial,
+		     bool *ret_bad)
 {
+	struct order *o = &req->proc->group->order;
 	uint32_t before = req->place > LOOK ? LOOK : (uint32_t)req->place - 1;
 	uint32_t against =
 		taken(req->proc, req->place - before, before, from_ns, to_ns, UINT32_MAX);
 	uint32_t in_favour = taken(req->proc, req->place + 1, LOOK, from_ns, to_ns,
-				   others_are_rare(&req->proc->group->order) ? UINT32_MAX : 1);
+				   others_are_rare(o) ? UINT32_MAX : 1);
 
+	if (trial) {
+		o->in_favour += in_favour;
+		o->against += against;
+	}
 	*ret_bad = against > in_favour;
 	if (in_favour <= 2 * against)
 		return 0;
@@ -119,6 +128,8 @@ static void forget(struct order *o)
 		o->n += o->trials[i] /= 2;
 	o->first /= 2;
 	o->first_bad /= 2;
+	o->in_favour /= 2;
+	o->against /= 2;
 }
 
 void order_settle(struct node *req)
@@ -133,14 +144,14 @@ void order_settle(struct node *req)
 	req->order_known = true;
 	o = &req->proc->group->order;
 	if (req->trial_ns) {
-		o->trials[score(req, req->trial_ns, req->taken_ns, &bad)]++;
+		o->trials[score(req, req->trial_ns, req->taken_ns, true, &bad)]++;
 		o->n++;
 	}
 	DL_FOREACH2(req->calls, n, sib_next)
 	{
 		if (!n->resp_seen || n->claim < CLAIM_DONE || n->done_by == DONE_MANY)
 			continue;
-		n->score = score(req, from_ns, n->ended_ns, &bad);
+		n->score = score(req, from_ns, n->ended_ns, false, &bad);
 		if (first && (n->score || bad)) {
 			o->first++;
 			o->first_bad += bad;
@@ -157,11 +168,14 @@ double order_wrong(const struct order *o, const struct node *call)
 {
 	double other = o->first ? MARGIN * SAFETY * (o->first_bad + 1.0) / o->first : 1;
 	uint32_t accidents = 0;
+	double each;
 
-	if (o->n < ENOUGH || !call->score || o->first_bad * MOST > o->first)
+	if (o->n < ENOUGH || !call->score || o->first_bad * MOST > o->first ||
+	    (call->score < FEWEST && !others_are_rare(o)))
 		return 1;
 	for (int i = call->score; i < MAX_SCORE; i++)
 		accidents += o->trials[i];
-	return (SAFETY * accidents + (call->score > 1 ? UNSEEN : UNSEEN_ONE)) / o->n *
-	       (other < 1 ? other : 1);
+	each = SAFETY * (o->in_favour + 1.0) / (o->in_favour + o->against + 1.0);
+	return ((SAFETY * accidents + UNSEEN) / o->n + pow(fmin(each, 1), call->score)) *
+	       fmin(other, 1);
 }
