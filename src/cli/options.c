@@ -72,7 +72,8 @@ const struct clew_option cli_options[] = {
 	 .choices = "none|memory|probes", .env = "CLEW_TASKS", .config = true},
 	{"go-channels", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
 	 "Follow work that Go programs give to worker goroutines through channels: a probe on each "
-	 "element that is sent and on each that is received.",
+	 "element that is sent and on each that is received, about 80 us of CPU a request with "
+	 "two calls.",
 	 .env = "CLEW_GO_CHANNELS", .config = true},
 	{"python-copies", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
 	 "Follow work through asyncio's gather, create_task and to_thread, whose calls are orphans "

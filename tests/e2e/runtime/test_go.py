@@ -51,8 +51,9 @@ def test_each_build(lab, kind):
 
 @pytest.mark.parametrize("toolchain", (os.environ.get("CLEW_GO_TOOLCHAINS") or "local").split(":"))
 @pytest.mark.parametrize("mode", ["own", "fan", "pool"])
-def test_each_version(lab, toolchain, mode):
-    binary, version = build(lab, [], toolchain)
+@pytest.mark.parametrize("kind", ["plain", "stripped"])
+def test_each_version(lab, toolchain, mode, kind):
+    binary, version = build(lab, BUILDS[kind], toolchain)
     found, score = run(lab, binary, mode, "--go-channels")
     assert found.runtimes == {"go/%s/goroutine" % version}
     assert score["wrong"] == 0 and score["right"] >= 594
