@@ -105,6 +105,7 @@ static void pending_drop(struct clew_causality *c, struct pending *p)
 	DL_DELETE(c->pending_list, p);
 	c->n_pending--;
 	birth_clear(&p->birth);
+	turn_names_clear(p->named);
 	free(p);
 }
 
@@ -121,6 +122,7 @@ void birth_connect(struct clew_causality *c, const struct clew_conn *conn)
 	const struct clew_thread_ref *t = &conn->connector;
 	struct ctx *ctx = ctx_of(c, t->tgid, t->proc_start_ns,
 				 without(c, CLEW_SOURCE_TASK) ? 0 : t->task, t->tid);
+	struct ctx *loop = task_loop(c, t->tgid, t->proc_start_ns, t->task, t->tid);
 	struct pending *p;
 
 	if (!ctx)
@@ -154,11 +156,14 @@ void birth_connect(struct clew_causality *c, const struct clew_conn *conn)
 		DL_APPEND2(ctx->unsettled, p, uprev, unext);
 	}
 	p->birth.connect = true;
+	if (loop)
+		turn_connect(loop, p->named);
 	DL_APPEND(c->pending_list, p);
 	c->n_pending++;
 }
 
-bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth *ret)
+bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth *ret,
+			struct node *named[N_TURNS])
 {
 	struct pending *p = pending_find(c, cookie);
 
@@ -166,6 +171,8 @@ bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth 
 		return false;
 	settled(p);
 	*ret = p->birth;
+	memcpy(named, p->named, sizeof(p->named));
+	memset(p->named, 0, sizeof(p->named));
 	p->birth.ctx = NULL;
 	p->birth.parent = p->birth.owner = p->birth.closed = NULL;
 	pending_drop(c, p);

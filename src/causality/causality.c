@@ -107,6 +107,7 @@ void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
 	if (n->is_call) {
 		n->failed_ns = x->http.status >= 500 ? x->resp.last_ns : 0;
 		segment_call_ended(c, n, x);
+		turn_call_ended(n);
 		decide_call_ended(c, n);
 		return;
 	}
@@ -116,6 +117,7 @@ void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
 	}
 	for (uint32_t i = 0; i < n->n_readers; i++)
 		ctx_close(&n->readers[i]);
+	turn_request_ended(n);
 	decide_request_ended(c, n);
 }
 

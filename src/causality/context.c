@@ -146,6 +146,7 @@ void ctx_lose(struct ctx *ctx)
 {
 	ctx->lost = true;
 	ctx_set_cur(ctx, NULL);
+	turn_lose(ctx);
 }
 
 static uint32_t recent_slot(const struct ctx_key *key)
@@ -171,6 +172,7 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	task_forget(ctx);
 	completion_forget_ctx(ctx);
 	relay_forget_ctx(ctx);
+	turn_lose(ctx);
 	if (c->recent[recent_slot(&ctx->key)] == ctx)
 		c->recent[recent_slot(&ctx->key)] = NULL;
 	HASH_DELETE(hh, c->ctxs, ctx);

@@ -136,6 +136,24 @@ static enum verdict by_model(const struct node *n, bool final, struct clew_link 
 	return accept(l, n->on_path ? CLEW_LINK_CERTAIN : CLEW_LINK_PROBABLE, wrong);
 }
 
+/* Several are open, and none of the rules above knows: an event loop that takes turns. */
+static enum verdict by_turn(const struct node *n, bool final, bool settled, struct node **ret_req,
+			    struct clew_link *l)
+{
+	struct node *req = NULL;
+	double wrong = 1;
+	bool order = false;
+	enum verdict v = turn_verdict(n, &req, &order, &wrong);
+
+	if (v == VERDICT_FAIL || (v == VERDICT_WAIT && final))
+		return VERDICT_FAIL;
+	if (v == VERDICT_WAIT || !settled)
+		return wait_or_fail(final);
+	*ret_req = req;
+	l->evidence = CLEW_EV_ORDER | CLEW_EV_COMPLETION | CLEW_EV_MODEL;
+	return accept(l, order ? CLEW_LINK_CERTAIN : CLEW_LINK_PROBABLE, wrong);
+}
+
 static void add_candidate(struct clew_link *l, uint64_t id)
 {
 	for (uint32_t i = 0; i < l->n_candidates; i++)
@@ -239,6 +257,7 @@ static void look_at_calls(struct node *req)
 static enum verdict judge(const struct clew_causality *c, const struct node *n, bool final,
 			  bool settled, struct clew_link *l)
 {
+	struct node *req = n->owner;
 	enum verdict v;
 
 	*l = (struct clew_link){.class = CLEW_LINK_ORPHAN};
@@ -269,8 +288,10 @@ static enum verdict judge(const struct clew_causality *c, const struct node *n, 
 			v = n->birth.n_proc == 1 ? by_alone(n, final, l) : by_model(n, final, l);
 		}
 	}
+	if (v == VERDICT_FAIL && n->born && !n->birth.lost && !n->shared)
+		v = by_turn(n, final, settled, &req, l);
 	if (v == VERDICT_PASS)
-		l->parent = n->owner->id;
+		l->parent = req->id;
 	else if (v == VERDICT_FAIL)
 		make_orphan(n, l);
 	return v;

@@ -134,6 +134,37 @@ struct relay_lags {
 	uint8_t usual;
 };
 
+/* By which rule a loop takes the turns of its requests: see turn.c. */
+enum turn_rule { TURN_FIRST, TURN_LAST, TURN_ONCE, N_TURNS, TURN_ONCE_ANSWERS = N_TURNS };
+
+/* How often a rule named the request that was then answered. */
+struct turn_score {
+	uint64_t hits, misses;
+	uint64_t out_of_order; /* hits that were not the first in line */
+	double false_hits;     /* sum over the misses of the hits by accident that go with a miss */
+};
+
+/* A request has something to do, by one of the rules. */
+struct turn {
+	struct turn *prev, *next;
+	struct turn **in;	/* the context's list that it stands in; NULL: none */
+	struct node *req;	/* whose it is */
+	struct node *passed_by; /* while it waits: the request that was answered before it */
+	uint64_t call;		/* id of the call that took it last; 0: none, or not known yet */
+	bool called;
+	bool resp;  /* that call's response was read */
+	bool whole; /* ... to its end */
+	bool waits; /* it was passed over */
+	bool done;  /* the answer was written */
+	bool hit, bad, out_of_order;
+	uint32_t slept; /* the context's sleeps when it was hit */
+	uint32_t spell; /* the context's, when it was taken */
+};
+
+struct turns {
+	struct turn by[N_TURNS];
+};
+
 struct group {
 	uint32_t refs;
 	struct tally *tally;  /* NULL: none of its calls is decided yet */
@@ -161,6 +192,7 @@ struct group {
 	uint64_t idle_clean, idle_dirty; /* stretches of workers that then went idle */
 	struct ends ends[2];		 /* [1]: where the worker writes the answer */
 	struct order order;
+	struct turn_score turns[N_TURNS];
 	struct bucket forked; /* threads that were begun for a request: did they answer it? */
 	uint64_t
 		task_mixed; /* answers by a task to a request that waited while it answered another */
@@ -255,13 +287,20 @@ struct ctx {
 		uint64_t seq; /* the last call before it */
 		uint64_t key;
 		uint64_t ns;
-		uint64_t call_born_ns; /* of the last call before it */
-		struct node *req;      /* whose owner it woke; NULL: it was woken itself */
-	} *marks;		       /* MAX_MARKS of them, or NULL */
-	struct relay_worker *relay;    /* a thread's: see relay.c */
-	struct relay_pipe *hears;      /* ... what it reads its workers' messages from */
-	uint64_t answered_ns;	       /* a task's last answer */
-	uint64_t used;		       /* c->ticks when it was moved to the end of the list */
+		uint64_t call_born_ns;	 /* of the last call before it */
+		struct node *req;	 /* whose owner it woke; NULL: it was woken itself */
+	} *marks;			 /* MAX_MARKS of them, or NULL */
+	struct relay_worker *relay;	 /* a thread's: see relay.c */
+	struct relay_pipe *hears;	 /* ... what it reads its workers' messages from */
+	uint64_t answered_ns;		 /* a task's last answer */
+	uint64_t used;			 /* c->ticks when it was moved to the end of the list */
+	struct turn *turns[N_TURNS + 1]; /* first come first; see turn.c */
+	struct turn *unsure[N_TURNS];	 /* hits since the last sleeps */
+	uint8_t doubts[N_TURNS];	 /* hits that are still not believed */
+	uint32_t spells[N_TURNS];	 /* times when somebody had a turn */
+	uint32_t sleeps;
+	uint64_t op_end_ns, op_nv; /* of its last operation */
+	bool op_counted;
 };
 
 /* A worker woke the owner of a request. */
@@ -369,6 +408,7 @@ struct node {
 	struct ctx *todo_of; /* the worker in whose list it is */
 	uint64_t todo_seq;
 	struct node *todo_prev, *todo_next;
+	struct node *named[N_TURNS]; /* whose turn it was, by each rule */
 	uint8_t stretch_calls;
 	enum done_by done_by;
 	uint64_t failed_ns; /* when a response came that said so (5xx); 0: it did not */
@@ -399,6 +439,7 @@ struct node {
 	uint32_t n_readers;
 	struct done *done; /* MAX_DONE of them, or NULL */
 	uint32_t n_done;
+	struct turns *turns;
 	bool done_lost; /* there were more */
 };
 
@@ -412,6 +453,7 @@ struct pending {
 	struct pending *uprev, *unext; /* of the context's unsettled ones */
 	bool unsettled;
 	struct birth birth;
+	struct node *named[N_TURNS];
 };
 
 struct clew_causality {
@@ -498,7 +540,8 @@ void birth_settle(struct ctx *ctx, bool counted, uint64_t nv);
 void birth_connect(struct clew_causality *c, const struct clew_conn *conn);
 /* What connect() knew of this connection goes to ret, which takes the references; false if nothing.
  */
-bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth *ret);
+bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth *ret,
+			struct node *named[N_TURNS]);
 void birth_choose(struct birth *write, struct birth *connect);
 /* The connection is gone unused: its connector works on what it connected for. */
 void birth_conn_closed(struct clew_causality *c, uint64_t cookie);
@@ -527,6 +570,9 @@ void shared_free(struct node *call);
 
 /* task.c */
 struct ctx *task_ctx(struct clew_causality *c, const struct clew_rec_io *io, bool reads);
+/* The thread, where it may be a loop: NULL for tasks that read for themselves. */
+struct ctx *task_loop(struct clew_causality *c, uint32_t tgid, uint64_t proc_start_ns,
+		      uint64_t task, uint32_t tid);
 void task_call(struct clew_causality *c, struct ctx *ctx, struct node *call);
 /* It is known who gave the task its work. */
 bool task_handed(const struct ctx *ctx);
@@ -587,6 +633,29 @@ void relay_answer(struct clew_causality *c, const struct clew_rec_io *io, struct
 void relay_forget_ctx(struct ctx *ctx);
 void relay_done(struct clew_causality *c);
 enum verdict relay_verdict(const struct node *call, double *ret_wrong);
+/* turn.c: the context is a thread's */
+void turn_request_read(struct clew_causality *c, struct ctx *ctx, struct node *req);
+/* whole: what was read is all of the response, as far as can be told. */
+void turn_response_read(struct ctx *ctx, struct node *call, bool whole);
+void turn_call_ended(struct node *call);
+/* A call is born: it has the names that were taken at its connect(), or those of now. */
+void turn_born(struct ctx *ctx, struct node *call);
+/* connect() was called: takes references to those whose turn it is. */
+void turn_connect(struct ctx *ctx, struct node *named[N_TURNS]);
+void turn_names_clear(struct node *named[N_TURNS]);
+void turn_answered(struct ctx *ctx, struct node *req);
+/* The context has slept before this operation, which reads or writes. */
+void turn_slept(struct ctx *ctx, bool reads);
+void turn_request_ended(struct node *req);
+void turn_forget(struct node *n);
+/* Records of the context were lost, or it is gone. */
+void turn_lose(struct ctx *ctx);
+/* Whom the call is for, whether the answers' order says so too, and the expected share of wrong links. */
+enum verdict turn_verdict(const struct node *call, struct node **ret_req, bool *ret_order,
+			  double *ret_wrong);
+
+/* The rule that passes, if one does, in words. */
+const char *turn_model(const struct group *g, const struct turn_score **ret_score);
 
 /* model.c */
 void model_hit(struct bucket *b, uint32_t n);

@@ -73,6 +73,7 @@ void node_put(struct node *n)
 		completion_forget_call(n);
 		completion_forget_request(n);
 		shared_free(n);
+		turn_forget(n);
 		for (uint32_t i = 0; i < n->n_readers; i++)
 			ctx_close(&n->readers[i]);
 		if (n->proc)
@@ -95,6 +96,7 @@ void node_done(struct clew_causality *c)
 		for (uint32_t i = 0; i < n->n_readers; i++)
 			ctx_close(&n->readers[i]);
 		n->ended = true;
+		turn_request_ended(n);
 		node_unhash(c, n);
 	}
 }

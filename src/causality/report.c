@@ -15,9 +15,27 @@ static void add_buckets(const struct group *g, struct clew_service_report *r)
 	}
 }
 
+/* A loop that takes turns, where what was read last does not say it all. */
+static bool by_turns(const struct group *g, struct clew_service_report *r,
+		     const struct turn_score **ret_turns)
+{
+	struct clew_service_report last = {0};
+	const char *model = turn_model(g, ret_turns);
+	bool mature;
+
+	add_buckets(g, &last);
+	if (!model || model_sequential(g, &mature) != VERDICT_FAIL ||
+	    (*ret_turns)->misses * (last.hits + last.misses) >=
+		    last.misses * ((*ret_turns)->hits + (*ret_turns)->misses))
+		return false;
+	r->model = model;
+	return true;
+}
+
 static void describe(const struct group *g, struct clew_service_report *r)
 {
 	uint64_t done = g->done_one + g->done_many;
+	const struct turn_score *turns;
 	bool mature;
 
 	if (g->task_hits + g->task_misses) {
@@ -28,6 +46,9 @@ static void describe(const struct group *g, struct clew_service_report *r)
 		r->model = "workers wake the one who answers";
 		r->hits = g->done[0].hits + g->done[1].hits;
 		r->misses = g->done[0].misses + g->done[1].misses;
+	} else if (by_turns(g, r, &turns)) {
+		r->hits = turns->hits;
+		r->misses = turns->misses;
 	} else if (model_moves(g)) {
 		r->model = "work moves between threads";
 		r->hits = g->answers - g->foreign;

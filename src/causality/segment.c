@@ -142,8 +142,9 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	ctx->answer_counted = switches(io, &ctx->answer_nv);
 }
 
-static void call_written(struct clew_causality *c, struct ctx *ctx, struct node *n,
-			 const struct clew_exchange *x, const struct clew_rec_io *io)
+static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *loop,
+			 struct node *n, const struct clew_exchange *x,
+			 const struct clew_rec_io *io)
 {
 	struct birth write, connect;
 
@@ -160,7 +161,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 	}
 	n->born_seq = ++ctx->seq;
 	ctx->answered_conn = 0;
-	if (x->began_by_connect && birth_take_pending(c, x->conn->cookie, &connect)) {
+	if (x->began_by_connect && birth_take_pending(c, x->conn->cookie, &connect, n->named)) {
 		if (connect.ctx != ctx)
 			n->born_seq = 0;
 		/* A loop may have connected for the task: the task is the one to ask. */
@@ -171,6 +172,8 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct node 
 	}
 	if (write.slept)
 		ctx->hard_seq = ctx->seq;
+	if (loop)
+		turn_born(loop, n);
 	n->birth = write;
 	n->owner = node_get(write.owner);
 	n->born = true;
@@ -194,29 +197,52 @@ static void response_read(struct clew_causality *c, struct ctx *ctx, struct node
 	read_by(ctx, n, io);
 }
 
+/* A loop that sleeps has nothing left to do. */
+static void look_for_sleep(struct ctx *loop, const struct clew_rec_io *io)
+{
+	uint64_t nv = 0, at = io->begin_ns ? io->begin_ns : io->end_ns;
+	bool counted = switches(io, &nv);
+
+	if (loop->op_end_ns &&
+	    (counted && loop->op_counted ? nv != loop->op_nv : at > loop->op_end_ns + GAP_NS))
+		turn_slept(loop, io->dir == CLEW_DIR_RX);
+	loop->op_end_ns = io->end_ns;
+	loop->op_nv = nv;
+	loop->op_counted = counted;
+}
+
 void segment_io(struct clew_causality *c, struct node *n, const struct clew_exchange *x,
 		enum clew_part part, bool first, const struct clew_rec_io *io)
 {
 	struct ctx *ctx = task_ctx(c, io, n->is_call == (part == CLEW_PART_RESPONSE));
+	struct ctx *loop = task_loop(c, io->tgid, io->proc_start_ns, io->task, io->tid);
 
 	if (!ctx)
 		return;
 	if (io->lost_thread)
 		ctx_lose(ctx);
+	if (loop)
+		look_for_sleep(loop, io);
 	if (ctx->unsettled)
 		settle(ctx, io);
 	if (n->is_call && part == CLEW_PART_REQUEST) {
 		if (!n->born && !n->decided)
-			call_written(c, ctx, n, x, io);
+			call_written(c, ctx, loop, n, x, io);
 		else if (x->proto == CLEW_PROTO_RAW && ctx->key.task)
 			task_written(ctx, n);
 		else if (x->proto == CLEW_PROTO_RAW)
 			shared_written(ctx, n);
 	} else if (n->is_call) {
 		response_read(c, ctx, n, io);
+		if (loop)
+			turn_response_read(loop, n, x->proto == CLEW_PROTO_RAW);
 	} else if (part == CLEW_PART_REQUEST) {
 		request_read(c, ctx, n, x, io);
+		if (loop)
+			turn_request_read(c, loop, n);
 	} else {
+		if (loop && first && !n->answered)
+			turn_answered(loop, n);
 		answer_written(c, ctx, n, first, io);
 	}
 }
@@ -225,12 +251,17 @@ void segment_eof(struct clew_causality *c, const struct clew_rec_io *io)
 {
 	struct node *n = node_on_conn(c, io->conn);
 	struct ctx *ctx = n ? task_ctx(c, io, true) : NULL;
+	struct ctx *loop = task_loop(c, io->tgid, io->proc_start_ns, io->task, io->tid);
 
+	if (loop)
+		look_for_sleep(loop, io);
 	if (!ctx)
 		return;
 	if (ctx->unsettled)
 		settle(ctx, io);
 	response_read(c, ctx, n, io);
+	if (loop)
+		turn_response_read(loop, n, true);
 }
 
 /*
@@ -246,4 +277,6 @@ void segment_call_ended(struct clew_causality *c, struct node *n, const struct c
 	ctx_set_cur(ctx, n);
 	ctx->cur_ns = c->now_ns;
 	ctx->cur_counted = false;
+	if (!ctx->key.task)
+		turn_response_read(ctx, n, true);
 }

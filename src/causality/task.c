@@ -34,6 +34,16 @@ struct ctx *task_ctx(struct clew_causality *c, const struct clew_rec_io *io, boo
 	return ctx_of(c, io->tgid, io->proc_start_ns, task, io->tid);
 }
 
+struct ctx *task_loop(struct clew_causality *c, uint32_t tgid, uint64_t proc_start_ns,
+		      uint64_t task, uint32_t tid)
+{
+	if (without(c, CLEW_SOURCE_ORDER))
+		return NULL;
+	if (task && task_reads(task) && !without(c, CLEW_SOURCE_TASK))
+		return NULL;
+	return ctx_of(c, tgid, proc_start_ns, 0, tid);
+}
+
 static void kid_unlist(struct work *w)
 {
 	if (w->up)
