@@ -22,6 +22,7 @@
 
 #include "base/pool.h"
 #include "causality/causality.h"
+#include "causality/turn.h"
 
 #include <string.h>
 
@@ -132,37 +133,6 @@ struct relay_lags {
 	uint32_t lags[MAX_LAG]; /* [0]: none, or too long */
 	uint32_t n;
 	uint8_t usual;
-};
-
-/* By which rule a loop takes the turns of its requests: see turn.c. */
-enum turn_rule { TURN_FIRST, TURN_LAST, TURN_ONCE, N_TURNS, TURN_ONCE_ANSWERS = N_TURNS };
-
-/* How often a rule named the request that was then answered. */
-struct turn_score {
-	uint64_t hits, misses;
-	uint64_t out_of_order; /* hits that were not the first in line */
-	double false_hits;     /* sum over the misses of the hits by accident that go with a miss */
-};
-
-/* A request has something to do, by one of the rules. */
-struct turn {
-	struct turn *prev, *next;
-	struct turn **in;	/* the context's list that it stands in; NULL: none */
-	struct node *req;	/* whose it is */
-	struct node *passed_by; /* while it waits: the request that was answered before it */
-	uint64_t call;		/* id of the call that took it last; 0: none, or not known yet */
-	bool called;
-	bool resp;  /* that call's response was read */
-	bool whole; /* ... to its end */
-	bool waits; /* it was passed over */
-	bool done;  /* the answer was written */
-	bool hit, bad, out_of_order;
-	uint32_t slept; /* the context's sleeps when it was hit */
-	uint32_t spell; /* the context's, when it was taken */
-};
-
-struct turns {
-	struct turn by[N_TURNS];
 };
 
 struct group {
@@ -600,8 +570,6 @@ void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bo
 bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key);
 void lock_done(struct clew_causality *c);
 
-enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
-
 /* completion.c */
 void completion_call(struct ctx *ctx, struct node *call);
 void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h);
@@ -633,30 +601,6 @@ void relay_answer(struct clew_causality *c, const struct clew_rec_io *io, struct
 void relay_forget_ctx(struct ctx *ctx);
 void relay_done(struct clew_causality *c);
 enum verdict relay_verdict(const struct node *call, double *ret_wrong);
-/* turn.c: the context is a thread's */
-void turn_request_read(struct clew_causality *c, struct ctx *ctx, struct node *req);
-/* whole: what was read is all of the response, as far as can be told. */
-void turn_response_read(struct ctx *ctx, struct node *call, bool whole);
-void turn_call_ended(struct node *call);
-/* A call is born: it has the names that were taken at its connect(), or those of now. */
-void turn_born(struct ctx *ctx, struct node *call);
-/* connect() was called: takes references to those whose turn it is. */
-void turn_connect(struct ctx *ctx, struct node *named[N_TURNS]);
-void turn_names_clear(struct node *named[N_TURNS]);
-void turn_answered(struct ctx *ctx, struct node *req);
-/* The context has slept before this operation, which reads or writes. */
-void turn_slept(struct ctx *ctx, bool reads);
-void turn_request_ended(struct node *req);
-void turn_forget(struct node *n);
-/* Records of the context were lost, or it is gone. */
-void turn_lose(struct ctx *ctx);
-/* Whom the call is for, whether the answers' order says so too, and the expected share of wrong links. */
-enum verdict turn_verdict(const struct node *call, struct node **ret_req, bool *ret_order,
-			  double *ret_wrong);
-
-/* The rule that passes, if one does, in words. */
-const char *turn_model(const struct group *g, const struct turn_score **ret_score);
-
 /* model.c */
 void model_hit(struct bucket *b, uint32_t n);
 void model_miss(struct bucket *b, uint32_t n);

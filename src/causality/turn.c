@@ -324,12 +324,13 @@ static void answered(struct ctx *ctx, struct turn *t, enum turn_rule rule, uint3
 	if (in_turn(ctx, t, rule, &order)) {
 		if (!t->called || t->bad) {
 			; /* nothing was named, so nothing is tested */
-		} else if (n > 1) {
-			hit(s);
-			s->out_of_order += !order;
+		} else {
 			sure = !ctx->doubts[rule];
-			if (!sure)
-				ctx->doubts[rule]--;
+			if (n > 1) {
+				hit(s);
+				s->out_of_order += !order;
+				ctx->doubts[rule] -= !sure;
+			}
 		}
 	} else {
 		if (n > 1) {

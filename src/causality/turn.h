@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whose turn it is in an event loop: what contexts, calls and requests keep for it. See turn.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct clew_causality;
+struct ctx;
+struct group;
+struct node;
+
+/* What is known of a hypothesis: it is believed, more will tell, it is wrong. */
+enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
+
+/* By which rule a loop takes the turns of its requests: see turn.c. */
+enum turn_rule { TURN_FIRST, TURN_LAST, TURN_ONCE, N_TURNS, TURN_ONCE_ANSWERS = N_TURNS };
+
+/* How often a rule named the request that was then answered. */
+struct turn_score {
+	uint64_t hits, misses;
+	uint64_t out_of_order; /* hits that were not the first in line */
+	double false_hits;     /* sum over the misses of the hits by accident that go with a miss */
+};
+
+/* A request has something to do, by one of the rules. */
+struct turn {
+	struct turn *prev, *next;
+	struct turn **in;	/* the context's list that it stands in; NULL: none */
+	struct node *req;	/* whose it is */
+	struct node *passed_by; /* while it waits: the request that was answered before it */
+	uint64_t call;		/* id of the call that took it last; 0: none, or not known yet */
+	bool called;
+	bool resp;  /* that call's response was read */
+	bool whole; /* ... to its end */
+	bool waits; /* it was passed over */
+	bool done;  /* the answer was written */
+	bool hit, bad, out_of_order;
+	uint32_t slept; /* the context's sleeps when it was hit */
+	uint32_t spell; /* the context's, when it was taken */
+};
+
+struct turns {
+	struct turn by[N_TURNS];
+};
+
+/* In all of these the context is a thread's. */
+void turn_request_read(struct clew_causality *c, struct ctx *ctx, struct node *req);
+/* whole: what was read is all of the response, as far as can be told. */
+void turn_response_read(struct ctx *ctx, struct node *call, bool whole);
+void turn_call_ended(struct node *call);
+/* A call is born: it has the names that were taken at its connect(), or those of now. */
+void turn_born(struct ctx *ctx, struct node *call);
+/* connect() was called: takes references to those whose turn it is. */
+void turn_connect(struct ctx *ctx, struct node *named[N_TURNS]);
+void turn_names_clear(struct node *named[N_TURNS]);
+void turn_answered(struct ctx *ctx, struct node *req);
+/* The context has slept before this operation, which reads or writes. */
+void turn_slept(struct ctx *ctx, bool reads);
+void turn_request_ended(struct node *req);
+void turn_forget(struct node *n);
+/* Records of the context were lost, or it is gone. */
+void turn_lose(struct ctx *ctx);
+/* Whom the call is for, whether the answers' order says so too, and the expected share of wrong links. */
+enum verdict turn_verdict(const struct node *call, struct node **ret_req, bool *ret_order,
+			  double *ret_wrong);
+
+/* The rule that passes, if one does, in words. */
+const char *turn_model(const struct group *g, const struct turn_score **ret_score);
