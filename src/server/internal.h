@@ -99,6 +99,9 @@ struct ingest_counters {
 
 struct page;
 struct grpc;
+struct spanmetrics;
+struct graph;
+struct tail;
 
 struct clew_server {
 	struct clew_store *st;
@@ -110,6 +113,9 @@ struct clew_server {
 	char *host;		  /* where we listen, as in a URL */
 	struct page *page;
 	struct grpc *grpc; /* NULL: no OTLP */
+	struct spanmetrics *spanmetrics;
+	struct graph *graph;
+	struct tail *tail;
 	uint16_t grpc_port;
 	_Atomic bool stopping;
 	_Atomic uint64_t bodies;

@@ -6,6 +6,7 @@
 #include "query/query.h"
 #include "server/internal.h"
 #include "server/spool.h"
+#include "server/watch.h"
 
 /* ---- the native API ---- */
 
@@ -110,6 +111,8 @@ static const struct route unix_routes[] = {
 };
 
 static const struct route http_routes[] = {
+	{CLEW_API_PREFIX "tail", .run = tail_answer},
+	{"/metrics", .run = metrics_answer},
 	{CLEW_API_PREFIX, .below = true, .any = true, .body = CLEW_SERVER_MAX_BODY,
 	 .run = query_answer},
 	{"/healthz", .open = true, .run = healthz},

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "server/grpc.h"
 #include "server/internal.h"
+#include "server/watch.h"
 
 #define TLS_FILE_MAX (1u << 20)
 
@@ -151,6 +152,8 @@ int clew_server_listen(struct clew_server *s, const struct clew_server_opts *o, 
 	if (r == 0)
 		r = page_open(s, o->ui_dir, ret_error);
 	if (r == 0)
+		r = watch_start(s);
+	if (r == 0)
 		r = serve_tcp(s, LISTEN_HTTP, o->http_port, "http-port", address, ret_error);
 	if (r == 0 && o->otlp)
 		r = serve_tcp(s, LISTEN_OTLP, o->otlp_http_port, "otlp-http-port", address,
@@ -200,6 +203,7 @@ void clew_server_stop(struct clew_server *s)
 	if (s->bound)
 		(void)!unlinkat(clew_store_fd(s->st), CLEW_SERVER_SOCKET, 0);
 	ports_remove(s);
+	tail_stop(s->tail);
 	grpc_stop(s->grpc);
 	drain(s);
 	for (int i = 0; i < LISTEN_KINDS; i++)
@@ -208,6 +212,7 @@ void clew_server_stop(struct clew_server *s)
 	/* The store's writer settles each at its next attempt to write. */
 	while (atomic_load(&s->submissions))
 		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+	watch_stop(s);
 	conns_done(s);
 	page_close(s);
 	free(s->host);

@@ -418,6 +418,14 @@ static int learn_names(struct filler *f, struct clew_span **spans, size_t n)
 	return r;
 }
 
+static void tell_stored(struct clew_store *st, const struct item *items, size_t n)
+{
+	pthread_mutex_lock(&st->stored_lock);
+	for (size_t i = 0; st->stored_fn && i < n; i++)
+		st->stored_fn(st->stored_user, items[i].s);
+	pthread_mutex_unlock(&st->stored_lock);
+}
+
 static int append_hour(struct filler *f, struct part *p, struct item *items, size_t n,
 		       char **ret_error)
 {
@@ -447,6 +455,7 @@ static int append_hour(struct filler *f, struct part *p, struct item *items, siz
 	pthread_mutex_unlock(&st->state_lock);
 	p->used_ns = clew_mono_ns();
 	p->dirty = p->dirty || kept;
+	tell_stored(st, items, kept);
 	return 0;
 }
 

@@ -120,6 +120,9 @@ struct clew_store {
 	uint64_t oldest_ns; /* when the queue's first span came */
 	_Atomic bool stop;
 	struct clew_store_stats stats; /* under queue_lock */
+	pthread_mutex_t stored_lock;   /* held while stored_fn runs */
+	clew_store_stored_fn stored_fn;
+	void *stored_user;
 };
 
 /* ---- open.c: the engine ---- */

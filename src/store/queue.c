@@ -139,6 +139,14 @@ int clew_store_append_durable(struct clew_store *st, struct clew_span *const *sp
 	return r;
 }
 
+void clew_store_on_stored(struct clew_store *st, clew_store_stored_fn fn, void *user)
+{
+	pthread_mutex_lock(&st->stored_lock);
+	st->stored_fn = fn;
+	st->stored_user = user;
+	pthread_mutex_unlock(&st->stored_lock);
+}
+
 int clew_store_flush(struct clew_store *st)
 {
 	struct timespec until = queue_time(clew_mono_ns() + FLUSH_WAIT_NS);

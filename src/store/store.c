@@ -93,6 +93,7 @@ static int init_memory(struct clew_store *st)
 	pthread_rwlock_init(&st->gate, NULL);
 	pthread_mutex_init(&st->state_lock, NULL);
 	pthread_mutex_init(&st->queue_lock, NULL);
+	pthread_mutex_init(&st->stored_lock, NULL);
 	st->resources = calloc(DICT_MAX, sizeof(*st->resources));
 	if (!st->resources)
 		return -ENOMEM;
@@ -151,6 +152,7 @@ void clew_store_close(struct clew_store *st)
 	clew_lock_done(&st->lock);
 	closep(&st->dir_fd);
 	pthread_mutex_destroy(&st->queue_lock);
+	pthread_mutex_destroy(&st->stored_lock);
 	pthread_mutex_destroy(&st->state_lock);
 	pthread_rwlock_destroy(&st->gate);
 	free(st->dir);

@@ -93,6 +93,14 @@ typedef void (*clew_store_done_fn)(void *user, int r);
  */
 int clew_store_append_durable(struct clew_store *st, struct clew_span *const *spans, size_t n,
 			      clew_store_done_fn done, void *user);
+/** clew_store_stored_fn - a span that was just committed and was not there before; borrowed. */
+typedef void (*clew_store_stored_fn)(void *user, const struct clew_span *span);
+
+/**
+ * clew_store_on_stored() - have fn called for each span from now on, on the writer's thread: it must
+ * be quick and not call the store. NULL: no more; when it returns, none runs any more.
+ */
+void clew_store_on_stored(struct clew_store *st, clew_store_stored_fn fn, void *user);
 /**
  * clew_store_flush() - wait until everything appended before is on disk.
  * -ETIMEDOUT after 60 s: the disk does not take it (stats say why).

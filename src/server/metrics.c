@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /metrics in Prometheus' text format, and the hook that feeds what it shows of spans. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/units.h"
+#include "server/watch.h"
+
+const double watch_bounds[WATCH_BUCKETS] = {0.002, 0.004, 0.008, 0.016, 0.032, 0.064,
+					    0.128, 0.256, 0.512, 1.024, 2.048, 4.096};
+
+void watch_observe(struct watch_histogram *h, uint64_t ns)
+{
+	double s = (double)ns / 1e9;
+	int i = 0;
+
+	while (i < WATCH_BUCKETS && s > watch_bounds[i])
+		i++;
+	h->buckets[i]++;
+	h->n++;
+	h->sum += s;
+}
+
+/* Backslash, quote and newline are escaped; what is not UTF-8 becomes U+FFFD, as in JSON. */
+void watch_label(struct clew_buf *out, const char *key, struct slice value)
+{
+	struct clew_buf json = {0};
+
+	clew_json_str(&json, value);
+	clew_buf_addf(out, "%s=\"", key);
+	for (size_t i = 1; i + 1 < json.len; i++) {
+		char c = json.data[i];
+
+		/* JSON's escapes that Prometheus does not know: a blank for what nobody reads. */
+		if (c == '\\' && strchr("\"\\n", json.data[i + 1])) {
+			clew_buf_addc(out, c);
+			c = json.data[++i];
+		} else if (c == '\\') {
+			i += json.data[i + 1] == 'u' ? 5 : 1;
+			c = ' ';
+		}
+		clew_buf_addc(out, c);
+	}
+	clew_buf_addc(out, '"');
+	clew_buf_done(&json);
+}
+
+void watch_histogram_text(struct clew_buf *out, const char *name, struct slice labels,
+			  const struct watch_histogram *h)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < WATCH_BUCKETS; i++) {
+		sum += h->buckets[i];
+		clew_buf_addf(out, "%s_bucket{%.*s,le=\"%g\"} %" PRIu64 "\n", name, (int)labels.n,
+			      labels.p, watch_bounds[i], sum);
+	}
+	clew_buf_addf(out, "%s_bucket{%.*s,le=\"+Inf\"} %" PRIu64 "\n%s_sum{%.*s} %.9g\n", name,
+		      (int)labels.n, labels.p, h->n, name, (int)labels.n, labels.p, h->sum);
+	clew_buf_addf(out, "%s_count{%.*s} %" PRIu64 "\n", name, (int)labels.n, labels.p, h->n);
+}
+
+/* ---- what is stored ---- */
+
+static void on_stored(void *user, const struct clew_span *span)
+{
+	struct clew_server *s = user;
+
+	spanmetrics_add(s->spanmetrics, span);
+	graph_add(s->graph, span);
+	tail_add(s->tail, span);
+}
+
+int watch_start(struct clew_server *s)
+{
+	s->spanmetrics = spanmetrics_new();
+	s->graph = graph_new();
+	s->tail = tail_new(s);
+	if (!s->spanmetrics || !s->graph || !s->tail)
+		return -ENOMEM;
+	clew_store_on_stored(s->st, on_stored, s);
+	return 0;
+}
+
+void watch_stop(struct clew_server *s)
+{
+	clew_store_on_stored(s->st, NULL, NULL);
+	spanmetrics_free(s->spanmetrics);
+	graph_free(s->graph);
+	tail_free(s->tail);
+}
+
+/* ---- health ---- */
+
+static void counter(struct clew_buf *b, const char *name, const char *help, uint64_t v)
+{
+	clew_buf_addf(b, "# HELP %s %s\n# TYPE %s counter\n%s %" PRIu64 "\n", name, help, name,
+		      name, v);
+}
+
+static void gauge(struct clew_buf *b, const char *name, const char *help, double v)
+{
+	clew_buf_addf(b, "# HELP %s %s\n# TYPE %s gauge\n%s %.15g\n", name, help, name, name, v);
+}
+
+static void reason(struct clew_buf *b, const char *name, const char *why, uint64_t v)
+{
+	clew_buf_addf(b, "%s{reason=\"%s\"} %" PRIu64 "\n", name, why, v);
+}
+
+static uint64_t store_bytes(struct clew_server *s, uint64_t *ret_partitions)
+{
+	int fd = openat(clew_store_fd(s->st), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	uint64_t bytes = 0;
+	struct stat sb;
+
+	*ret_partitions = 0;
+	for (struct dirent *e; d && (e = readdir(d));) {
+		struct slice name = slice_str(e->d_name);
+
+		if (fstatat(fd, e->d_name, &sb, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(sb.st_mode))
+			continue;
+		bytes += (uint64_t)sb.st_size;
+		*ret_partitions +=
+			slice_starts(name, SLICE("spans-")) && slice_ends(name, SLICE(".duckdb"));
+	}
+	if (d)
+		closedir(d);
+	else
+		closep(&fd);
+	return bytes;
+}
+
+static void put_store(struct clew_server *s, struct clew_buf *b)
+{
+	struct clew_store_stats st;
+	uint64_t partitions, bytes = store_bytes(s, &partitions);
+
+	clew_store_stats(s->st, &st);
+	counter(b, "clew_store_spans_total", "Spans that were stored.", st.stored);
+	counter(b, "clew_store_duplicates_total", "Spans that were stored already.", st.duplicates);
+	clew_buf_adds(b, "# HELP clew_store_lost_spans_total Spans that were not stored.\n"
+			 "# TYPE clew_store_lost_spans_total counter\n");
+	reason(b, "clew_store_lost_spans_total", "queue_full", st.dropped_queue);
+	reason(b, "clew_store_lost_spans_total", "error", st.dropped_error);
+	counter(b, "clew_store_refused_spans_total",
+		"Spans that were refused, for their sender to send again.", st.refused);
+	counter(b, "clew_store_commits_total", "Batches written.", st.batches);
+	counter(b, "clew_store_seals_total", "Runs sealed.", st.seals);
+	counter(b, "clew_store_failures_total", "Attempts to write that failed.", st.failures);
+	clew_buf_addf(b,
+		      "# HELP clew_store_write_seconds_total Time of the writer's thread.\n"
+		      "# TYPE clew_store_write_seconds_total counter\n"
+		      "clew_store_write_seconds_total %.6f\n",
+		      (double)st.write_ns / 1e9);
+	gauge(b, "clew_store_queued_spans", "Spans that wait to be written.", (double)st.queued);
+	gauge(b, "clew_store_failing", "1 while the store cannot be written.", st.failing);
+	gauge(b, "clew_store_bytes", "Size of the store's files.", (double)bytes);
+	gauge(b, "clew_store_partitions", "Files of spans.", (double)partitions);
+}
+
+static void put_otlp(struct clew_server *s, struct clew_buf *b)
+{
+	struct ingest_counters *c = &s->ingest;
+
+	counter(b, "clew_otlp_requests_total", "OTLP requests.", c->requests);
+	counter(b, "clew_otlp_malformed_requests_total", "... of which nothing was kept.",
+		c->malformed);
+	counter(b, "clew_otlp_accepted_spans_total", "Spans that were acknowledged.", c->stored);
+	clew_buf_adds(b, "# HELP clew_otlp_rejected_spans_total Spans that were left out.\n"
+			 "# TYPE clew_otlp_rejected_spans_total counter\n");
+	reason(b, "clew_otlp_rejected_spans_total", "ids", c->rejected_ids);
+	reason(b, "clew_otlp_rejected_spans_total", "time", c->rejected_times);
+	clew_buf_adds(b, "# HELP clew_otlp_refused_spans_total Spans to be sent again.\n"
+			 "# TYPE clew_otlp_refused_spans_total counter\n");
+	reason(b, "clew_otlp_refused_spans_total", "queue_full", c->refused);
+	reason(b, "clew_otlp_refused_spans_total", "store", c->failed);
+	counter(b, "clew_otlp_refused_memory_total", "Requests refused for want of memory.",
+		c->refused_memory);
+	counter(b, "clew_otlp_reversed_spans_total", "Spans that ended before they began.",
+		c->reversed);
+	counter(b, "clew_otlp_cut_names_total", "Names that were cut.", c->cut_names);
+	counter(b, "clew_otlp_dropped_resource_attributes_total",
+		"Attributes of resources that were left out.", c->dropped_resource);
+}
+
+static void put_http(struct clew_server *s, struct clew_buf *b)
+{
+	struct server_counters *c = &s->counters;
+	uint64_t clients, lost;
+
+	counter(b, "clew_http_requests_total", "HTTP requests.", c->requests);
+	counter(b, "clew_connections_total", "Connections, gRPC's too.", c->connections);
+	clew_buf_adds(b, "# HELP clew_refused_total Requests and connections refused.\n"
+			 "# TYPE clew_refused_total counter\n");
+	reason(b, "clew_refused_total", "token", c->refused_auth);
+	reason(b, "clew_refused_total", "host", c->refused_host);
+	reason(b, "clew_refused_total", "size", c->refused_size);
+	reason(b, "clew_refused_total", "busy", c->refused_busy);
+	reason(b, "clew_refused_total", "time", c->timed_out);
+	reason(b, "clew_refused_total", "connections", c->refused_connections);
+	tail_counts(s->tail, &clients, &lost);
+	gauge(b, "clew_tail_clients", "Clients of the live tail.", (double)clients);
+	counter(b, "clew_tail_lost_total", "Traces that a client of the tail was too slow for.",
+		lost);
+}
+
+static void put_process(struct clew_buf *b)
+{
+	struct rusage ru;
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f && fscanf(f, "%*u %lu", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	getrusage(RUSAGE_SELF, &ru);
+	gauge(b, "process_resident_memory_bytes", "Resident memory.",
+	      (double)pages * (double)sysconf(_SC_PAGESIZE));
+	clew_buf_addf(b,
+		      "# HELP process_cpu_seconds_total Processor time.\n"
+		      "# TYPE process_cpu_seconds_total counter\n"
+		      "process_cpu_seconds_total %.3f\n",
+		      (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+			      (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
+}
+
+enum MHD_Result metrics_answer(struct request *rq)
+{
+	struct clew_server *s = rq->server;
+	struct clew_buf b = {0};
+	enum MHD_Result r;
+
+	clew_buf_addf(&b, "# TYPE clew_build_info gauge\nclew_build_info{version=\"%s\"} 1\n",
+		      CLEW_VERSION);
+	put_process(&b);
+	put_store(s, &b);
+	put_otlp(s, &b);
+	put_http(s, &b);
+	spanmetrics_text(s->spanmetrics, &b);
+	graph_text(s->graph, &b);
+	r = b.err ? answer_error(rq, 503, "out of memory: try again")
+		  : answer_bytes(rq, 200, "text/plain; version=0.0.4; charset=utf-8",
+				 clew_buf_slice(&b));
+	clew_buf_done(&b);
+	return r;
+}
