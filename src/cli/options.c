@@ -121,6 +121,13 @@ const struct clew_option cli_options[] = {
 	 .config = true},
 	{"tls-key", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_SERVES, "The certificate's key (PEM).",
 	 .env = "CLEW_TLS_KEY", .config = true},
+	{"retention-age", 0, CLEW_OPT_DURATION, "T", NULL, CLI_SERVES,
+	 "Drop hours that ended so long ago (at least 1h). Without it the oldest goes when the "
+	 "store holds 400.",
+	 .env = "CLEW_RETENTION_AGE", .config = true},
+	{"retention-size", 0, CLEW_OPT_SIZE, "BYTES", NULL, CLI_SERVES,
+	 "Drop the oldest hours while the store is larger; the newest stays.", .min = 1u << 20,
+	 .env = "CLEW_RETENTION_SIZE", .config = true},
 	{"ui-dir", 0, CLEW_OPT_STRING, "DIR", NULL, CLI_SERVES,
 	 "Serve the page's files from this directory, for its developers. Without it: those built "
 	 "in.",
@@ -185,6 +192,5 @@ const struct clew_option cli_options[] = {
 	{"export", .commands = CLI_ALL, .later = true},
 	{"sample", .commands = CLI_ALL, .later = true},
 	{"port-protocol", .commands = CLI_ALL, .later = true},
-	{"retention-*", .commands = CLI_ALL, .later = true},
 	{NULL},
 };

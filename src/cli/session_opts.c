@@ -123,9 +123,10 @@ static int check(const struct cli *cli, const struct clew_session_opts *s)
 /* Options of the server, given without one. */
 static int check_server(const struct cli *cli)
 {
-	static const char *const names[] = {"listen",	      "http-port", "otlp-http-port",
-					    "otlp-grpc-port", "no-otlp",   "token-file",
-					    "tls-cert",	      "tls-key",   "ui-dir"};
+	static const char *const names[] = {"listen",	      "http-port",  "otlp-http-port",
+					    "otlp-grpc-port", "no-otlp",    "retention-age",
+					    "retention-size", "token-file", "tls-cert",
+					    "tls-key",	      "ui-dir"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (clew_options_source(&cli->options, names[i]) == CLEW_OPT_CMDLINE)
@@ -149,6 +150,9 @@ static int read_server(struct session_opts *s, const struct cli *cli)
 		.otlp = !clew_options_flag(o, "no-otlp"),
 		.otlp_grpc_port = (uint16_t)clew_options_u64(o, "otlp-grpc-port"),
 		.otlp_http_port = (uint16_t)clew_options_u64(o, "otlp-http-port"),
+		.retention = {.max_age_ns = clew_options_u64(o, "retention-age"),
+			      .max_bytes = clew_options_u64(o, "retention-size"),
+			      .rolling = true},
 		.token_file = clew_options_str(o, "token-file"),
 		.tls_cert = clew_options_str(o, "tls-cert"),
 		.tls_key = clew_options_str(o, "tls-key"),
@@ -157,6 +161,9 @@ static int read_server(struct session_opts *s, const struct cli *cli)
 	if (!s->server.token_file && token && *token)
 		s->server.token = token;
 	s->session.server = &s->server;
+	if (s->server.retention.max_age_ns && s->server.retention.max_age_ns < 3600000000000ull)
+		return cli_usage(cli,
+				 "--retention-age: spans are kept by the hour; give 1h or more");
 	if (!s->session.db)
 		return cli_usage(cli, "--db none keeps nothing that could be served; name a store "
 				      "with -d DIR");

@@ -172,9 +172,11 @@ bool ingest_submit(struct clew_server *s, struct slice body, bool json, bool may
 		   ingest_done_fn done, void *user, struct ingest_result *ret)
 {
 	uint64_t now = clew_now_ns();
-	struct clew_otlp_in in = {.oldest_ns = now - INGEST_OLDEST_NS,
-				  .newest_ns = now + INGEST_NEWEST_NS,
-				  .max_spans = INGEST_SPANS};
+	uint64_t age = s->opts.retention.max_age_ns;
+	struct clew_otlp_in in = {
+		.oldest_ns = now - (age && age < INGEST_OLDEST_NS ? age : INGEST_OLDEST_NS),
+		.newest_ns = now + INGEST_NEWEST_NS,
+		.max_spans = INGEST_SPANS};
 	size_t memory = body.n * (json ? JSON_MEMORY_FACTOR : CLEW_OTLP_MEMORY_FACTOR);
 	bool ok;
 	int r;

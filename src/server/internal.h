@@ -105,7 +105,7 @@ struct tail;
 
 struct clew_server {
 	struct clew_store *st;
-	struct clew_server_opts opts; /* of the last clew_server_listen(); strings copied */
+	struct clew_server_opts opts; /* of clew_server_listen(); no strings */
 	struct listener listeners[LISTEN_KINDS];
 	bool bound; /* the Unix socket's name is ours */
 	bool ports_written;

@@ -152,6 +152,10 @@ static void put_store(struct clew_server *s, struct clew_buf *b)
 	reason(b, "clew_store_lost_spans_total", "error", st.dropped_error);
 	counter(b, "clew_store_refused_spans_total",
 		"Spans that were refused, for their sender to send again.", st.refused);
+	counter(b, "clew_retention_partitions_total", "Hours that retention dropped.",
+		st.retention_partitions);
+	counter(b, "clew_retention_spans_total", "... their spans.", st.retention_spans);
+	counter(b, "clew_retention_bytes_total", "... their bytes.", st.retention_bytes);
 	counter(b, "clew_store_commits_total", "Batches written.", st.batches);
 	counter(b, "clew_store_seals_total", "Runs sealed.", st.seals);
 	counter(b, "clew_store_failures_total", "Attempts to write that failed.", st.failures);

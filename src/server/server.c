@@ -151,8 +151,11 @@ int clew_server_listen(struct clew_server *s, const struct clew_server_opts *o, 
 		r = check_address(s, address, ret_error);
 	if (r == 0)
 		r = page_open(s, o->ui_dir, ret_error);
-	if (r == 0)
+	if (r == 0) {
+		s->opts.retention = o->retention;
+		clew_store_set_retention(s->st, &o->retention);
 		r = watch_start(s);
+	}
 	if (r == 0)
 		r = serve_tcp(s, LISTEN_HTTP, o->http_port, "http-port", address, ret_error);
 	if (r == 0 && o->otlp)

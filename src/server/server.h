@@ -34,6 +34,7 @@ struct clew_server_opts {
 	uint16_t http_port; /* 0: a free one */
 	bool otlp;	    /* take OTLP, on: */
 	uint16_t otlp_http_port, otlp_grpc_port;
+	struct clew_store_retention retention;
 	const char *token; /* NULL: none */
 	const char *token_file;
 	const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS */

@@ -49,12 +49,10 @@ struct part {
 	bool dirty;	       /* changed since its last checkpoint */
 	bool late_checkpoint;  /* one is due as soon as no query is in its way */
 	bool ids_loaded;
+	uint64_t left_seq; /* when it left: queries up to this one may read it */
+	struct part *next_leaving;
 	struct id_set ids; /* of hot: to leave out what is stored already */
 };
-
-/* Partitions that may be attached (two descriptors each); beyond it the oldest are left out, aloud.
- */
-#define MAX_PARTS 400
 
 /*
  * What a query sees of a partition. DuckDB's own snapshot of the file is taken a little later, so
@@ -101,6 +99,8 @@ struct clew_store {
 	struct part **parts;	    /* by hour, ascending */
 	size_t n_parts;
 	uint64_t left_out_parts;
+	struct part *leaving; /* dropped, and perhaps still read */
+	uint64_t query_seq;   /* of the query that began last */
 	struct alias_table aliases;
 	struct query *queries;
 
@@ -119,8 +119,11 @@ struct clew_store {
 	uint64_t urgent_ns; /* when the first of them came */
 	uint64_t oldest_ns; /* when the queue's first span came */
 	_Atomic bool stop;
-	struct clew_store_stats stats; /* under queue_lock */
-	pthread_mutex_t stored_lock;   /* held while stored_fn runs */
+	struct clew_store_stats stats;	       /* under queue_lock */
+	struct clew_store_retention retention; /* under queue_lock */
+	uint64_t retention_ns;		       /* when it was last looked at */
+	bool size_said;
+	pthread_mutex_t stored_lock; /* held while stored_fn runs */
 	clew_store_stored_fn stored_fn;
 	void *stored_user;
 };
@@ -158,6 +161,17 @@ struct slice attr_text(const struct clew_attr *a, char *buf, size_t size);
 /* ---- append.c ---- */
 /** append_batch() - store spans that are sorted by hour: one transaction for each hour. */
 int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char **ret_error);
+
+/** part_file() - the name of an hour's file. */
+void part_file(int64_t hour, char *out, size_t size);
+
+/* ---- retention.c: writer only ---- */
+/** retention_look() - drop what is too old or too much; now and then. */
+void retention_look(struct clew_store *st);
+/** retention_make_room() - drop the oldest hour for a newer one. False: it is not to be. */
+bool retention_make_room(struct clew_store *st, int64_t hour);
+/** leaving_free() - when the engine closes. */
+void leaving_free(struct clew_store *st);
 
 /* ---- seal.c ---- */
 /** seal_part() - hot becomes a sorted, indexed run. */
@@ -228,6 +242,7 @@ void writer_stop(struct clew_store *st);
 /* ---- query.c: a query's connection, limits and snapshot of the partitions ---- */
 struct query {
 	struct clew_store *st;
+	uint64_t seq;
 	duckdb_connection conn;
 	struct part_ref *parts; /* by hour, ascending */
 	size_t n_parts;

@@ -246,6 +246,7 @@ void engine_close(struct clew_store *st)
 {
 	pthread_mutex_lock(&st->state_lock);
 	parts_free(st);
+	leaving_free(st);
 	pthread_mutex_unlock(&st->state_lock);
 	if (st->conn)
 		duckdb_disconnect(&st->conn);

@@ -82,6 +82,14 @@ static void hour_text(int64_t hour, char *out, size_t size)
 	strftime(out, size, "%Y%m%dT%H", gmtime_r(&t, &tm));
 }
 
+void part_file(int64_t hour, char *out, size_t size)
+{
+	char text[32];
+
+	hour_text(hour, text, sizeof(text));
+	snprintf(out, size, "spans-%s.duckdb", text);
+}
+
 /* "spans-YYYYMMDDTHH.duckdb" to the hour; -EINVAL for any other name. */
 static int parse_file(const char *name, int64_t *ret_hour)
 {
@@ -100,11 +108,11 @@ static int parse_file(const char *name, int64_t *ret_hour)
 static int attach(struct clew_store *st, struct part *p, char **ret_error)
 {
 	struct clew_buf path = {0};
-	char hour[32];
+	char file[64];
 	int r;
 
-	hour_text(p->hour, hour, sizeof(hour));
-	clew_buf_addf(&path, "%s/spans-%s.duckdb", st->dir, hour);
+	part_file(p->hour, file, sizeof(file));
+	clew_buf_addf(&path, "%s/%s", st->dir, file);
 	r = path.err ? path.err
 		     : duck_attach(st->conn, path.data, p->name, st->opts.read_only,
 				   NEW_PARTITION_BLOCK, ret_error);
@@ -238,11 +246,11 @@ int part_get(struct clew_store *st, int64_t hour, struct part **ret, char **ret_
 			*ret = st->parts[i - 1];
 			return 0;
 		}
-	if (st->n_parts >= MAX_PARTS)
+	if (st->n_parts >= st->opts.max_hours && !retention_make_room(st, hour))
 		return set_error(ret_error, -EMFILE,
 				 "the store has %u hours already: remove the oldest spans-*.duckdb "
 				 "while nothing runs",
-				 MAX_PARTS);
+				 st->opts.max_hours);
 	return add_part(st, hour, ret, ret_error);
 }
 
@@ -297,12 +305,12 @@ int parts_attach_all(struct clew_store *st, char **ret_error)
 		return set_error(ret_error, (int)n, "cannot list %s: %s", st->dir,
 				 strerror((int)-n));
 	for (ssize_t i = 0; i < n; i++) {
-		if (i >= MAX_PARTS) {
+		if (i >= (ssize_t)st->opts.max_hours) {
 			st->left_out_parts = (uint64_t)(n - i);
 			/* Rare, and nothing else would tell: the answers lack these hours. */
-			log_warn("%s has more than %d hours: the oldest %zd are left out; remove "
+			log_warn("%s has more than %u hours: the oldest %zd are left out; remove "
 				 "spans-*.duckdb that are not needed",
-				 st->dir, MAX_PARTS, n - i);
+				 st->dir, st->opts.max_hours, n - i);
 			break;
 		}
 		r = add_part(st, hours[i], NULL, ret_error);

@@ -78,6 +78,7 @@ int query_begin(struct clew_store *st, struct query *q, char **ret_error)
 	if (r == 0)
 		r = query_snapshot(q);
 	if (r == 0) {
+		q->seq = ++st->query_seq;
 		q->next = st->queries;
 		st->queries = q;
 	}

@@ -72,6 +72,7 @@ static void set_defaults(struct clew_store_opts *o)
 	o->flush_ns = o->flush_ns ? o->flush_ns : CLEW_STORE_FLUSH_NS;
 	o->batch_spans = o->batch_spans ? o->batch_spans : CLEW_STORE_BATCH_SPANS;
 	o->queue_spans = o->queue_spans ? o->queue_spans : CLEW_STORE_QUEUE_SPANS;
+	o->max_hours = o->max_hours ? o->max_hours : CLEW_STORE_MAX_HOURS;
 	o->queue_bytes = o->queue_bytes ? o->queue_bytes : CLEW_STORE_QUEUE_BYTES;
 	o->hot_spans = o->hot_spans ? o->hot_spans : CLEW_STORE_HOT_SPANS;
 	if (!o->memory_bytes)

@@ -29,6 +29,7 @@ struct clew_store_opts {
 	uint32_t queue_spans;  /* 0: CLEW_STORE_QUEUE_SPANS */
 	uint64_t queue_bytes;  /* 0: CLEW_STORE_QUEUE_BYTES */
 	uint32_t hot_spans;    /* 0: CLEW_STORE_HOT_SPANS */
+	uint32_t max_hours;    /* 0: CLEW_STORE_MAX_HOURS */
 	uint64_t memory_bytes; /* 0: as below; of the engine, a part of our own */
 	uint32_t threads;      /* 0: 1 for a writer, else 2; of the engine */
 	uint64_t timeout_ns;   /* 0: CLEW_STORE_TIMEOUT_NS; of one query */
@@ -48,14 +49,16 @@ struct clew_store_opts {
 /* Rows of one of the engine's row groups: what it compresses and writes at once. */
 #define CLEW_STORE_GROUP_SPANS 122880u
 /* Spans of a partition that are not sorted and indexed yet; more of them are sealed into a run. */
-#define CLEW_STORE_HOT_SPANS	       (2 * CLEW_STORE_GROUP_SPANS)
+#define CLEW_STORE_HOT_SPANS (2 * CLEW_STORE_GROUP_SPANS)
+/* Hours that a store has (two descriptors each); beyond it the oldest go, or new ones are refused. */
+#define CLEW_STORE_MAX_HOURS	       400u
 #define CLEW_STORE_MEMORY_BYTES	       (256ull << 20)
 #define CLEW_STORE_READER_MEMORY_BYTES (512ull << 20)
 /* Sums over at most so many spans are made from the spans themselves; over more, from what was summed
  * up by the minute when they were sealed: then percentiles are within a bucket (latency.h), and times
  * are rounded to minutes. */
 #define CLEW_STORE_EXACT_SPANS 300000u
-#define CLEW_STORE_TIMEOUT_NS	       (30ull * 1000 * 1000 * 1000)
+#define CLEW_STORE_TIMEOUT_NS  (30ull * 1000 * 1000 * 1000)
 
 /**
  * clew_store_open() - open the store in a directory; a writer makes it (0700, files 0600).
@@ -157,6 +160,16 @@ struct clew_service_model {
 int clew_store_put_service_models(struct clew_store *st, const struct clew_service_model *v,
 				  size_t n, char **ret_error);
 
+/* Hours (by the starts of their spans) that are dropped whole. */
+struct clew_store_retention {
+	uint64_t max_age_ns; /* those that ended so long ago; 0: any age */
+	uint64_t max_bytes;  /* the oldest, while the files are larger; 0: any size */
+	bool rolling; /* the oldest, when a newer one has no room (max_hours); else it is refused */
+};
+
+/** clew_store_set_retention() - from now on; looked at every 10 s. Any thread. */
+void clew_store_set_retention(struct clew_store *st, const struct clew_store_retention *r);
+
 struct clew_store_stats {
 	uint64_t appended;	/* spans given to clew_store_append() */
 	uint64_t stored;	/* committed */
@@ -168,7 +181,8 @@ struct clew_store_stats {
 	uint64_t batches, seals, failures, recoveries;
 	uint64_t write_ns;     /* time of the writer thread in batches, seals and checkpoints */
 	uint64_t write_cpu_ns; /* ... its processor time (the engine's own threads not counted) */
-	bool failing;	       /* the last attempt to write failed */
+	uint64_t retention_partitions, retention_spans, retention_bytes; /* dropped by it */
+	bool failing; /* the last attempt to write failed */
 	char last_error[256];
 };
 

@@ -310,6 +310,8 @@ static void *writer_main(void *arg)
 		if (clew_mono_ns() - kept_ns < KEEP_HOUSE_NS)
 			continue;
 		keep_house(st);
+		if (st->conn)
+			retention_look(st);
 		kept_ns = clew_mono_ns();
 	}
 	return NULL;

@@ -79,8 +79,7 @@ def test_usage_errors(clew, args, message):
     assert message in clew.usage(*args)
 
 
-@pytest.mark.parametrize("name", ["event", "export", "sample", "port-protocol",
-                                  "retention-age", "retention-size"])
+@pytest.mark.parametrize("name", ["event", "export", "sample", "port-protocol"])
 def test_names_kept_for_later(clew, name):
     for command in (["run", f"--{name}=x", "true"], ["traces", f"--{name}"]):
         assert f"--{name} is kept for later work" in clew.usage(*command)

@@ -328,3 +328,25 @@ def test_a_full_disk_is_said_and_gets_over(serve, lab):
     assert one().status == 200
     assert acknowledged <= stored(s)
     assert s.stop() == 0
+
+
+def test_retention(serve, lab):
+    """Hours that are too old go when the server starts with an age; what comes and is older is refused."""
+    hour = 3600 * 10**9
+    s = serve()
+    r = Request()
+    scope = add_scope(r)
+    now = time.time_ns()
+    for i in range(6):
+        add_span(scope, start=now - i * hour)
+    assert send(s, r).status == 200 and len(stored(s)) == 6
+    assert s.stop() == 0
+    s = serve("--retention-age", "3h", db=s.db)
+    wait_for(lambda: len(stored(s)) == 4, 30, "that two hours are gone")
+    text = s.ask("/metrics").text
+    assert "clew_retention_partitions_total 2\n" in text and "clew_retention_spans_total 2\n" in text
+    assert s.proc.err().count("dropped the hour from") == 2
+    a = send(s, batch(1, start=now - 5 * hour))
+    assert a.status == 400 and "outside the times" in Status(a.body).message
+    for args in (["--retention-age", "5m"], ["--retention-size", "10"]):
+        assert lab.clew("server", "-d", lab.path("x"), *args, check=False).returncode == 2

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hours that are dropped whole, by age and by size.
+ *
+ *	parts ─► leaving ─► detached, its files unlinked
+ *
+ * A partition that leaves is out of st->parts at once, so that no query that begins from then on sees
+ * it; it is detached when the last query that began before has ended. What was dropped is counted
+ * (stats: retention_*) and said. Writer's thread, but for clew_store_set_retention().
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "store/internal.h"
+
+#define LOOK_NS (10ull * 1000 * 1000 * 1000)
+/* A query that is in the way for longer than its own time limit is stopped. */
+#define PATIENCE_NS (60ull * 1000 * 1000 * 1000)
+
+void clew_store_set_retention(struct clew_store *st, const struct clew_store_retention *r)
+{
+	pthread_mutex_lock(&st->queue_lock);
+	st->retention = *r;
+	pthread_mutex_unlock(&st->queue_lock);
+}
+
+static uint64_t file_bytes(struct clew_store *st, const char *name)
+{
+	struct stat sb;
+
+	return fstatat(st->dir_fd, name, &sb, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)sb.st_size : 0;
+}
+
+/* With its log. */
+static uint64_t part_bytes(struct clew_store *st, const struct part *p)
+{
+	char name[64], log[72];
+
+	part_file(p->hour, name, sizeof(name));
+	snprintf(log, sizeof(log), "%s.wal", name);
+	return file_bytes(st, name) + file_bytes(st, log);
+}
+
+static void unlink_part(struct clew_store *st, const struct part *p)
+{
+	char name[64], log[72];
+
+	part_file(p->hour, name, sizeof(name));
+	snprintf(log, sizeof(log), "%s.wal", name);
+	(void)!unlinkat(st->dir_fd, name, 0);
+	(void)!unlinkat(st->dir_fd, log, 0);
+}
+
+/* ---- leaving ---- */
+
+static void leave(struct clew_store *st, size_t at, const char *why)
+{
+	struct part *p = st->parts[at];
+	uint64_t bytes = part_bytes(st, p), spans = p->rows + p->hot_rows;
+	char size[CLEW_UNITS_TEXT], hour[CLEW_UNITS_TEXT];
+
+	pthread_mutex_lock(&st->state_lock);
+	memmove(&st->parts[at], &st->parts[at + 1], (st->n_parts - at - 1) * sizeof(*st->parts));
+	st->n_parts--;
+	p->left_seq = st->query_seq;
+	p->used_ns = clew_mono_ns();
+	p->next_leaving = st->leaving;
+	st->leaving = p;
+	pthread_mutex_unlock(&st->state_lock);
+	pthread_mutex_lock(&st->queue_lock);
+	st->stats.retention_partitions++;
+	st->stats.retention_spans += spans;
+	st->stats.retention_bytes += bytes;
+	pthread_mutex_unlock(&st->queue_lock);
+	clew_format_time((uint64_t)p->hour * (uint64_t)HOUR_NS, hour);
+	clew_log_event("retention", "dropped the hour from %.16sZ: %" PRIu64 " spans, %s; %s", hour,
+		       spans, clew_format_size(bytes, size), why);
+}
+
+/* A query that began before it left still runs. Stops it when it takes too long. */
+static bool in_use(struct clew_store *st, const struct part *p)
+{
+	uint64_t waited = clew_mono_ns() - p->used_ns;
+	bool used = false;
+
+	pthread_mutex_lock(&st->state_lock);
+	for (struct query *q = st->queries; q; q = q->next)
+		used = used || q->seq <= p->left_seq;
+	pthread_mutex_unlock(&st->state_lock);
+	if (used && waited > PATIENCE_NS)
+		queries_interrupt(st, -EAGAIN);
+	return used;
+}
+
+/* Those that nobody reads any more. */
+static void drop_leaving(struct clew_store *st)
+{
+	struct part **at = &st->leaving;
+
+	while (*at) {
+		struct part *p = *at;
+		_cleanup_(freep) char *error = NULL;
+
+		if (in_use(st, p)) {
+			at = &p->next_leaving;
+			continue;
+		}
+		/* First the names: whatever happens then, the hour does not come back. */
+		unlink_part(st, p);
+		if (duck_execf(st->conn, &error, "DETACH %s;", p->name) < 0)
+			log_warn("%s: cannot detach a dropped hour, its space comes back when clew "
+				 "ends: %s",
+				 st->dir, error ? error : "?");
+		*at = p->next_leaving;
+		id_set_done(&p->ids);
+		free(p);
+	}
+}
+
+void leaving_free(struct clew_store *st)
+{
+	struct part *next;
+
+	for (struct part *p = st->leaving; p; p = next) {
+		next = p->next_leaving;
+		/* Nobody reads while the engine closes. */
+		unlink_part(st, p);
+		id_set_done(&p->ids);
+		free(p);
+	}
+	st->leaving = NULL;
+}
+
+/* ---- what is to leave ---- */
+
+static bool too_old(const struct clew_store_retention *r, const struct part *p)
+{
+	uint64_t now = clew_now_ns(), end = (uint64_t)(p->hour + 1) * (uint64_t)HOUR_NS;
+
+	return r->max_age_ns && p->hour >= 0 && now > r->max_age_ns && end <= now - r->max_age_ns;
+}
+
+static void drop_by_size(struct clew_store *st, uint64_t max_bytes)
+{
+	uint64_t bytes = file_bytes(st, "catalog.duckdb");
+
+	for (size_t i = 0; i < st->n_parts; i++)
+		bytes += part_bytes(st, st->parts[i]);
+	while (bytes > max_bytes && st->n_parts > 1) {
+		bytes -= part_bytes(st, st->parts[0]);
+		leave(st, 0, "the store was larger than --retention-size");
+	}
+	if (bytes > max_bytes && !st->size_said) {
+		st->size_said = true;
+		log_warn("%s: the newest hour alone is larger than --retention-size; it stays",
+			 st->dir);
+	}
+}
+
+void retention_look(struct clew_store *st)
+{
+	struct clew_store_retention r;
+	uint64_t now = clew_mono_ns();
+
+	if (st->leaving)
+		drop_leaving(st);
+	if (now - st->retention_ns < LOOK_NS)
+		return;
+	st->retention_ns = now;
+	pthread_mutex_lock(&st->queue_lock);
+	r = st->retention;
+	pthread_mutex_unlock(&st->queue_lock);
+	for (size_t i = 0; i < st->n_parts;)
+		if (too_old(&r, st->parts[i]))
+			leave(st, i, "older than --retention-age");
+		else
+			i++;
+	if (r.max_bytes)
+		drop_by_size(st, r.max_bytes);
+	if (st->leaving)
+		drop_leaving(st);
+}
+
+bool retention_make_room(struct clew_store *st, int64_t hour)
+{
+	bool enabled;
+
+	pthread_mutex_lock(&st->queue_lock);
+	enabled = st->retention.rolling;
+	pthread_mutex_unlock(&st->queue_lock);
+	if (!enabled || !st->n_parts || st->parts[0]->hour >= hour)
+		return false;
+	leave(st, 0, "there were as many hours as a store has");
+	drop_leaving(st);
+	return true;
+}
