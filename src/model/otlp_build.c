@@ -19,7 +19,7 @@ void *otlp_alloc(struct otlp_arena *a, size_t n)
 	size_t size;
 	void *p;
 
-	n = (n + 15) & ~(size_t)15;
+	n = n ? (n + 15) & ~(size_t)15 : 16;
 	if (n > a->left) {
 		size = n > CHUNK_BYTES / 4 ? n : CHUNK_BYTES;
 		if (a->limit && (size > a->limit || a->used > a->limit - size))

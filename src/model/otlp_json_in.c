@@ -20,14 +20,16 @@
 #define JSON_FACTOR 24u
 
 static _Thread_local size_t json_left; /* bytes; while json_bounded */
-static _Thread_local bool json_bounded;
+static _Thread_local bool json_bounded, json_refused;
 
 static void *bounded_malloc(size_t n)
 {
 	void *p;
 
-	if (json_bounded && n > json_left)
+	if (json_bounded && n > json_left) {
+		json_refused = true;
 		return NULL;
+	}
 	p = malloc(n);
 	if (p && json_bounded) {
 		n = malloc_usable_size(p);
@@ -468,7 +470,7 @@ static int read_document(struct otlp_builder *b, const json_t *o)
 
 static int load_error(struct otlp_builder *b, const json_error_t *e)
 {
-	if (json_error_code(e) == json_error_out_of_memory)
+	if (json_refused || json_error_code(e) == json_error_out_of_memory)
 		return otlp_fail(b, -E2BIG,
 				 "the message would take too much memory: send smaller batches");
 	return otlp_fail(b, -EBADMSG, "not JSON: line %d, column %d: %.80s", e->line, e->column,
@@ -486,6 +488,7 @@ int clew_otlp_read_json(struct slice text, struct clew_otlp_in *in)
 	pthread_once(&once, bound_jansson);
 	json_left = text.n * JSON_FACTOR + (1u << 20);
 	json_bounded = true;
+	json_refused = false;
 	o = json_loadb(text.p ? text.p : "", text.n, JSON_ALLOW_NUL, &error);
 	r = o ? read_document(&b, o) : load_error(&b, &error);
 	json_decref(o);

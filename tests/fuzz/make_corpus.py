@@ -88,6 +88,62 @@ def recording():
     yield record(99, b"later version") + clock[:20]
 
 
+def varint(n):
+    out = b""
+    while n > 127:
+        out, n = out + bytes([n & 127 | 128]), n >> 7
+    return out + bytes([n])
+
+
+def field(number, value):
+    """A protobuf field: bytes, or a varint; a tuple's second says fixed64 or double."""
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    if isinstance(value, tuple):
+        return varint(number << 3 | 1) + struct.pack("<" + value[1], value[0])
+    return varint(number << 3) + varint(value)
+
+
+def otlp():
+    values = [field(1, b"text"), field(2, 1), field(3, 2**64 - 5), field(4, (0.5, "d")), field(7, b"\0\xff"), b""]
+    values.append(field(5, b"".join(field(1, v) for v in values)))
+    values.append(field(6, b"".join(field(1, field(1, b"k%d" % i) + field(2, v)) for i, v in enumerate(values))))
+
+    def attrs(number, some):
+        return b"".join(field(number, field(1, b"key.%d" % i) + field(2, v)) for i, v in enumerate(some))
+    event = field(1, (7, "Q")) + field(2, b"exception") + attrs(3, values[:2]) + field(4, 1)
+    link = field(1, b"T" * 16) + field(2, b"S" * 8) + field(3, b"a=b") + attrs(4, values[:1])
+    ids = field(1, bytes(range(1, 17))) + field(2, bytes(range(1, 9)))
+    times = field(7, (10**18, "Q")) + field(8, (10**18 + 5, "Q"))
+    span = (ids + field(3, b"ot=th:c") + field(4, b"parent__") + field(5, b"GET /") + field(6, 2) + times
+            + attrs(9, values) + field(10, 3) + field(11, event) + field(12, 1) + field(13, link) + field(14, 2)
+            + field(15, field(2, b"bad") + field(3, 2)) + field(99, b"later"))
+    scope = field(1, field(1, b"lib") + field(2, b"1.0"))
+    resource = field(1, attrs(1, values[:3]) + field(1, field(1, b"service.name") + field(2, field(1, b"shop"))))
+    whole = field(1, resource + field(2, scope + field(2, span) + field(2, ids + times)))
+    yield b"\0" + whole
+    yield b"\0" + field(1, field(2, field(2, span.replace(b"GET /", b"x" * 1100, 1)[:400])))
+    yield b"\0" + field(1, resource) + field(1, field(2, field(2, field(1, b"short") + field(2, b"ids"))))
+    deep = values[0]
+    for _ in range(60):
+        deep = field(5, field(1, deep))
+    yield b"\0" + field(1, field(2, field(2, ids + times + attrs(9, [deep]))))
+    yield b"\0"
+    json_span = (b'{"traceId":"0102030405060708090A0b0c0d0e0f10","spanId":"0102030405060708","parentSpanId":"","name":"n",'
+                 b'"kind":3,"startTimeUnixNano":"1000000000000000000","endTimeUnixNano":1000000000000000005,"attributes":['
+                 b'{"key":"s","value":{"stringValue":"\\u00e9\\n"}},{"key":"i","value":{"intValue":"-5"}},'
+                 b'{"key":"d","value":{"doubleValue":"NaN"}},{"key":"b","value":{"boolValue":true}},'
+                 b'{"key":"l","value":{"arrayValue":{"values":[{"intValue":1},{"bytesValue":"AA=="}]}}},'
+                 b'{"key":"m","value":{"kvlistValue":{"values":[{"key":"k","value":{}}]}}}],"droppedAttributesCount":1,'
+                 b'"events":[{"timeUnixNano":"5","name":"e","attributes":[]}],"links":[{"traceId":"01020304050607080910111213'
+                 b'141516","spanId":"0102030405060708"}],"status":{"code":2,"message":"m"},"later":[null,{}]}')
+    yield (b'\1{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"s"}}]},'
+           b'"scopeSpans":[{"scope":{"name":"a","version":"b"},"spans":[' + json_span + b"]}]}]}")
+    yield b'\1{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":1}]}]}]}'
+    yield b"\1{}"
+
+
 put("http1", http1())
 put("stream", stream())
 put("recording", recording())
+put("otlp", otlp())
