@@ -456,6 +456,7 @@ void trace_list_done(struct trace_list *l)
 	clew_buf_done(&l->hashes);
 }
 
+/* Of one partition. */
 struct row_list {
 	struct clew_buf text; /* "1,2,3" */
 	uint64_t n;
@@ -463,60 +464,80 @@ struct row_list {
 
 static int list_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
-	struct duck_col first = duck_col(chunk, 0), spans = duck_col(chunk, 1);
-	struct row_list *l = user;
+	struct duck_col part = duck_col(chunk, 0), first = duck_col(chunk, 1);
+	struct duck_col spans = duck_col(chunk, 2);
+	struct row_list *lists = user, *l;
 
 	for (idx_t i = 0; i < rows; i++) {
 		uint32_t row = ((uint32_t *)first.data)[i], n = ((uint32_t *)spans.data)[i];
 
+		l = &lists[((int32_t *)part.data)[i]];
 		for (; n && l->n <= MAX_ROW_LIST; n--, row++)
 			clew_buf_addf(&l->text, "%s%u", l->n++ ? "," : "", row);
+		if (l->text.err)
+			return l->text.err;
 	}
-	return l->text.err;
+	return 0;
 }
 
-static int find_rows(struct query *q, const struct part_ref *p, const struct trace_list *l,
-		     struct row_list *rows, char **ret_error)
+/* The rows of these traces, of all partitions at once: a statement costs more than it finds. */
+static int find_rows(struct query *q, size_t from, size_t to, const struct trace_list *l,
+		     struct row_list *lists, char **ret_error)
 {
 	struct clew_buf sql = {0};
-	int r;
+	int r = 0;
 
-	clew_buf_addf(&sql, "SELECT first_row, spans FROM %s.trace_index WHERE hash IN (%s)",
-		      p->name, l->hashes.data);
-	r = sql.err ? sql.err : query_each(q, sql.data, list_rows, rows, ret_error);
+	for (size_t i = from; i < to; i++)
+		if (q->parts[i].indexed)
+			clew_buf_addf(&sql,
+				      "%sSELECT %zu::INTEGER, first_row, spans FROM %s.trace_index"
+				      " WHERE hash IN (%s)",
+				      sql.len ? " UNION ALL " : "", i - from, q->parts[i].name,
+				      l->hashes.data);
+	if (sql.len)
+		r = sql.err ? sql.err : query_each(q, sql.data, list_rows, lists, ret_error);
 	clew_buf_done(&sql);
 	return r;
 }
 
-int filter_traces(struct query *q, const struct part_ref *p, const struct trace_list *l,
+static void add_part_rows(const struct part_ref *p, const struct trace_list *l,
+			  const struct row_list *rows, const char *cols, struct clew_buf *out)
+{
+	const char *sep = out->len ? " UNION ALL " : "";
+
+	if (p->has_hot) {
+		clew_buf_addf(out, "%sSELECT %s FROM %s.hot WHERE trace_id IN (%s)", sep, cols,
+			      p->name, l->ids.data);
+		sep = " UNION ALL ";
+	}
+	if (p->has_hot || p->has_tail) {
+		clew_buf_addf(out,
+			      "%sSELECT %s FROM %s.span WHERE trace_id IN (%s) AND rowid >= "
+			      "%" PRIu64,
+			      sep, cols, p->name, l->ids.data, p->indexed);
+		sep = " UNION ALL ";
+	}
+	/* A join with a list, not a condition: DuckDB skips what lies between the rows. */
+	if (rows->n > MAX_ROW_LIST)
+		clew_buf_addf(out,
+			      "%sSELECT %s FROM %s.span WHERE trace_id IN (%s) AND rowid < "
+			      "%" PRIu64,
+			      sep, cols, p->name, l->ids.data, p->indexed);
+	else if (rows->n)
+		clew_buf_addf(out, "%sSELECT %s FROM %s.span WHERE rowid IN (SELECT unnest([%s]))",
+			      sep, cols, p->name, rows->text.data);
+}
+
+int filter_traces(struct query *q, size_t from, size_t to, const struct trace_list *l,
 		  const char *cols, struct clew_buf *out, char **ret_error)
 {
-	struct row_list rows = {0};
-	int r = p->indexed ? find_rows(q, p, l, &rows, ret_error) : 0;
+	struct row_list *lists = calloc(to > from ? to - from : 1, sizeof(*lists));
+	int r = lists ? find_rows(q, from, to, l, lists, ret_error) : -ENOMEM;
 
-	if (p->has_hot)
-		clew_buf_addf(out, "SELECT %s FROM %s.hot WHERE trace_id IN (%s)", cols, p->name,
-			      l->ids.data);
-	else
-		clew_buf_addf(out, "SELECT %s FROM c.no_spans WHERE false", cols);
-	if (p->has_hot || p->has_tail)
-		clew_buf_addf(
-			out,
-			" UNION ALL SELECT %s FROM %s.span WHERE trace_id IN (%s) AND rowid >= "
-			"%" PRIu64,
-			cols, p->name, l->ids.data, p->indexed);
-	/* A join with a list, not a condition: DuckDB skips what lies between the rows. */
-	if (rows.n > MAX_ROW_LIST)
-		clew_buf_addf(
-			out,
-			" UNION ALL SELECT %s FROM %s.span WHERE trace_id IN (%s) AND rowid < "
-			"%" PRIu64,
-			cols, p->name, l->ids.data, p->indexed);
-	else if (rows.n)
-		clew_buf_addf(
-			out,
-			" UNION ALL SELECT %s FROM %s.span WHERE rowid IN (SELECT unnest([%s]))",
-			cols, p->name, rows.text.data);
-	clew_buf_done(&rows.text);
+	for (size_t i = from; r == 0 && i < to; i++)
+		add_part_rows(&q->parts[i], l, &lists[i - from], cols, out);
+	for (size_t i = from; lists && i < to; i++)
+		clew_buf_done(&lists[i - from].text);
+	free(lists);
 	return r < 0 ? r : out->err;
 }

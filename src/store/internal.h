@@ -317,10 +317,10 @@ struct trace_list {
 int trace_list_add(struct trace_list *l, struct clew_store *st, struct clew_id128 canonical);
 void trace_list_done(struct trace_list *l);
 /**
- * filter_traces() - append "SELECT cols FROM ..." for the spans of these traces in a partition; a
- * few of other traces may be among them.
+ * filter_traces() - append "SELECT cols FROM ..." for the spans of these traces in partitions [from, to);
+ * a few of other traces may be among them. Nothing is appended where there can be none. out is empty.
  */
-int filter_traces(struct query *q, const struct part_ref *p, const struct trace_list *l,
+int filter_traces(struct query *q, size_t from, size_t to, const struct trace_list *l,
 		  const char *cols, struct clew_buf *out, char **ret_error);
 /** filter_hours() - the partitions that a filter's times may touch: [*ret_from, *ret_to). */
 void filter_hours(const struct query *q, uint64_t since_ns, uint64_t until_ns, size_t *ret_from,

@@ -291,6 +291,7 @@ int clew_store_get_span(struct clew_store *st, const struct clew_id128 *id,
 
 /* A span without its attributes: what a trace is drawn from. */
 struct clew_trace_row {
+	struct clew_id128 trace_id;
 	struct clew_id64 span_id, parent_id; /* parent none: a root, or an orphan */
 	uint64_t start_ns, duration_ns;
 	struct slice service, name; /* live as long as the store */
@@ -306,6 +307,15 @@ typedef int (*clew_trace_row_fn)(void *user, const struct clew_trace_row *row);
 /** clew_store_trace_rows() - all spans of a trace, oldest first. -ENOENT. */
 int clew_store_trace_rows(struct clew_store *st, const struct clew_id128 *id, clew_trace_row_fn fn,
 			  void *user, char **ret_error);
+
+/** clew_store_many_rows() - of some traces at once, all of them oldest first; those that are not there
+ * are left out. */
+int clew_store_many_rows(struct clew_store *st, const struct clew_id128 *ids, size_t n,
+			 clew_trace_row_fn fn, void *user, char **ret_error);
+/** clew_store_many_spans() - the same with attributes; canonical ids; a few spans of other traces may be
+ * among them. */
+int clew_store_many_spans(struct clew_store *st, const struct clew_id128 *ids, size_t n,
+			  clew_span_fn fn, void *user, char **ret_error);
 
 /**
  * clew_store_match_ids() - the (canonical) ids that begin with these hex digits, at most max.
@@ -362,6 +372,66 @@ int clew_store_red(struct clew_store *st, struct clew_red_query *q, clew_red_fn 
 /** clew_store_bounds() - when the first and the last span began; 0, 0 in an empty store. */
 int clew_store_bounds(struct clew_store *st, uint64_t *ret_first_ns, uint64_t *ret_last_ns,
 		      char **ret_error);
+
+/* Which traces. */
+struct clew_trace_query {
+	/* What the trace's root must be; its times are of the root's begin. limit, sort and after are not
+	 * looked at. */
+	struct clew_span_filter f;
+	bool any;	/* f is about any of its spans instead */
+	uint64_t shape; /* only traces of this shape (forest.h); 0: any */
+	uint64_t min_ns, max_ns; /* only roots that took so long: [min, max); max 0: none */
+};
+
+/* Traces of one shape. */
+struct clew_pattern_stats {
+	uint64_t shape, n, errors; /* errors: traces with some */
+	double time_ns;		   /* their roots' durations together */
+	struct slice service, name;
+	uint8_t kind;
+	uint32_t spans, services; /* of the largest of them */
+	uint64_t counts[192];	  /* by the root's latency (latency.h) */
+	struct clew_id128 examples[3]; /* one of about the median, the 95th percentile, and of the longest;
+					* none where there are fewer */
+};
+
+struct clew_pattern_totals {
+	uint64_t n, patterns;
+	double time_ns;
+};
+
+typedef int (*clew_pattern_fn)(void *user, const struct clew_pattern_stats *p);
+
+/** clew_store_patterns() - the limit patterns that took most time together, that first. */
+int clew_store_patterns(struct clew_store *st, const struct clew_trace_query *tq, uint64_t limit,
+			struct clew_pattern_totals *ret_totals, clew_pattern_fn fn, void *user,
+			char **ret_error);
+
+struct clew_latency_bucket {
+	uint8_t bucket;
+	uint64_t n, errors;
+	struct clew_id128 examples[2]; /* none where there are fewer */
+};
+
+typedef int (*clew_latency_fn)(void *user, const struct clew_latency_bucket *b);
+
+/** clew_store_trace_latency() - of roots, by bucket. errors: traces with some. */
+int clew_store_trace_latency(struct clew_store *st, const struct clew_trace_query *tq,
+			     clew_latency_fn fn, void *user, char **ret_error);
+/** clew_store_span_latency() - of spans that match; examples are of the newest hours. */
+int clew_store_span_latency(struct clew_store *st, const struct clew_span_filter *f,
+			    clew_latency_fn fn, void *user, char **ret_error);
+
+struct clew_picked_trace {
+	struct clew_id128 id;
+	uint64_t start_ns, duration_ns;
+};
+
+typedef int (*clew_pick_fn)(void *user, const struct clew_picked_trace *t);
+
+/** clew_store_pick_traces() - at most max of them, as if drawn by lot, the same ones each time. */
+int clew_store_pick_traces(struct clew_store *st, const struct clew_trace_query *tq, uint64_t max,
+			   clew_pick_fn fn, void *user, char **ret_error);
 
 struct clew_edge_stats {
 	struct slice client; /* p NULL: callers that are not traced */

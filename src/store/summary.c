@@ -90,12 +90,10 @@ int summary_load(struct query *q, const struct clew_id128 *ids, size_t n, size_t
 
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = table_get(table, &ids[i]) ? trace_list_add(&list, q->st, ids[i]) : -ENOMEM;
-	for (size_t i = from; r == 0 && n && i < to; i++) {
-		clew_buf_clear(&sql);
-		r = filter_traces(q, &q->parts[i], &list, COLS, &sql, ret_error);
-		if (r == 0)
-			r = query_each(q, sql.data, load_rows, &l, ret_error);
-	}
+	if (r == 0 && n)
+		r = filter_traces(q, from, to, &list, COLS, &sql, ret_error);
+	if (r == 0 && sql.len)
+		r = query_each(q, sql.data, load_rows, &l, ret_error);
 	trace_list_done(&list);
 	clew_buf_done(&sql);
 	return r;

@@ -32,26 +32,28 @@ static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
 	return 0;
 }
 
-/* All rows of a trace, with these columns, oldest first; extra: more conditions. */
-static int each_row(struct clew_store *st, struct clew_id128 id, const char *cols,
+/* All rows of some traces (of one: oldest first), with these columns; extra: more conditions. */
+static int each_row(struct clew_store *st, const struct clew_id128 *ids, size_t n, const char *cols,
 		    const char *extra, duck_chunk_fn fn, void *user, char **ret_error)
 {
+	struct clew_buf rows = {0}, sql = {0};
 	struct trace_list list = {0};
-	struct clew_buf sql = {0};
 	struct query q;
 	int r = query_begin(st, &q, ret_error);
 
 	if (r < 0)
 		return r;
-	r = trace_list_add(&list, st, id);
-	for (size_t i = 0; r == 0 && i < q.n_parts; i++) {
-		clew_buf_adds(&sql, i ? " UNION ALL " : "SELECT * FROM (");
-		r = filter_traces(&q, &q.parts[i], &list, cols, &sql, ret_error);
-	}
-	clew_buf_addf(&sql, ")%s ORDER BY start_ns, span_id", extra);
-	if (r == 0 && q.n_parts)
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = trace_list_add(&list, st, ids[i]);
+	if (r == 0)
+		r = filter_traces(&q, 0, q.n_parts, &list, cols, &rows, ret_error);
+	if (r == 0 && rows.len) {
+		clew_buf_addf(&sql, "SELECT * FROM (%s)%s ORDER BY start_ns, span_id", rows.data,
+			      extra);
 		r = sql.err ? sql.err : query_each(&q, sql.data, fn, user, ret_error);
+	}
 	query_end(&q);
+	clew_buf_done(&rows);
 	clew_buf_done(&sql);
 	trace_list_done(&list);
 	return r;
@@ -61,7 +63,7 @@ int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, cle
 			 void *user, char **ret_error)
 {
 	struct giving g = {st, alias_canonical(st, *id), fn, user, 0};
-	int r = each_row(st, g.id, "*", "", give, &g, ret_error);
+	int r = each_row(st, &g.id, 1, "*", "", give, &g, ret_error);
 
 	return r < 0 ? r : g.n ? 0 : -ENOENT;
 }
@@ -84,7 +86,7 @@ int clew_store_get_span(struct clew_store *st, const struct clew_id128 *id,
 	int r;
 
 	snprintf(only, sizeof(only), " WHERE span_id = %" PRIu64, id64_int(span_id));
-	r = each_row(st, g.id, "*", only, give, &g, ret_error);
+	r = each_row(st, &g.id, 1, "*", only, give, &g, ret_error);
 	if (r == 0 && !span)
 		r = -ENOENT;
 	if (r == 0)
@@ -104,7 +106,8 @@ int clew_store_get_span(struct clew_store *st, const struct clew_id128 *id,
 
 struct giving_rows {
 	struct clew_store *st;
-	struct clew_id128 id; /* canonical */
+	const struct clew_id128 *ids; /* canonical */
+	size_t n_ids;
 	clew_trace_row_fn fn;
 	void *user;
 	uint64_t n;
@@ -138,6 +141,14 @@ static uint32_t read_row_links(const struct duck_col *c, idx_t row, struct clew_
 	return n;
 }
 
+static bool is_wanted(const struct giving_rows *g, const struct clew_id128 *id)
+{
+	for (size_t i = 0; i < g->n_ids; i++)
+		if (clew_id128_eq(&g->ids[i], id))
+			return true;
+	return false;
+}
+
 static int give_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
 	struct clew_span_link links[CLEW_SPAN_MAX_LINKS];
@@ -151,6 +162,7 @@ static int give_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 		struct clew_id128 id =
 			alias_canonical(g->st, huge_id128(((duckdb_uhugeint *)c[0].data)[i]));
 		struct clew_trace_row row = {
+			.trace_id = id,
 			.span_id = int_id64(((uint64_t *)c[1].data)[i]),
 			.parent_id = int_id64(duck_null(&c[2], i) ? 0 : ((uint64_t *)c[2].data)[i]),
 			.start_ns = (uint64_t)((int64_t *)c[3].data)[i],
@@ -171,7 +183,7 @@ static int give_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 			.links = links,
 		};
 
-		if (!clew_id128_eq(&id, &g->id))
+		if (!is_wanted(g, &id))
 			continue; /* the same hash, another trace */
 		if (row.link_class == CLEW_LINK_ORPHAN)
 			row.n_links = read_row_links(c + 18, i, links);
@@ -181,13 +193,54 @@ static int give_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 	return r;
 }
 
+int clew_store_many_rows(struct clew_store *st, const struct clew_id128 *ids, size_t n,
+			 clew_trace_row_fn fn, void *user, char **ret_error)
+{
+	_cleanup_(freep) struct clew_id128 *own = calloc(n ? n : 1, sizeof(*own));
+	struct giving_rows g = {st, own, n, fn, user, 0};
+
+	if (!own)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		own[i] = alias_canonical(st, ids[i]);
+	return n ? each_row(st, own, n, ROW_COLUMNS, "", give_rows, &g, ret_error) : 0;
+}
+
 int clew_store_trace_rows(struct clew_store *st, const struct clew_id128 *id, clew_trace_row_fn fn,
 			  void *user, char **ret_error)
 {
-	struct giving_rows g = {st, alias_canonical(st, *id), fn, user, 0};
-	int r = each_row(st, g.id, ROW_COLUMNS, "", give_rows, &g, ret_error);
+	struct clew_id128 own = alias_canonical(st, *id);
+	struct giving_rows g = {st, &own, 1, fn, user, 0};
+	int r = each_row(st, &own, 1, ROW_COLUMNS, "", give_rows, &g, ret_error);
 
 	return r < 0 ? r : g.n ? 0 : -ENOENT;
+}
+
+struct giving_many {
+	struct clew_store *st;
+	clew_span_fn fn;
+	void *user;
+};
+
+static int give_many(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct giving_many *g = user;
+	int r = 0;
+
+	for (idx_t i = 0; r == 0 && i < rows; i++) {
+		struct clew_span *s = read_span(g->st, chunk, i);
+
+		r = s ? g->fn(g->user, s) : -ENOMEM;
+	}
+	return r;
+}
+
+int clew_store_many_spans(struct clew_store *st, const struct clew_id128 *ids, size_t n,
+			  clew_span_fn fn, void *user, char **ret_error)
+{
+	struct giving_many g = {st, fn, user};
+
+	return n ? each_row(st, ids, n, "*", "", give_many, &g, ret_error) : 0;
 }
 
 /* ---- by the beginning of an id ---- */
