@@ -71,6 +71,11 @@ int trace_find_id(struct call *c, struct slice text, struct clew_id128 *ret);
 int call_trace_tree(struct call *c, const struct clew_id128 *id);
 int call_trace_span(struct call *c, const struct clew_id128 *id, struct slice span);
 int call_trace_critical(struct call *c, const struct clew_id128 *id);
+/* patterns.c, pattern.c, histogram.c, differences.c */
+int call_patterns(struct call *c);
+int call_pattern(struct call *c);
+int call_histogram(struct call *c);
+int call_differences(struct call *c);
 /* admin.c */
 int call_sql(struct call *c);
 int call_stats(struct call *c);

@@ -112,6 +112,10 @@ static const struct call_type {
 	{"operations", "GET", call_operations, false},
 	{"red", "GET", call_red, false},
 	{"map", "GET", call_map, false},
+	{"patterns", "GET", call_patterns, false},
+	{"patterns/", "GET", call_pattern, false},
+	{"histogram", "GET", call_histogram, false},
+	{"differences", "GET", call_differences, false},
 	{"sql", "POST", call_sql, false},
 	{"stats", "GET", call_stats, false},
 };

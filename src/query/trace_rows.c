@@ -44,9 +44,8 @@ static int keep_links(struct trace_rows *t, const struct clew_trace_row *row)
 	return 0;
 }
 
-static int keep_row(void *user, const struct clew_trace_row *row)
+int trace_rows_add(struct trace_rows *t, const struct clew_trace_row *row)
 {
-	struct trace_rows *t = user;
 	uint64_t end = trace_row_end(row);
 	int r = t->n == t->cap || t->n >= TRACE_MAX_SPANS ? grow_rows(t) : 0;
 
@@ -63,6 +62,11 @@ static int keep_row(void *user, const struct clew_trace_row *row)
 	return 0;
 }
 
+static int keep_row(void *user, const struct clew_trace_row *row)
+{
+	return trace_rows_add(user, row);
+}
+
 static uint64_t id_value(const struct clew_id64 *id)
 {
 	uint64_t v;
@@ -71,7 +75,7 @@ static uint64_t id_value(const struct clew_id64 *id)
 	return v;
 }
 
-static int make_forest(struct trace_rows *t)
+int trace_rows_finish(struct trace_rows *t)
 {
 	_cleanup_(freep) uint64_t *ids = malloc(t->n * sizeof(*ids));
 	_cleanup_(freep) uint64_t *parents = malloc(t->n * sizeof(*parents));
@@ -108,7 +112,7 @@ int trace_rows_load(struct clew_store *st, const struct clew_id128 *id, struct t
 	int r = clew_store_trace_rows(st, id, keep_row, &t, ret_error);
 
 	if (r == 0)
-		r = make_forest(&t);
+		r = trace_rows_finish(&t);
 	if (r < 0) {
 		trace_rows_done(&t);
 		return r == -ENOENT || r == -EFBIG ? say(ret_error, r, id) : r;

@@ -25,6 +25,9 @@ struct trace_rows {
  */
 int trace_rows_load(struct clew_store *st, const struct clew_id128 *id, struct trace_rows *ret,
 		    char **ret_error);
+/** trace_rows_add(), trace_rows_finish() - the same by hand: rows oldest first, then the forest. */
+int trace_rows_add(struct trace_rows *t, const struct clew_trace_row *row);
+int trace_rows_finish(struct trace_rows *t);
 void trace_rows_done(struct trace_rows *t);
 
 /** trace_row() - of node i, in preorder. */

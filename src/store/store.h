@@ -381,6 +381,7 @@ struct clew_trace_query {
 	bool any;	/* f is about any of its spans instead */
 	uint64_t shape; /* only traces of this shape (forest.h); 0: any */
 	uint64_t min_ns, max_ns; /* only roots that took so long: [min, max); max 0: none */
+	bool outside;		 /* only those that did not, instead */
 };
 
 /* Traces of one shape. */

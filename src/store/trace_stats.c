@@ -42,10 +42,9 @@ static void line_condition(const struct source *s, struct clew_buf *out)
 	clew_buf_adds(out, "true");
 	if (tq->shape)
 		clew_buf_addf(out, " AND shape = %" PRIu64, tq->shape);
-	if (tq->min_ns)
-		clew_buf_addf(out, " AND duration_ns >= %" PRIu64, tq->min_ns);
-	if (tq->max_ns)
-		clew_buf_addf(out, " AND duration_ns < %" PRIu64, tq->max_ns);
+	clew_buf_addf(out, " AND %s(duration_ns >= %" PRIu64 " AND duration_ns < %" PRIu64 ")",
+		      tq->outside ? "NOT " : "", tq->min_ns,
+		      tq->max_ns ? tq->max_ns : (uint64_t)INT64_MAX);
 	if (s->joined)
 		return;
 	if (f->service.p)
@@ -82,8 +81,9 @@ static bool line_is_meant(const struct source *s, const struct digest_trace *t)
 	const struct clew_span_filter *f = &s->tq->f;
 	uint64_t took = (uint64_t)t->duration_ns, start = (uint64_t)t->start_ns;
 
-	if ((s->tq->shape && t->shape != s->tq->shape) || took < s->tq->min_ns ||
-	    (s->tq->max_ns && took >= s->tq->max_ns))
+	bool inside = took >= s->tq->min_ns && (!s->tq->max_ns || took < s->tq->max_ns);
+
+	if ((s->tq->shape && t->shape != s->tq->shape) || inside == s->tq->outside)
 		return false;
 	if (s->joined)
 		return id_set_has(&s->matches, match_hash(&t->id, s->tq->any ? 0 : t->root_span));

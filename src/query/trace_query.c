@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "query/trace_query.h"
+
+#include <stdlib.h>
+
+int parse_shape(struct call *c, struct slice text, uint64_t *ret)
+{
+	uint8_t b[8];
+	uint64_t v = 0;
+
+	if (clew_unhex(text.p, text.n, b, sizeof(b)) < 0)
+		return call_fail(c, -EINVAL, "'%.*s' is not the id of a pattern: 16 hex digits",
+				 (int)(text.n < 64 ? text.n : 64), text.p);
+	for (size_t i = 0; i < sizeof(b); i++)
+		v = v << 8 | b[i];
+	*ret = v;
+	return 0;
+}
+
+int trace_query(struct call *c, struct clew_trace_query *tq)
+{
+	struct slice pattern;
+	int r = 0;
+
+	if (params_get(&c->params, "pattern", &pattern))
+		r = parse_shape(c, pattern, &tq->shape);
+	if (r == 0)
+		r = params_flag(&c->params, "any", &tq->any, c->ret_error);
+	if (r == 0)
+		r = call_filter(c, &tq->f);
+	if (r == 0 && (tq->f.limit || tq->f.sort || tq->f.after.set))
+		r = call_fail(c, -EINVAL, "limit, sort and cursor are no parameters of this call");
+	return r;
+}
+
+/* ---- many traces ---- */
+
+struct loading {
+	struct trace_set *set;
+	uint32_t *order; /* of the ids, sorted */
+	uint64_t spans;
+};
+
+static int find_id(const struct loading *l, const struct clew_id128 *id)
+{
+	size_t lo = 0, hi = l->set->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int c = memcmp(&l->set->ids[l->order[mid]], id, sizeof(*id));
+
+		if (c == 0)
+			return (int)l->order[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return -1;
+}
+
+static int keep(void *user, const struct clew_trace_row *row)
+{
+	struct loading *l = user;
+	int at = find_id(l, &row->trace_id);
+
+	if (at < 0 || l->spans >= TRACE_MAX_SPANS)
+		return 0;
+	l->spans++;
+	return trace_rows_add(&l->set->v[at], row);
+}
+
+static int by_id(const void *a, const void *b, void *user)
+{
+	const struct clew_id128 *ids = user;
+
+	return memcmp(&ids[*(const uint32_t *)a], &ids[*(const uint32_t *)b], sizeof(*ids));
+}
+
+int trace_set_load(struct clew_store *st, const struct clew_id128 *ids, size_t n,
+		   struct trace_set *ret, char **ret_error)
+{
+	struct trace_set set = {.n = n};
+	struct loading l = {.set = &set};
+	int r;
+
+	set.v = calloc(n + 1, sizeof(*set.v));
+	set.ids = calloc(n + 1, sizeof(*set.ids));
+	l.order = calloc(n + 1, sizeof(*l.order));
+	r = set.v && set.ids && l.order ? 0 : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		set.ids[i] = ids[i];
+		l.order[i] = (uint32_t)i;
+	}
+	if (r == 0 && n) {
+		qsort_r(l.order, n, sizeof(*l.order), by_id, set.ids);
+		r = clew_store_many_rows(st, set.ids, n, keep, &l, ret_error);
+	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (set.v[i].n)
+			r = trace_rows_finish(&set.v[i]);
+	free(l.order);
+	if (r < 0)
+		trace_set_done(&set);
+	else
+		*ret = set;
+	return r;
+}
+
+void trace_set_done(struct trace_set *s)
+{
+	for (size_t i = 0; s->v && i < s->n; i++)
+		trace_rows_done(&s->v[i]);
+	free(s->v);
+	free(s->ids);
+	*s = (struct trace_set){0};
+}
