@@ -11,7 +11,7 @@
 
 static void add_near(struct birth *b, uint64_t id)
 {
-	if (b->n_near >= CLEW_MAX_CANDIDATES)
+	if (b->n_near >= CLEW_MAX_NEAR)
 		return;
 	for (uint32_t i = 0; i < b->n_near; i++)
 		if (b->near[i] == id)
@@ -26,11 +26,11 @@ static void find_near(const struct ctx *ctx, struct birth *b)
 	const struct node *n = ctx->proc->open ? ctx->proc->open->open_prev : NULL;
 	uint32_t i;
 
-	for (i = 0; r && i < CLEW_MAX_CANDIDATES; i++) {
+	for (i = 0; r && i < CLEW_MAX_NEAR; i++) {
 		add_near(b, r->req->id);
 		r = r == ctx->open ? NULL : r->prev;
 	}
-	for (i = 0; n && i < CLEW_MAX_CANDIDATES; i++) {
+	for (i = 0; n && i < CLEW_MAX_NEAR; i++) {
 		add_near(b, n->id);
 		n = n == ctx->proc->open ? NULL : n->open_prev;
 	}

@@ -211,6 +211,8 @@ void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h)
 		if (h->kind == CLEW_HANDOFF_FUTEX)
 			lock_learn(c, to->proc, h->key, out);
 		req = owned(to);
+		if (h->kind == CLEW_HANDOFF_FUTEX && !out && !lock_is(c, to->proc, h->key))
+			coalesce_wake(c, from, to, h->key);
 		if (out || lock_is(c, to->proc, h->key))
 			;
 		else if (req && is_worker(from))

@@ -130,6 +130,7 @@ void ctx_put(struct ctx *ctx)
 	task_forget(ctx);
 	completion_forget_ctx(ctx);
 	relay_forget_ctx(ctx);
+	coalesce_forget_ctx(ctx);
 	proc_put(ctx->proc);
 	free(ctx);
 }
@@ -172,6 +173,7 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	task_forget(ctx);
 	completion_forget_ctx(ctx);
 	relay_forget_ctx(ctx);
+	coalesce_forget_ctx(ctx);
 	turn_lose(ctx);
 	if (c->recent[recent_slot(&ctx->key)] == ctx)
 		c->recent[recent_slot(&ctx->key)] = NULL;

@@ -166,6 +166,7 @@ static void add_candidate(struct clew_link *l, uint64_t id)
 static void make_orphan(const struct node *n, struct clew_link *l)
 {
 	const struct birth *b = &n->birth;
+	bool known = n->shared && n->n_sharing; /* who shares it */
 
 	l->class = CLEW_LINK_ORPHAN;
 	if (!(l->evidence & CLEW_EV_CONFLICT))
@@ -174,10 +175,11 @@ static void make_orphan(const struct node *n, struct clew_link *l)
 		add_candidate(l, n->owner->id);
 	for (uint32_t i = 0; n->sharers && i < n->sharers->n; i++)
 		add_candidate(l, n->sharers->reqs[i]->id);
-	add_candidate(l, n->sink);
-	if (b->closed)
+	if (!known)
+		add_candidate(l, n->sink);
+	if (b->closed && !known)
 		add_candidate(l, b->closed->id);
-	for (uint32_t i = 0; i < b->n_near; i++)
+	for (uint32_t i = 0; i < b->n_near && !known; i++)
 		add_candidate(l, b->near[i]);
 	l->confidence = l->n_candidates ? 1.0f / (float)(l->n_candidates + 1) : 0;
 }
@@ -267,6 +269,8 @@ static enum verdict judge(const struct clew_causality *c, const struct node *n, 
 	}
 	if (!n->born || !n->owner || n->birth.lost)
 		v = VERDICT_FAIL;
+	else if (!final && coalesce_waits(n, settled))
+		return VERDICT_WAIT;
 	else {
 		l->evidence = evidence_for(n);
 		v = n->shared || without(c, CLEW_SOURCE_THREAD)

@@ -56,7 +56,8 @@ static inline uint64_t hash_words(const void *key, size_t len)
 #define MAX_PENDING   65536 /* connects without an exchange, oldest first beyond it */
 #define MAX_FUTEXES   65536 /* oldest first beyond it */
 #define MAX_PATH      4096  /* calls in one chain that are marked */
-#define MAX_SHARERS   16    /* requests that are remembered to share an exchange */
+#define MAX_SHARERS   64    /* requests that are remembered to share an exchange */
+#define N_TOLD	      4	    /* calls whose makers woke one that waits */
 
 /* The longest share of wrong links that a rule may be expected to make. */
 #define MAX_WRONG 0.001
@@ -163,6 +164,7 @@ struct group {
 	struct ends ends[2];		 /* [1]: where the worker writes the answer */
 	struct order order;
 	struct turn_score turns[N_TURNS];
+	uint64_t coalesced;   /* answers by who was told of another's call */
 	struct bucket forked; /* threads that were begun for a request: did they answer it? */
 	uint64_t
 		task_mixed; /* answers by a task to a request that waited while it answered another */
@@ -257,11 +259,13 @@ struct ctx {
 		uint64_t seq; /* the last call before it */
 		uint64_t key;
 		uint64_t ns;
-		uint64_t call_born_ns;	 /* of the last call before it */
-		struct node *req;	 /* whose owner it woke; NULL: it was woken itself */
-	} *marks;			 /* MAX_MARKS of them, or NULL */
-	struct relay_worker *relay;	 /* a thread's: see relay.c */
-	struct relay_pipe *hears;	 /* ... what it reads its workers' messages from */
+		uint64_t call_born_ns; /* of the last call before it */
+		struct node *req;      /* whose owner it woke; NULL: it was woken itself */
+	} *marks;		       /* MAX_MARKS of them, or NULL */
+	struct relay_worker *relay;    /* a thread's: see relay.c */
+	struct relay_pipe *hears;      /* ... what it reads its workers' messages from */
+	struct node *told[N_TOLD];     /* calls whose makers woke it: see coalesce.c */
+	uint32_t n_told;
 	uint64_t answered_ns;		 /* a task's last answer */
 	uint64_t used;			 /* c->ticks when it was moved to the end of the list */
 	struct turn *turns[N_TURNS + 1]; /* first come first; see turn.c */
@@ -292,6 +296,8 @@ struct futex {
 	struct futex *prev, *next; /* oldest first */
 	struct futex_key key;
 	uint32_t wakes, in_call;
+	uint32_t tells,
+		others; /* wake-ups of owners by who had read a response later than they; other ones */
 };
 
 /* What a task works on; its calls wait here until it is known for whom. */
@@ -325,7 +331,7 @@ struct birth {
 	bool slept;		/* the context waited between its last read and this */
 	bool lost;
 	bool connect;
-	uint64_t near[CLEW_MAX_CANDIDATES]; /* open requests, best first */
+	uint64_t near[CLEW_MAX_NEAR]; /* open requests, best first */
 	uint32_t n_near;
 };
 
@@ -372,6 +378,9 @@ struct node {
 	bool shared;	   /* several requests' messages are in it */
 	bool maybe_shared; /* ... if these wait for its response: shared_answered() */
 	struct sharers *sharers;
+	uint32_t n_told,
+		n_sharing; /* owners that its maker woke and that did nothing yet; that answered then */
+	struct node *turn; /* ... one that called, instead */
 	enum claim claim;
 	struct work *work; /* the task's, when it was born */
 	struct node *work_prev, *work_next;
@@ -568,7 +577,18 @@ static inline bool task_reads(uint64_t task)
 /* A context of p was woken on the futex at key; in_call: while a call of it, or of its waker, was out. */
 void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool in_call);
 bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key);
+/* An owner was woken on it; tells: as it is when another's call has ended. Is it such a futex? */
+bool lock_tells(struct clew_causality *c, const struct proc *p, uint64_t key, bool tells);
 void lock_done(struct clew_causality *c);
+
+/* coalesce.c */
+void coalesce_wake(struct clew_causality *c, struct ctx *from, struct ctx *to, uint64_t key);
+/* The context answers its request, or calls: what it waited for is over. */
+void coalesce_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
+void coalesce_call(struct clew_causality *c, struct ctx *ctx, const struct node *next);
+/* Others may still turn out to share the call. */
+bool coalesce_waits(const struct node *call, bool settled);
+void coalesce_forget_ctx(struct ctx *ctx);
 
 /* completion.c */
 void completion_call(struct ctx *ctx, struct node *call);

@@ -7,6 +7,8 @@
  * its wake-ups say nothing of who works for whom. So is one that is woken by a thread whose own call is
  * out: a blocking worker in the middle of a call has nothing to hand over.
  *
+ * Apart from that: on which futexes those who wait for another's call are woken (coalesce.c).
+ *
  * Limits: MAX_FUTEXES addresses, the oldest goes (many are made for one wait only).
  */
 #include "causality/internal.h"
@@ -70,6 +72,20 @@ bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key)
 
 	return f && f->in_call >= MIN_PROOFS &&
 	       (uint64_t)f->in_call * 100 >= (uint64_t)f->wakes * LOCK_PERCENT;
+}
+
+bool lock_tells(struct clew_causality *c, const struct proc *p, uint64_t key, bool tells)
+{
+	struct futex *f = find(c, p, key);
+
+	if (!f)
+		f = add(c, p, key);
+	if (!f)
+		return false;
+	f->tells += tells;
+	f->others += !tells;
+	return f->others < MIN_PROOFS ||
+	       (uint64_t)f->others * 100 < (uint64_t)f->tells * LOCK_PERCENT;
 }
 
 void lock_done(struct clew_causality *c)

@@ -73,6 +73,7 @@ void node_put(struct node *n)
 		completion_forget_call(n);
 		completion_forget_request(n);
 		shared_free(n);
+		node_put(n->turn);
 		turn_forget(n);
 		for (uint32_t i = 0; i < n->n_readers; i++)
 			ctx_close(&n->readers[i]);

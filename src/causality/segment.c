@@ -134,6 +134,7 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	task_answer(c, ctx, n);
 	completion_answer(c, ctx, n);
 	relay_answer(c, io, n);
+	coalesce_answer(c, ctx, n);
 	if (!ctx->key.task || ctx->n_open)
 		checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
@@ -181,6 +182,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 	decide_born(c, n);
 	if (!relay_call(c, io, n) || task_handed(ctx))
 		task_call(c, ctx, n);
+	coalesce_call(c, ctx, n);
 	completion_call(ctx, n);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "pipeline/assembly_internal.h"
@@ -271,9 +272,12 @@ void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct cle
 		n->confidence = 0;
 	}
 	if (link->n_candidates && !n->out) {
-		n->link = malloc(sizeof(*link));
+		size_t size = offsetof(struct clew_link, candidates) +
+			      link->n_candidates * sizeof(*link->candidates);
+
+		n->link = malloc(size);
 		if (n->link) {
-			*n->link = *link;
+			memcpy(n->link, link, size);
 			n->waits_for_candidates = node_wait(a, WAIT_ORPHAN, n);
 		}
 	}

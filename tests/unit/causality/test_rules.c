@@ -97,7 +97,7 @@ static void test_other_thread(void **state)
 	stop();
 	assert_link(100, 0, CLEW_LINK_ORPHAN);
 	assert_true(got.link[100].evidence & CLEW_EV_UNCONFIRMED);
-	assert_int_equal(got.link[100].n_candidates, CLEW_MAX_CANDIDATES);
+	assert_int_equal(got.link[100].n_candidates, CLEW_MAX_NEAR);
 	assert_int_equal(got.link[100].candidates[0], 12);
 	(void)t;
 }
