@@ -91,18 +91,15 @@ static enum verdict by_claim(const struct node *n, bool final, bool settled, str
 /* The only request that was open in the whole process; a timer's call is still possible. */
 static enum verdict by_alone(const struct node *n, bool final, struct clew_link *l)
 {
-	struct group *g = n->birth.ctx->proc->group;
+	const struct group *g = n->birth.ctx->proc->group;
 	bool slept = n->on_path ? n->stretch & STRETCH_SLEPT : n->birth.slept;
 
 	if (n->on_path && !slept) {
 		l->evidence |= CLEW_EV_EXCLUSIVE;
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);
 	}
-	if (!n->on_path && slept) {
-		if (final && !n->birth.connect)
-			g->self_calls++;
+	if (!n->on_path && slept)
 		return wait_or_fail(final);
-	}
 	if (!n->on_path && !n->birth.counted)
 		return VERDICT_FAIL; /* a timer's call would look the same */
 	if (!final)
@@ -218,11 +215,24 @@ static bool same_stretch(const struct node *a, const struct node *b)
 	       a->birth.read_ns == b->birth.read_ns;
 }
 
+/* The only request was open, and after a sleep comes a call that did not lead to its answer: a timer's. */
+static bool by_itself(const struct node *n)
+{
+	const struct birth *b = &n->birth;
+
+	return !n->on_path && !n->claim && !n->sink && b->n_proc == 1 && b->chain && b->slept &&
+	       !b->connect;
+}
+
 /* Its request is over, so it is known whether its response led to the answer. */
 static void look_at(struct node *n)
 {
 	struct birth *b = &n->birth;
 
+	if (!n->looked_alone && b->ctx && by_itself(n)) {
+		n->looked_alone = true;
+		b->ctx->proc->group->self_calls++;
+	}
 	if (n->looked_at || n->shared || !b->ctx || !b->ctx->mux)
 		return;
 	n->looked_at = true;

@@ -366,10 +366,11 @@ struct node {
 	/* a call's */
 	struct birth birth;
 	bool born, decided;
-	bool looked_at;	 /* counted in the group's off_calls, if it is one */
-	bool on_path;	 /* its response led to the answer of its owner */
-	uint8_t stretch; /* of that path: enum stretch */
-	uint64_t sink;	 /* its response led to the answer of another request: that one's id */
+	bool looked_at;	   /* counted in the group's off_calls, if it is one */
+	bool looked_alone; /* ... for a timer's */
+	bool on_path;	   /* its response led to the answer of its owner */
+	uint8_t stretch;   /* of that path: enum stretch */
+	uint64_t sink;	   /* its response led to the answer of another request: that one's id */
 	uint64_t born_ns, born_seq;
 	bool resp_seen;
 	bool beside;	   /* off the path, but made in one stretch with a call that is on it */
