@@ -11,21 +11,56 @@ int call_sql(struct call *c)
 	return r < 0 ? r : call_end_line(c);
 }
 
-int call_stats(struct call *c)
+static void put_stats(struct clew_buf *b, const struct clew_store_stats *s)
 {
-	struct clew_store_stats s;
-
-	clew_store_stats(c->st, &s);
-	clew_buf_addf(&c->out,
+	clew_buf_addf(b,
 		      "{\"appended\":%" PRIu64 ",\"stored\":%" PRIu64 ",\"duplicates\":%" PRIu64
 		      ",\"dropped_queue\":%" PRIu64 ",\"dropped_error\":%" PRIu64
 		      ",\"queued\":%" PRIu64 ",\"batches\":%" PRIu64 ",\"seals\":%" PRIu64
 		      ",\"failures\":%" PRIu64 ",\"recoveries\":%" PRIu64 ",\"write_ns\":%" PRIu64
 		      ",\"write_cpu_ns\":%" PRIu64 ",\"failing\":%s,\"last_error\":",
-		      s.appended, s.stored, s.duplicates, s.dropped_queue, s.dropped_error,
-		      s.queued, s.batches, s.seals, s.failures, s.recoveries, s.write_ns,
-		      s.write_cpu_ns, s.failing ? "true" : "false");
-	clew_json_str(&c->out, slice_str(s.last_error));
-	clew_buf_adds(&c->out, "}");
+		      s->appended, s->stored, s->duplicates, s->dropped_queue, s->dropped_error,
+		      s->queued, s->batches, s->seals, s->failures, s->recoveries, s->write_ns,
+		      s->write_cpu_ns, s->failing ? "true" : "false");
+	clew_json_str(b, slice_str(s->last_error));
+	clew_buf_addc(b, '}');
+}
+
+int call_stats(struct call *c)
+{
+	struct clew_store_stats s;
+
+	clew_store_stats(c->st, &s);
+	put_stats(&c->out, &s);
+	return call_end_line(c);
+}
+
+int call_status(struct call *c)
+{
+	struct clew_store_size size = {0};
+	struct clew_store_stats s;
+	uint64_t first = 0, last = 0;
+	int r = call_no_params(c);
+
+	if (r == 0)
+		r = clew_store_size(c->st, &size, c->ret_error);
+	if (r == 0)
+		r = clew_store_bounds(c->st, &first, &last, c->ret_error);
+	if (r < 0)
+		return r;
+	clew_store_stats(c->st, &s);
+	clew_buf_addf(&c->out, "{\"version\":\"%s\",\"store\":{", CLEW_VERSION);
+	put_str(&c->out, "\"dir\":", slice_str(clew_store_dir(c->st)));
+	clew_buf_addf(&c->out,
+		      ",\"writable\":%s,\"bytes\":%" PRIu64 ",\"spans\":%" PRIu64
+		      ",\"traces_sealed\":%" PRIu64 ",\"partitions\":%" PRIu64
+		      ",\"first_ns\":%" PRIu64 ",\"last_ns\":%" PRIu64 "},\"writer\":",
+		      size.read_only ? "false" : "true", size.bytes, size.spans, size.traces,
+		      size.partitions, first, last);
+	put_stats(&c->out, &s);
+	clew_buf_addf(&c->out,
+		      ",\"retention\":{\"partitions\":%" PRIu64 ",\"spans\":%" PRIu64
+		      ",\"bytes\":%" PRIu64 "}}",
+		      s.retention_partitions, s.retention_spans, s.retention_bytes);
 	return call_end_line(c);
 }

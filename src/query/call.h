@@ -76,6 +76,14 @@ int call_patterns(struct call *c);
 int call_pattern(struct call *c);
 int call_histogram(struct call *c);
 int call_differences(struct call *c);
+/* attributes.c, compare.c, download.c */
+int call_attributes(struct call *c);
+int call_attribute_values(struct call *c);
+int call_compare(struct call *c);
+int call_download(struct call *c);
+/** download_type() - the content type of an answer, by the parameters. */
+const char *download_type(struct slice query);
 /* admin.c */
+int call_status(struct call *c);
 int call_sql(struct call *c);
 int call_stats(struct call *c);

@@ -242,6 +242,22 @@ void critical_done(struct critical *c)
 	*c = (struct critical){0};
 }
 
+int64_t self_ns(const struct trace_rows *t, const struct critical *c, uint32_t i)
+{
+	const struct clew_forest *f = &t->forest;
+	int64_t at = c->start[i], self = 0;
+
+	/* Children are in the order of their begin, but for clocks that were moved. */
+	for (uint32_t k = i + 1; k <= i + f->below[i]; k += f->below[k] + 1) {
+		int64_t from = c->start[k] < c->end[i] ? c->start[k] : c->end[i];
+
+		if (from > at)
+			self += from - at;
+		at = c->end[k] > at ? c->end[k] : at;
+	}
+	return at < c->end[i] ? self + c->end[i] - at : self;
+}
+
 const char *piece_name(enum piece_kind k)
 {
 	static const char *const names[] = {"self", "network", "gap"};

@@ -42,3 +42,6 @@ const char *piece_name(enum piece_kind k);
 
 /** network_ns() - client's time minus its server's, -1 where the other end was not seen. */
 int64_t network_ns(const struct trace_rows *t, uint32_t node);
+/** self_ns() - what is left of a span when its children are taken out; what overlaps counts once. After
+ * critical_path(). */
+int64_t self_ns(const struct trace_rows *t, const struct critical *c, uint32_t node);

@@ -93,27 +93,10 @@ static uint32_t get_node(struct graph *g, uint32_t parent, const struct clew_tra
 	return g->n++;
 }
 
-/* What is left of a span when its children are taken out; what overlaps counts once. */
-static int64_t self_time(const struct trace_rows *t, const struct critical *c, uint32_t i)
-{
-	const struct clew_forest *f = &t->forest;
-	int64_t at = c->start[i], self = 0;
-
-	/* Children are in the order of their begin, but for clocks that were moved. */
-	for (uint32_t k = i + 1; k <= i + f->below[i]; k += f->below[k] + 1) {
-		int64_t from = c->start[k] < c->end[i] ? c->start[k] : c->end[i];
-
-		if (from > at)
-			self += from - at;
-		at = c->end[k] > at ? c->end[k] : at;
-	}
-	return at < c->end[i] ? self + c->end[i] - at : self;
-}
-
 static int add_span(struct graph *g, const struct trace_rows *t, uint32_t i, uint32_t node)
 {
 	const struct clew_trace_row *r = trace_row(t, i);
-	int64_t self = self_time(t, &g->critical, i), network = network_ns(t, i);
+	int64_t self = self_ns(t, &g->critical, i), network = network_ns(t, i);
 	struct node *n = &g->v[node];
 	int e;
 

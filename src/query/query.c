@@ -116,6 +116,11 @@ static const struct call_type {
 	{"patterns/", "GET", call_pattern, false},
 	{"histogram", "GET", call_histogram, false},
 	{"differences", "GET", call_differences, false},
+	{"attributes", "GET", call_attributes, false},
+	{"attributes/", "GET", call_attribute_values, false},
+	{"compare", "GET", call_compare, false},
+	{"download", "GET", call_download, true},
+	{"status", "GET", call_status, false},
 	{"sql", "POST", call_sql, false},
 	{"stats", "GET", call_stats, false},
 };
@@ -199,6 +204,8 @@ const char *clew_query_content_type(struct slice target)
 	struct slice rest, query;
 	const struct call_type *type = find_call(target, &rest, &query);
 
+	if (type && type->run == call_download)
+		return download_type(query);
 	return type && type->lines ? "application/x-ndjson" : "application/json";
 }
 

@@ -145,6 +145,17 @@ static const char services_view[] =
 	" min(start_ns) AS first_ns, max(start_ns + duration_ns) AS last_ns"
 	" FROM spans GROUP BY service;";
 
+static const char view_joins[] = " LEFT JOIN c.service sv ON s.service = sv.id"
+				 " LEFT JOIN c.operation op ON s.operation = op.id"
+				 " LEFT JOIN c.scope sc ON s.scope = sc.id"
+				 " LEFT JOIN c.resource r ON s.resource = r.id"
+				 " LEFT JOIN c.host h ON r.host = h.id";
+
+int schema_select(struct clew_buf *sql, const char *source)
+{
+	return clew_buf_addf(sql, "%s FROM (%s) s%s", view_columns, source, view_joins);
+}
+
 int schema_views(struct clew_buf *sql, const char (*parts)[24], size_t n_parts)
 {
 	clew_buf_adds(sql, "CREATE TEMP VIEW spans AS ");
@@ -155,11 +166,7 @@ int schema_views(struct clew_buf *sql, const char (*parts)[24], size_t n_parts)
 			      i ? " UNION ALL " : "", parts[i], parts[i]);
 	if (!n_parts)
 		clew_buf_adds(sql, "SELECT * FROM c.no_spans");
-	clew_buf_adds(sql, ") s LEFT JOIN c.service sv ON s.service = sv.id"
-			   " LEFT JOIN c.operation op ON s.operation = op.id"
-			   " LEFT JOIN c.scope sc ON s.scope = sc.id"
-			   " LEFT JOIN c.resource r ON s.resource = r.id"
-			   " LEFT JOIN c.host h ON r.host = h.id;");
+	clew_buf_addf(sql, ") s%s;", view_joins);
 	clew_buf_adds(sql, traces_view);
 	return clew_buf_adds(sql, services_view);
 }

@@ -91,3 +91,5 @@ void schema_rollups(struct clew_buf *sql, const char *part);
 int schema_hot(struct clew_buf *sql, const char *part);
 /** schema_views() - the statements that make the views for users' SQL over these partitions. */
 int schema_views(struct clew_buf *sql, const char (*parts)[24], size_t n_parts);
+/** schema_select() - the view `spans` of these rows: a statement that gives all their columns. */
+int schema_select(struct clew_buf *sql, const char *source);

@@ -434,6 +434,43 @@ typedef int (*clew_pick_fn)(void *user, const struct clew_picked_trace *t);
 int clew_store_pick_traces(struct clew_store *st, const struct clew_trace_query *tq, uint64_t max,
 			   clew_pick_fn fn, void *user, char **ret_error);
 
+struct clew_attr_key {
+	struct slice key;
+	enum clew_attr_type type;
+	uint64_t spans; /* that have it, the resource's included */
+};
+
+typedef int (*clew_attr_key_fn)(void *user, const struct clew_attr_key *k);
+
+/** clew_store_attr_keys() - whatever their time; p NULL: of any service. By key, then type. */
+int clew_store_attr_keys(struct clew_store *st, struct slice service, struct slice prefix,
+			 clew_attr_key_fn fn, void *user, char **ret_error);
+
+/* Spans of the newest hours that clew_store_attr_values() looks at. */
+#define CLEW_STORE_VALUE_SPANS 500000u
+
+typedef int (*clew_attr_value_fn)(void *user, struct slice value, uint64_t spans);
+
+/** clew_store_attr_values() - of the newest spans, the most frequent first; ret_more: there are others, or
+ * older spans were not looked at. */
+int clew_store_attr_values(struct clew_store *st, struct slice key, struct slice service,
+			   struct slice prefix, uint64_t limit, clew_attr_value_fn fn, void *user,
+			   bool *ret_more, char **ret_error);
+
+/** clew_store_parquet() - spans that match, as the view `spans` has them, in a file of the format Parquet.
+ * ret_fd: the file, which has no name any more; the caller closes it. limit must be given. */
+int clew_store_parquet(struct clew_store *st, const struct clew_span_filter *f, int *ret_fd,
+		       char **ret_error);
+
+struct clew_store_size {
+	uint64_t spans, traces; /* traces: sealed ones */
+	uint64_t bytes;		/* of all files */
+	uint64_t partitions;
+	bool read_only;
+};
+
+int clew_store_size(struct clew_store *st, struct clew_store_size *ret, char **ret_error);
+
 struct clew_edge_stats {
 	struct slice client; /* p NULL: callers that are not traced */
 	struct slice server; /* a service, or an external peer's name */
