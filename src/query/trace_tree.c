@@ -333,27 +333,59 @@ static void put_ids(struct tree *t)
 	clew_buf_addc(b, ']');
 }
 
-/* Pieces of spans that are not in the answer count for the nearest above that is. */
+/* A piece as it is written: whose time (a shown span), and if nobody explains it. */
+struct stretch {
+	int64_t whose; /* -1: of nobody that is shown */
+	bool gap;
+	int64_t from_ns, to_ns;
+};
+
+static void put_stretch(struct clew_buf *b, const struct stretch *s, bool *first)
+{
+	if (s->to_ns < s->from_ns)
+		return;
+	clew_buf_addc(b, *first ? '[' : ',');
+	*first = false;
+	clew_buf_addc(b, '[');
+	put_int(b, s->gap ? -1 : s->whose, true);
+	put_int(b, s->from_ns, false);
+	put_int(b, s->to_ns, false);
+	if (s->gap && s->whose >= 0)
+		put_int(b, s->whose, false);
+	clew_buf_addc(b, ']');
+}
+
+/*
+ * Pieces of spans that are not in the answer count for the nearest above that is; what follows one another
+ * of one span is one piece.
+ */
 static void put_critical(struct tree *t)
 {
 	struct clew_buf *b = &t->c->out;
+	struct stretch now = {.from_ns = 1};
 	bool first = true;
 
-	clew_buf_adds(b, ",\"critical\":[");
+	clew_buf_adds(b, ",\"critical\":");
 	for (size_t i = 0; i < t->critical.n; i++) {
 		const struct piece *p = &t->critical.v[i];
 		uint32_t node = p->node;
+		struct stretch s = {
+			.gap = p->kind == PIECE_GAP, .from_ns = p->from_ns, .to_ns = p->to_ns};
 
 		if (node < t->root || node >= t->end)
 			continue;
 		while (node != NONE && t->shown[node] == NONE)
 			node = t->rows.forest.parent[node];
-		clew_buf_addf(b, "%s[%" PRId64 ",%" PRId64 ",%" PRId64 "]", first ? "" : ",",
-			      p->kind == PIECE_GAP || node == NONE ? -1 : (int64_t)t->shown[node],
-			      p->from_ns, p->to_ns);
-		first = false;
+		s.whose = node == NONE ? -1 : (int64_t)t->shown[node];
+		if (s.whose == now.whose && s.gap == now.gap && s.from_ns == now.to_ns) {
+			now.to_ns = s.to_ns;
+			continue;
+		}
+		put_stretch(b, &now, &first);
+		now = s;
 	}
-	clew_buf_addc(b, ']');
+	put_stretch(b, &now, &first);
+	clew_buf_adds(b, first ? "[]" : "]");
 }
 
 static void put_candidates(struct tree *t)

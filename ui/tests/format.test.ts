@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
-import { bytes, count, duration, parseDuration, percent, rate } from "../src/base/format";
+import { bytes, count, duration, HOUR, MINUTE, MS, parseDuration, percent, rate, S, timeMarks } from "../src/base/format";
 
 const plain = (s: string) => s.replaceAll("\u2009", " ");
 
@@ -35,4 +35,15 @@ describe("figures", () => {
 	it("never rounds an error to none", () => expect(plain(percent(0.00001))).toBe("< 0.01 %"));
 	it("says shares", () => expect(plain(percent(0.042))).toBe("4.2 %"));
 	it("says bytes", () => expect(plain(bytes(1234567))).toBe("1.23 MB"));
+});
+
+describe("marks of time", () => {
+	const noon = new Date(2026, 2, 4, 12, 0, 0).getTime() * MS;
+	const said = (from: number, to: number, most = 6) => timeMarks(from, to, most).map((m) => m.text);
+	it("stand at round times", () => expect(said(noon + 7 * S, noon + 5 * MINUTE)).toEqual(["12:01", "12:02", "12:03", "12:04", "12:05"]));
+	it("are told apart below a second", () => expect(said(noon, noon + 0.5 * S)).toEqual(["12:00:00.000", "12:00:00.100", "12:00:00.200", "12:00:00.300", "12:00:00.400", "12:00:00.500"]));
+	it("name the day where it begins", () => expect(said(noon + 9 * HOUR, noon + 15 * HOUR, 3)).toEqual(["22:00", "03-05 00:00", "02:00"]));
+	it("are never more than asked for, but one", () => {
+		for (const length of [1e3, 1e7, 3.3e9, 7e11, 9e13, 4e16]) expect(said(noon, noon + length, 5).length).toBeLessThanOrEqual(6);
+	});
 });

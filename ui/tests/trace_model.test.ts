@@ -60,6 +60,7 @@ it("finds the next, around the end", () => {
 
 it("opens what the server had folded, in its place", () => {
 	const base = tree("a", "b:a", "d:a", "e");
+	base.folded[0] = 2;
 	base.folded[1] = 2;
 	base.critical = [[2, 0, 5]];
 	base.candidates = [[3, "t2", "x", 0.4]];
@@ -74,7 +75,50 @@ it("opens what the server had folded, in its place", () => {
 	expect(m.tree.critical).toEqual([[4, 0, 5]]);
 	expect(m.tree.candidates[0]?.[0]).toBe(5);
 	expect(m.hasChildren(1)).toBe(true);
-	expect(m.tree.folded[1]).toBe(0);
+	expect([m.tree.folded[0], m.tree.folded[1]]).toEqual([0, 0]);
+});
+
+it("counts what is missing right below a span once", () => {
+	const t = tree("a", "b:a", "c:b", "d:a");
+	t.folded = [7, 4, 4, 0];
+	expect([...new TraceModel(t).missing]).toEqual([3, 0, 4, 0]);
+});
+
+it("fetches more of a sub-tree that is there in part", () => {
+	const base = tree("a", "b:a", "c:b", "d:a");
+	base.folded = [3, 3, 0, 0];
+	base.critical = [[2, 0, 5], [-1, 5, 6, 2]];
+	const sub = tree("b", "x:b", "c:b");
+	sub.folded = [2, 0, 0];
+	const m = new TraceModel(base).withSubtree("b", sub);
+	expect(m.tree.id).toEqual(["a", "b", "x", "c", "d"]);
+	expect(m.tree.folded).toEqual([2, 2, 0, 0, 0]);
+	expect([...m.missing]).toEqual([0, 2, 0, 0, 0]);
+	expect(m.tree.critical).toEqual([[3, 0, 5], [-1, 5, 6, 3]]);
+});
+
+it("knows whose the unexplained time is", () => {
+	const t = tree("a", "b:a", "c:a");
+	t.critical = [[1, 0, 3], [-1, 3, 5, 2], [0, 5, 9]];
+	const m = new TraceModel(t);
+	expect([...m.critical]).toEqual([1, 1, 1]);
+	expect(m.gaps.get(2)).toEqual([[3, 5]]);
+	expect(m.critical_path.map((p) => p.row)).toEqual([1, 2, 0]);
+});
+
+it("shows what is folded in the row above it", () => {
+	const m = new TraceModel(tree("a", "b:a", "c:b", "d:a"));
+	expect([...m.places(m.visible(new Set(["b"])))]).toEqual([0, 1, 1, 2]);
+	expect(m.summary(0)).toEqual({ spans: 3, errors: 0, services: ["s"] });
+});
+
+it("keeps the candidates of an orphan, the likeliest first", () => {
+	const t = tree("a", "b");
+	t.candidates = [[1, "t", "a", 0.2], [1, "other", "q", 0.5]];
+	expect(new TraceModel(t).candidates.get(1)).toEqual([
+		{ row: -1, trace: "other", span: "q", confidence: 0.5 },
+		{ row: 0, trace: "t", span: "a", confidence: 0.2 },
+	]);
 });
 
 it("chooses round steps", () => {

@@ -135,6 +135,8 @@ static void test_tree(void **state)
 	assert_int_equal(json_integer_value(at(json_object_get(t, "times"), "net", 5)), -1);
 	assert_int_equal(json_array_size(json_object_get(t, "critical")), 9);
 	assert_int_equal(json_integer_value(json_array_get(at(t, "critical", 6), 0)), -1);
+	assert_int_equal(json_array_size(at(t, "critical", 6)), 4);
+	assert_int_equal(json_integer_value(json_array_get(at(t, "critical", 6), 3)), 5);
 	json_decref(t);
 }
 
@@ -168,6 +170,10 @@ static void test_tree_folds(void **state)
 		left_out += cell(t, "folded", i);
 	}
 	assert_int_equal(left_out, 200);
+	for (size_t i = 1; i < json_array_size(json_object_get(t, "critical")); i++)
+		assert_int_not_equal(
+			json_integer_value(json_array_get(at(t, "critical", i - 1), 0)),
+			json_integer_value(json_array_get(at(t, "critical", i), 0)));
 	json_decref(t);
 	t = get_one(trace_path(3, "/tree?limit=101&under=000000000000000a"));
 	assert_int_equal(json_array_size(json_object_get(t, "id")), 3);

@@ -29,6 +29,8 @@ export interface Overview {
 	since_ns: number;
 	until_ns: number;
 	bucket_ns: number;
+	services_total: number;
+	left_out: number;
 	services: OverviewService[];
 }
 
@@ -53,6 +55,8 @@ export interface MapEdge {
 }
 
 export interface ServiceMap {
+	since_ns: number;
+	until_ns: number;
 	nodes: MapNode[];
 	edges: MapEdge[];
 }
@@ -192,7 +196,8 @@ export interface TraceTree {
 	network: number[];
 	below: number[];
 	folded: number[];
-	critical: [index: number, from: number, to: number][];
+	/** index -1: nobody explains it; whose: the span whose own time it is. */
+	critical: [index: number, from: number, to: number, whose?: number][];
 	candidates: [index: number, traceId: string, spanId: string, confidence: number][];
 }
 

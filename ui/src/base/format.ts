@@ -83,6 +83,26 @@ export function clock(ns: number, now = Date.now()): string {
 	return today ? time : `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${time}`;
 }
 
+const STEPS = [1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8, S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY];
+
+/** Marks for an axis of time, at round local times: "14:05", "14:05:10", "14:05:10.250", with the day where it begins. */
+export function timeMarks(since: number, until: number, most: number): { ns: number; text: string }[] {
+	const length = Math.max(1, until - since);
+	const step = STEPS.find((s) => length / s <= most) ?? Math.ceil(length / most / DAY) * DAY;
+	const shift = new Date(since / MS).getTimezoneOffset() * MINUTE;
+	const out: { ns: number; text: string }[] = [];
+	let day = "";
+	for (let at = Math.ceil((since - shift) / step) * step + shift; at <= until; at += step) {
+		const text = absolute(at + 5e5);
+		const date = text.slice(5, 10);
+		const time = step >= DAY ? "" : text.slice(11, step < S ? 23 : step < MINUTE ? 19 : 16);
+		const isNew = date !== day && (day !== "" || step >= DAY);
+		out.push({ ns: at, text: isNew ? `${date} ${time}`.trim() : time });
+		day = date;
+	}
+	return out;
+}
+
 /** "12 s ago", "4 m ago". */
 export function ago(ns: number, now = Date.now()): string {
 	const gone = now * MS - ns;

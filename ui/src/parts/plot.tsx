@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { resolve } from "../base/colour";
-import { absolute } from "../base/format";
+import { absolute, timeMarks } from "../base/format";
 import { patch } from "../base/route";
 import { onTheme } from "../base/theme";
 
@@ -38,6 +38,7 @@ export function Plot(props: {
 		const font = `12px ${resolve("--font")}`;
 		const axis = { stroke: resolve("--quiet"), font, grid: { stroke: resolve("--line"), width: 1 }, ticks: { show: false } };
 		const height = props.height ?? 140;
+		const marks = (u: uPlot) => timeMarks((u.scales["x"]?.min ?? 0) * 1e9, (u.scales["x"]?.max ?? 1) * 1e9, Math.max(2, Math.floor(u.width / 110)));
 		const u = new uPlot(
 			{
 				width: el.clientWidth,
@@ -51,7 +52,13 @@ export function Plot(props: {
 				},
 				scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
 				axes: [
-					{ ...axis, grid: { show: false }, size: 24 },
+					{
+						...axis,
+						grid: { show: false },
+						size: 24,
+						splits: (u) => marks(u).map((m) => m.ns / 1e9),
+						values: (u) => marks(u).map((m) => m.text),
+					},
 					{ ...axis, size: 64, values: (_u, splits) => splits.map((v) => (v === 0 ? "0" : props.say(v))) },
 				],
 				series: [

@@ -9,6 +9,8 @@ export interface Column<T> {
 	/** Right-aligned, falls first. */
 	figure?: boolean;
 	wideOnly?: boolean;
+	/** One more class, of its head and its cells. */
+	class?: string;
 	sort?: (row: T) => number | string;
 	cell: (row: T) => ComponentChildren;
 	width?: string;
@@ -53,7 +55,7 @@ export function Table<T>(props: {
 							<th
 								key={c.key}
 								scope="col"
-								class={`${c.figure ? "figure" : ""} ${c.wideOnly ? "wide-only" : ""}`}
+								class={`${c.figure ? "figure" : ""} ${c.wideOnly ? "wide-only" : ""} ${c.class ?? ""}`}
 								style={c.width ? { width: c.width } : {}}
 								aria-sort={by === c ? (falls ? "descending" : "ascending") : undefined}
 							>
@@ -73,7 +75,7 @@ export function Table<T>(props: {
 					{rows.map((row) => (
 						<tr key={props.rowKey(row)} aria-selected={props.selected?.(row) || undefined}>
 							{props.columns.map((c) => (
-								<td key={c.key} class={`${c.figure ? "figure" : ""} ${c.wideOnly ? "wide-only" : ""}`}>
+								<td key={c.key} class={`${c.figure ? "figure" : ""} ${c.wideOnly ? "wide-only" : ""} ${c.class ?? ""}`}>
 									{c.cell(row)}
 								</td>
 							))}

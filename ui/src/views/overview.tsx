@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Step 1: is anything wrong? Services as rows, those that deviate most from the window before on top; the map beside.
-import { useEffect } from "preact/hooks";
-import { type Overview as Answer, type OverviewService, query, useApi } from "../base/api";
+import { useEffect, useMemo } from "preact/hooks";
+import { type Overview as Answer, type OverviewService, query, type ServiceMap, useApi } from "../base/api";
 import { assign } from "../base/colour";
 import { count, duration, percent, rate } from "../base/format";
 import { link, useRoute } from "../base/route";
@@ -10,6 +10,9 @@ import { Service } from "../parts/service";
 import { Spark } from "../parts/spark";
 import { Bones, Empty, EmptyStore, Failure } from "../parts/state";
 import { type Column, Table } from "../parts/table";
+import { Drawing, drawingSize } from "./map/drawing";
+import { layout } from "./map/layout";
+import "./overview.css";
 
 const LIVE_MS = 5000;
 
@@ -31,13 +34,13 @@ export function deviates(s: OverviewService): string {
 	return says.join(", ");
 }
 
-function columns(colours: Map<string, number>, seconds: number): Column<OverviewService>[] {
-	return [
+function columns(colours: Map<string, number>, seconds: number, compares: boolean): Column<OverviewService>[] {
+	const all: Column<OverviewService>[] = [
 		{
 			key: "service",
 			title: "Service",
 			sort: (s) => s.service,
-			width: "30%",
+			width: "26%",
 			cell: (s) => (
 				<a href={link(["service", s.service])}>
 					<Service name={s.service} colour={colours.get(s.service)} />
@@ -48,7 +51,7 @@ function columns(colours: Map<string, number>, seconds: number): Column<Overview
 			key: "deviation",
 			title: "Than before",
 			sort: (s) => s.deviation,
-			cell: (s) => <span class={s.deviation >= 3 ? "" : "quiet"}>{s.deviation >= 1 ? deviates(s) : ""}</span>,
+			cell: (s) => <span class={s.deviation >= 1 ? "deviates" : "quiet"}>{s.deviation > 0 || s.before.requests === 0 ? deviates(s) : ""}</span>,
 		},
 		{ key: "rate", title: "Requests", figure: true, sort: (s) => s.requests, cell: (s) => <span title={`${count(s.requests)} requests`}>{rate(s.requests / seconds)}</span> },
 		{
@@ -64,9 +67,9 @@ function columns(colours: Map<string, number>, seconds: number): Column<Overview
 			sort: (s) => share(s.errors, s.requests),
 			cell: (s) => <span class={s.errors ? "error" : "quiet"} title={`${count(s.errors)} errors`}>{percent(share(s.errors, s.requests))}</span>,
 		},
-		{ key: "p50", title: "p50", figure: true, wideOnly: true, sort: (s) => s.p50_ns, cell: (s) => duration(s.p50_ns) },
+		{ key: "p50", title: "p50", figure: true, wideOnly: true, class: "roomy-only", sort: (s) => s.p50_ns, cell: (s) => duration(s.p50_ns) },
 		{ key: "p95", title: "p95", figure: true, sort: (s) => s.p95_ns, cell: (s) => duration(s.p95_ns) },
-		{ key: "p99", title: "p99", figure: true, wideOnly: true, sort: (s) => s.p99_ns, cell: (s) => duration(s.p99_ns) },
+		{ key: "p99", title: "p99", figure: true, wideOnly: true, class: "roomy-only", sort: (s) => s.p99_ns, cell: (s) => duration(s.p99_ns) },
 		{
 			key: "trend",
 			title: "",
@@ -74,16 +77,31 @@ function columns(colours: Map<string, number>, seconds: number): Column<Overview
 			cell: (s) => <Spark values={s.spark.p95_ns} label={`p95 of ${s.service} over the window`} />,
 		},
 	];
+	return all.filter((c) => compares || c.key !== "deviation");
+}
+
+/** The map beside the table, as long as it can be read there; a larger one has its own view. */
+function Beside(props: { map: ServiceMap }) {
+	const size = useMemo(() => drawingSize(layout(props.map), true), [props.map]);
+	if (props.map.edges.every((e) => e.client === null) || size.w > 640) return null;
+	return (
+		<section class="beside" aria-label="Who calls whom">
+			<Drawing map={props.map} chosen={null} down seconds={Math.max(0.001, (props.map.until_ns - props.map.since_ns) / 1e9)} />
+		</section>
+	);
 }
 
 export function Overview() {
 	const r = useRoute();
 	const live = r.params.get("live") === "1";
 	const answer = useApi<Answer>(query("overview", { ...windowParams(r), buckets: 60 }), live ? { everyMs: LIVE_MS } : {});
+	const map = useApi<ServiceMap>(query("map", windowParams(r)), live ? { everyMs: LIVE_MS } : {});
 	useEffect(() => {
 		document.title = "Overview · clew";
 	}, []);
 	const data = answer.data;
+	const compares = data?.services.some((s) => s.before.requests > 0) ?? false;
+	const worse = data?.services.filter((s) => s.deviation >= 1).length ?? 0;
 	const colours = assign(data?.services.map((s) => s.service) ?? []);
 	const seconds = data ? Math.max(1, (data.until_ns - data.since_ns) / 1e9) : 1;
 	return (
@@ -92,14 +110,25 @@ export function Overview() {
 				<h1>Overview</h1>
 				{data && (
 					<span class="quiet">
-						{count(data.services.length)} services, {count(data.services.reduce((n, s) => n + s.requests, 0))} requests, {windowName(r)}
+						{count(data.services_total)} services, {count(data.services.reduce((n, s) => n + s.requests, 0))} requests, {windowName(r)}
+						{compares && (worse ? <b class="deviates">, {count(worse)} not as before</b> : ", all as before")}
 					</span>
 				)}
 			</div>
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
 			{!data && answer.waiting && <Bones rows={8} />}
 			{data && data.services.length > 0 && (
-				<Table caption="Services, the ones that deviate most first" columns={columns(colours, seconds)} rows={data.services} rowKey={(s) => s.service} />
+				<div class={`overview ${answer.stale ? "stale" : ""}`}>
+					<div>
+						<Table caption="Services, the ones that deviate most first" columns={columns(colours, seconds, compares)} rows={data.services} rowKey={(s) => s.service} />
+						{data.services_total > data.services.length && (
+							<p class="quiet small">
+								{count(data.services_total - data.services.length)} more services deviate less; search finds them by name.
+							</p>
+						)}
+					</div>
+					<div class="beside-place">{map.data && <Beside map={map.data} />}</div>
+				</div>
 			)}
 			{data && data.services.length === 0 && (r.params.get("since") === "0" ? <EmptyStore /> : <NothingHere />)}
 		</>

@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time by duration, a point a trace; errors are red diamonds. Drag narrows the search to what is inside.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { TraceLine } from "../../base/api";
+import type { HistogramAnswer, TraceLine } from "../../base/api";
 import { resolve } from "../../base/colour";
-import { absolute, clock, duration } from "../../base/format";
+import { absolute, duration, timeMarks } from "../../base/format";
 import { go, link, patch } from "../../base/route";
 import { onTheme } from "../../base/theme";
 import { fit } from "../trace/draw";
 
-const H = 180;
+const H = 200;
 const LEFT = 64;
 const FOOT = 20;
+const MARGIN = 120; // the histogram at the right, where there is room for it
+const MARGIN_FROM = 720;
 
 interface Frame {
-	w: number;
+	w: number; // of the points, with their axis
+	all: number; // with the histogram
 	since: number;
 	until: number;
 	lo: number;
 	hi: number;
 }
 
-function frameOf(rows: TraceLine[], w: number): Frame {
+function frameOf(rows: TraceLine[], all: number): Frame {
 	let since = Infinity;
 	let until = 0;
 	let lo = Infinity;
@@ -28,25 +31,49 @@ function frameOf(rows: TraceLine[], w: number): Frame {
 	for (const t of rows) {
 		since = Math.min(since, t.start_ns);
 		until = Math.max(until, t.start_ns);
-		lo = Math.min(lo, Math.max(1, t.duration_ns));
+		// A trace whose end was not seen has no duration; it stands below the axis and does not stretch it.
+		if (t.duration_ns > 0) lo = Math.min(lo, t.duration_ns);
 		hi = Math.max(hi, t.duration_ns);
 	}
+	if (lo > hi) lo = hi;
 	if (until - since < 1e6) {
 		since -= 5e8;
 		until += 5e8;
 	}
-	return { w, since, until, lo: Math.log10(lo) - 0.1, hi: Math.log10(hi) + 0.1 };
+	const w = all >= MARGIN_FROM ? all - MARGIN : all;
+	return { w, all, since, until, lo: Math.log10(lo) - 0.12, hi: Math.log10(hi) + 0.1 };
 }
 
 const xOf = (f: Frame, ns: number) => LEFT + ((ns - f.since) / (f.until - f.since)) * (f.w - LEFT - 12) + 4;
-const yOf = (f: Frame, ns: number) => (1 - (Math.log10(Math.max(1, ns)) - f.lo) / (f.hi - f.lo)) * (H - FOOT - 8) + 4;
+const yOf = (f: Frame, ns: number) => (ns <= 0 ? H - FOOT - 1 : (1 - (Math.log10(Math.max(1, ns)) - f.lo) / (f.hi - f.lo)) * (H - FOOT - 8) + 4);
 const timeAt = (f: Frame, x: number) => f.since + ((x - LEFT - 4) / (f.w - LEFT - 12)) * (f.until - f.since);
 const durationAt = (f: Frame, y: number) => 10 ** (f.lo + (1 - (y - 4) / (H - FOOT - 8)) * (f.hi - f.lo));
 
-function draw(canvas: HTMLCanvasElement, f: Frame, rows: TraceLine[]) {
-	const c = fit(canvas, f.w, H);
+/** How all that fit are distributed, along the axis of durations; the failed ones red. */
+function drawMargin(c: CanvasRenderingContext2D, f: Frame, h: HistogramAnswer) {
+	const left = f.w + 16;
+	const room = f.all - left;
+	const most = Math.max(1, ...h.buckets.map((b) => b.count));
+	for (const b of h.buckets) {
+		if (!b.count) continue;
+		const top = yOf(f, Math.max(1, b.to_ns));
+		const bottom = yOf(f, Math.max(1, b.from_ns));
+		if (bottom < 0 || top > H - FOOT) continue;
+		const width = Math.max(2, Math.sqrt(b.count / most) * room);
+		const bad = b.errors ? Math.max(2, Math.sqrt(b.errors / most) * room) : 0;
+		c.globalAlpha = 0.45;
+		c.fillStyle = resolve("--accent");
+		c.fillRect(left, top, width, Math.max(1, bottom - top - 1));
+		c.globalAlpha = 1;
+		c.fillStyle = resolve("--error");
+		c.fillRect(left, top, bad, Math.max(1, bottom - top - 1));
+	}
+}
+
+function draw(canvas: HTMLCanvasElement, f: Frame, rows: TraceLine[], histogram: HistogramAnswer | null) {
+	const c = fit(canvas, f.all, H);
 	if (!c) return;
-	c.clearRect(0, 0, f.w, H);
+	c.clearRect(0, 0, f.all, H);
 	c.font = `12px ${resolve("--font")}`;
 	c.textBaseline = "middle";
 	const quiet = resolve("--quiet");
@@ -60,19 +87,18 @@ function draw(canvas: HTMLCanvasElement, f: Frame, rows: TraceLine[]) {
 		c.fillText(duration(10 ** d), LEFT - 8, y);
 	}
 	c.textAlign = "left";
-	for (let k = 0; k <= 4; k++) {
-		const at = f.since + (k / 4) * (f.until - f.since);
-		const text = clock(at);
-		const x = xOf(f, at);
-		c.fillStyle = quiet;
-		c.fillText(text, Math.min(x, f.w - c.measureText(text).width), H - FOOT / 2 + 2);
+	c.fillStyle = quiet;
+	for (const m of timeMarks(f.since, f.until, Math.max(2, Math.floor((f.w - LEFT) / 130)))) {
+		const x = xOf(f, m.ns);
+		if (x + c.measureText(m.text).width <= f.w) c.fillText(m.text, x, H - FOOT / 2 + 2);
 	}
+	if (histogram && f.all > f.w) drawMargin(c, f, histogram);
 	c.fillStyle = resolve("--accent");
 	c.globalAlpha = rows.length > 200 ? 0.5 : 0.75;
 	for (const t of rows) {
 		if (t.errors) continue;
 		c.beginPath();
-		c.arc(xOf(f, t.start_ns), yOf(f, t.duration_ns), 3, 0, 7);
+		c.arc(xOf(f, t.start_ns), yOf(f, t.duration_ns), t.duration_ns > 0 ? 3 : 2, 0, 7);
 		c.fill();
 	}
 	c.fillStyle = resolve("--error");
@@ -91,7 +117,7 @@ function draw(canvas: HTMLCanvasElement, f: Frame, rows: TraceLine[]) {
 	c.globalAlpha = 1;
 }
 
-export function Scatter(props: { rows: TraceLine[] }) {
+export function Scatter(props: { rows: TraceLine[]; histogram: HistogramAnswer | null }) {
 	const box = useRef<HTMLDivElement>(null);
 	const canvas = useRef<HTMLCanvasElement>(null);
 	const [w, setW] = useState(0);
@@ -109,8 +135,8 @@ export function Scatter(props: { rows: TraceLine[] }) {
 		return () => o.disconnect();
 	}, []);
 	useLayoutEffect(() => {
-		if (canvas.current && w) draw(canvas.current, f, props.rows);
-	}, [f, paint]);
+		if (canvas.current && w) draw(canvas.current, f, props.rows, props.histogram);
+	}, [f, paint, props.histogram]);
 	const place = (e: MouseEvent) => {
 		const b = box.current?.getBoundingClientRect();
 		return { x: e.clientX - (b?.left ?? 0), y: e.clientY - (b?.top ?? 0) };
@@ -181,7 +207,7 @@ export function Scatter(props: { rows: TraceLine[] }) {
 				>
 					<b>{near.service}</b> {near.name}
 					<br />
-					{duration(near.duration_ns)}, {absolute(near.start_ns).slice(11)}
+					{near.duration_ns > 0 ? duration(near.duration_ns) : "end not seen"}, {absolute(near.start_ns).slice(11)}
 					{near.errors > 0 && <span class="error">, {near.errors} errors</span>}
 				</div>
 			)}

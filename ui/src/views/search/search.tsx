@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any condition, any service or none: a scatter plot of the traces above their list. Every state is in the URL.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { ApiError, fetchLines, type Lines, query, type TraceLine, useApi } from "../../base/api";
+import { ApiError, fetchLines, type HistogramAnswer, type Lines, query, type TraceLine, useApi } from "../../base/api";
 import { assign } from "../../base/colour";
 import { conditionCount, filterParams, NO_CONDITIONS } from "../../base/filter";
 import { absolute, ago, count, duration } from "../../base/format";
 import { link, patch, useRoute } from "../../base/route";
 import { timeWindow, windowName } from "../../base/time_window";
+import { merge, useTail } from "../../base/tail";
 import { Service } from "../../parts/service";
 import { Bones, Empty, EmptyStore, Failure } from "../../parts/state";
 import { type Column, Table } from "../../parts/table";
@@ -78,7 +79,7 @@ function columns(colours: Map<string, number>, longest: number, pick: string | n
 			width: "16%",
 			cell: (t) => <i class="length" style={{ width: `${Math.max(1, Math.sqrt(t.duration_ns / longest) * 100)}%` }} />,
 		},
-		{ key: "duration", title: "Duration", figure: true, sort: (t) => t.duration_ns, cell: (t) => duration(t.duration_ns) },
+		{ key: "duration", title: "Duration", figure: true, sort: (t) => t.duration_ns, cell: (t) => (t.duration_ns > 0 ? duration(t.duration_ns) : <span class="quiet" title="Its end was not seen">–</span>) },
 		{ key: "spans", title: "Spans", figure: true, sort: (t) => t.spans, cell: (t) => count(t.spans) },
 		{ key: "services", title: "Services", figure: true, wideOnly: true, sort: (t) => t.services, cell: (t) => count(t.services) },
 		{
@@ -110,9 +111,14 @@ export function Search() {
 	const r = useRoute();
 	const live = r.params.get("live") === "1";
 	const path = query("traces", { ...filterParams(r), limit: PAGE, paged: 1 });
-	const answer = useApi<Lines<TraceLine>>(path, live ? { lines: true, everyMs: LIVE_MS } : { lines: true });
+	const { since: _since, until, ...conditions } = filterParams(r);
+	const tail = useTail(live && !until ? query("tail", conditions) : null);
+	const polls = live && (Boolean(until) || tail.state === "refused");
+	const answer = useApi<Lines<TraceLine>>(path, polls ? { lines: true, everyMs: LIVE_MS } : { lines: true });
+	const histogram = useApi<HistogramAnswer>(query("histogram", filterParams(r)), live ? { everyMs: LIVE_MS } : {});
 	const more = useMore(answer.stale ? null : answer.data, path);
-	const rows = more.rows ?? answer.data?.rows ?? null;
+	const stored = more.rows ?? answer.data?.rows ?? null;
+	const rows = useMemo(() => (stored && tail.rows.length ? merge([...tail.rows].reverse(), stored) : stored), [stored, tail.rows]);
 	const colours = useMemo(() => assign(rows?.map((t) => t.service) ?? []), [rows]);
 	const longest = Math.max(1, ...(rows?.map((t) => t.duration_ns) ?? []));
 	useEffect(() => {
@@ -126,6 +132,8 @@ export function Search() {
 					<span class="quiet">
 						{count(rows.length)}
 						{more.next ? " newest" : ""} traces, {windowName(r)}
+						{live && tail.state === "open" && ", live"}
+						{tail.lost > 0 && `, ${count(tail.lost)} came too fast to be shown`}
 					</span>
 				)}
 				{conditionCount(r) > 0 && (
@@ -139,7 +147,7 @@ export function Search() {
 			{!rows && answer.waiting && <Bones rows={12} />}
 			{rows && rows.length > 0 && (
 				<div class={answer.stale ? "stale" : ""}>
-					<Scatter rows={rows} />
+					<Scatter rows={rows} histogram={histogram.data} />
 					<Table caption="Traces" columns={columns(colours, longest, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} />
 					{more.error && <Failure error={more.error} retry={more.load} />}
 					{more.next && (

@@ -22,15 +22,32 @@ export interface Paint {
 	error: string;
 	critical: string;
 	unexplained: string;
+	/** On a bar of each service, and on the neutral one. */
+	onServices: string[];
+	onOther: string;
 	accent: string;
 	soft: string;
 	font: string;
 }
 
+/** Black or white, whichever is read better on a ground ("#rrggbb"). */
+export function readableOn(ground: string): string {
+	const part = (at: number) => {
+		const c = parseInt(ground.slice(at, at + 2), 16) / 255;
+		return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+	};
+	const light = 0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5);
+	return light > 0.179 ? "#0b0d10" : "#ffffff";
+}
+
 export function readPaint(): Paint {
+	const services = Array.from({ length: 12 }, (_, i) => resolve(`--service-${i}`));
+	const other = resolve("--service-other");
 	return {
-		services: Array.from({ length: 12 }, (_, i) => resolve(`--service-${i}`)),
-		other: resolve("--service-other"),
+		services,
+		other,
+		onServices: services.map(readableOn),
+		onOther: readableOn(other),
 		times: TIMES.map((t) => resolve(t.colour)),
 		ink: resolve("--ink"),
 		quiet: resolve("--quiet"),
@@ -48,14 +65,29 @@ export function readPaint(): Paint {
 export interface Look {
 	model: TraceModel;
 	rows: Int32Array;
+	/** Of each span the row that shows it: its own, or that of the nearest span above it that is shown; -1: none. */
+	place: Int32Array;
 	colours: Int8Array; // of the model's services, -1: the neutral tone
 	from: number; // the visible stretch of time, ns from the trace's start
 	to: number;
 	first: number; // the first row on the screen, may be between two
+	width: number; // px
 	selected: number;
 	hovered: number;
 	found: ReadonlySet<number> | null;
+	shut: ReadonlySet<string>;
 	paint: Paint;
+}
+
+/** A place on the canvas that leads somewhere: to a candidate of an orphan. */
+export interface Hit {
+	x: number;
+	y: number;
+	w: number;
+	h: number;
+	row: number; // of the orphan
+	trace: string;
+	span: string;
 }
 
 /** Sizes a canvas to its place on the screen; returns its context in CSS pixels. */
@@ -73,6 +105,26 @@ export function fit(canvas: HTMLCanvasElement, w: number, h: number): CanvasRend
 function colourOf(l: Look, i: number): string {
 	const n = l.colours[l.model.tree.service[i] as number] as number;
 	return n < 0 ? l.paint.other : (l.paint.services[n] as string);
+}
+
+function inkOn(l: Look, i: number): string {
+	const n = l.colours[l.model.tree.service[i] as number] as number;
+	return n < 0 ? l.paint.onOther : (l.paint.onServices[n] as string);
+}
+
+/** Below the bar of a shut span, what is folded into it, each span a mark; of very many some are left out. */
+function below(c: CanvasRenderingContext2D, l: Look, i: number, y: number, w: number) {
+	const t = l.model.tree;
+	const end = l.model.end[i] as number;
+	const scale = w / (l.to - l.from);
+	const step = Math.max(1, Math.ceil((end - i - 1) / 1500));
+	for (let k = i + 1; k < end; k += step) {
+		const x = ((t.start[k] as number) - l.from) * scale;
+		const width = Math.max(1, (t.duration[k] as number) * scale);
+		if (x + width < 0 || x > w) continue;
+		c.fillStyle = l.model.isError(k) ? l.paint.error : colourOf(l, k);
+		c.fillRect(x, y, width, 2);
+	}
 }
 
 /** A right edge as of torn paper: the end of this span was not seen. */
@@ -126,11 +178,52 @@ function bar(c: CanvasRenderingContext2D, l: Look, i: number, y: number, w: numb
 		c.fillStyle = l.paint.error;
 		c.fillRect(x, top - 3, width, 2);
 	}
+	if (l.shut.has(t.id[i] as string)) below(c, l, i, top + BAR + 2, w);
+	gaps(c, l, i, top, scale);
 	if (t.incomplete[i]) torn(c, x + width, top, BAR, l.paint.ground);
 	const size = c.measureText(text).width;
-	c.fillStyle = l.paint.quiet;
-	if (x + width + 8 + size < w) c.fillText(text, x + width + 6, y + ROW / 2);
-	else if (x - size - 8 > 0) c.fillText(text, x - size - 6, y + ROW / 2);
+	if (x + width + 8 + size < w) {
+		c.fillStyle = l.paint.quiet;
+		c.fillText(text, x + width + 6, y + ROW / 2);
+	} else if (x - size - 8 > 0) {
+		c.fillStyle = l.paint.quiet;
+		c.fillText(text, x - size - 6, y + ROW / 2);
+	} else {
+		// On the bar itself, clear of the line of the critical path.
+		const at = Math.min(w, x + width) - size - 10;
+		c.fillStyle = colourOf(l, i);
+		c.fillRect(at - 4, top, size + 8, BAR);
+		c.fillStyle = inkOn(l, i);
+		c.fillText(text, at, y + ROW / 2);
+	}
+}
+
+/** Time on the critical path that nobody explains, hatched on the bar of the span whose own time it is. */
+function gaps(c: CanvasRenderingContext2D, l: Look, i: number, top: number, scale: number) {
+	for (const [from, to] of l.model.gaps.get(i) ?? []) {
+		const x1 = Math.max(-8, (from - l.from) * scale);
+		const x2 = Math.min(l.width + 8, (to - l.from) * scale);
+		if (x2 - x1 < 1) continue;
+		c.save();
+		c.beginPath();
+		c.rect(x1, top, x2 - x1, BAR);
+		c.clip();
+		c.fillStyle = l.paint.ground;
+		c.globalAlpha = 0.62;
+		c.fillRect(x1, top, x2 - x1, BAR);
+		c.globalAlpha = 1;
+		c.strokeStyle = colourOf(l, i);
+		c.lineWidth = 1.5;
+		c.beginPath();
+		// The stripes hang on time, not on the screen: they do not swim while one pans.
+		const first = Math.floor(x1 / 7) * 7 - BAR;
+		for (let x = first; x < x2; x += 7) {
+			c.moveTo(x, top + BAR);
+			c.lineTo(x + BAR, top);
+		}
+		c.stroke();
+		c.restore();
+	}
 }
 
 /** Lines of the axis behind the rows. */
@@ -141,54 +234,106 @@ function grid(c: CanvasRenderingContext2D, l: Look, w: number, h: number) {
 		c.fillRect(Math.round(((at - l.from) / (l.to - l.from)) * w), 0, 1, h);
 }
 
-/** The critical path: a thin line through the bars; time on it that no span explains is shaded. */
-function criticalPath(c: CanvasRenderingContext2D, l: Look, rowOf: Map<number, number>, w: number, h: number) {
+/** The critical path: a thin line through the bars, dashed where nobody explains the time. */
+function criticalPath(c: CanvasRenderingContext2D, l: Look, w: number, h: number) {
 	const scale = w / (l.to - l.from);
 	let before: { x: number; y: number } | null = null;
 	c.strokeStyle = l.paint.critical;
-	c.lineWidth = 1.5;
-	for (const [i, from, to] of l.model.tree.critical) {
-		const x1 = (from - l.from) * scale;
-		const x2 = (to - l.from) * scale;
-		if (i < 0) {
-			c.fillStyle = l.paint.unexplained;
-			c.fillRect(x1, 0, Math.max(1, x2 - x1), h);
-			continue;
-		}
-		let shown = i;
-		while (shown >= 0 && !rowOf.has(shown)) shown = l.model.parent(shown);
-		const row = rowOf.get(shown);
-		if (row === undefined) {
+	c.lineWidth = 1.25;
+	for (const piece of l.model.critical_path) {
+		const x1 = (piece.from - l.from) * scale;
+		const x2 = (piece.to - l.from) * scale;
+		const row = l.place[piece.row] ?? -1;
+		if (row < 0) {
 			before = null;
 			continue;
 		}
 		const y = (row - l.first) * ROW + BAR_TOP + BAR / 2;
-		c.beginPath();
-		if (before && Math.abs(before.x - x1) < 2) {
-			c.moveTo(before.x, before.y);
+		const joined: { x: number; y: number } | null = before && Math.abs(before.x - x1) < 2 ? before : null;
+		before = { x: x2, y };
+		if (x2 < -2 || x1 > w + 2) continue;
+		if (joined && (joined.y > -ROW || y > -ROW) && (joined.y < h + ROW || y < h + ROW) && joined.y !== y) {
+			c.beginPath();
+			c.moveTo(x1, joined.y);
 			c.lineTo(x1, y);
-		} else c.moveTo(x1, y);
+			c.stroke();
+		}
+		if (y < -ROW || y > h + ROW) continue;
+		c.setLineDash(piece.gap ? [2, 4] : []);
+		c.beginPath();
+		c.moveTo(x1, y);
 		c.lineTo(Math.max(x1 + 1, x2), y);
 		c.stroke();
-		before = { x: x2, y };
+		c.setLineDash([]);
 	}
 }
 
-/** All that is on the screen. rowOf: the rows near the screen by span, for the critical path. */
-export function drawBars(canvas: HTMLCanvasElement, l: Look, w: number, h: number, showCritical: boolean) {
+/**
+ * From each orphan, dotted, to the spans that may be its parent: to their bars where they are in this trace, else to
+ * words beside its own bar. Where a click leads is added to hits.
+ */
+function candidates(c: CanvasRenderingContext2D, l: Look, w: number, h: number, hits: Hit[]) {
+	const scale = w / (l.to - l.from);
+	c.strokeStyle = l.paint.quiet;
+	c.lineWidth = 1.5;
+	for (const [i, list] of l.model.candidates) {
+		const row = l.place[i] ?? -1;
+		if (row < 0 || l.rows[row] !== i) continue;
+		const y = (row - l.first) * ROW + ROW / 2;
+		const x = ((l.model.tree.start[i] as number) - l.from) * scale;
+		const elsewhere = list.filter((k) => k.row < 0);
+		for (const k of list) {
+			const their = k.row < 0 ? -1 : (l.place[k.row] ?? -1);
+			if (their < 0) continue;
+			const y2 = (their - l.first) * ROW + ROW / 2;
+			if (Math.max(y, y2) < 0 || Math.min(y, y2) > h || x < 0 || x > w) continue;
+			c.globalAlpha = 0.35 + 0.65 * k.confidence;
+			c.setLineDash([1.5, 3]);
+			c.beginPath();
+			c.moveTo(x, y);
+			c.lineTo(x, y2);
+			c.stroke();
+			c.setLineDash([]);
+			c.beginPath();
+			c.arc(x, y2, 4, 0, 7);
+			c.fillStyle = l.paint.ground;
+			c.fill();
+			c.stroke();
+			hits.push({ x: x - 8, y: y2 - 8, w: 16, h: 16, row: i, trace: k.trace, span: k.span });
+			c.globalAlpha = 1;
+		}
+		if (!elsewhere.length || y < -ROW || y > h + ROW) continue;
+		const text = elsewhere.length === 1 ? "may belong to another trace" : `may belong to one of ${elsewhere.length} others`;
+		const right = ((l.model.tree.start[i] as number) + (l.model.tree.duration[i] as number) - l.from) * scale;
+		const size = c.measureText(text).width;
+		const at = right + 84 + size < w ? right + 84 : x - size - 84 > 0 ? x - size - 84 : -1;
+		if (at < 0) continue;
+		c.fillStyle = l.paint.quiet;
+		c.fillText(text, at, y);
+		c.setLineDash([1.5, 3]);
+		c.beginPath();
+		c.moveTo(at, y + 8.5);
+		c.lineTo(at + size, y + 8.5);
+		c.stroke();
+		c.setLineDash([]);
+		hits.push({ x: at, y: y - 10, w: size, h: 20, row: i, trace: "", span: "" });
+	}
+}
+
+/** All that is on the screen. Returns where a click leads to a candidate. */
+export function drawBars(canvas: HTMLCanvasElement, l: Look, w: number, h: number): Hit[] {
 	const c = fit(canvas, w, h);
-	if (!c) return;
+	const hits: Hit[] = [];
+	if (!c) return hits;
 	c.clearRect(0, 0, w, h);
 	c.font = l.paint.font;
 	c.textBaseline = "middle";
 	grid(c, l, w, h);
 	const from = Math.max(0, Math.floor(l.first));
 	const to = Math.min(l.rows.length, Math.ceil(l.first + h / ROW) + 1);
-	const near = new Map<number, number>();
 	for (let k = from; k < to; k++) {
 		const i = l.rows[k] as number;
 		const y = (k - l.first) * ROW;
-		near.set(i, k);
 		if (i === l.selected || i === l.hovered || l.found?.has(i)) {
 			c.fillStyle = i === l.selected ? l.paint.soft : l.paint.line;
 			c.globalAlpha = i === l.selected ? 1 : 0.5;
@@ -197,7 +342,9 @@ export function drawBars(canvas: HTMLCanvasElement, l: Look, w: number, h: numbe
 		}
 		bar(c, l, i, y, w);
 	}
-	if (showCritical) criticalPath(c, l, near, w, h);
+	criticalPath(c, l, w, h);
+	candidates(c, l, w, h, hits);
+	return hits;
 }
 
 export function drawAxis(canvas: HTMLCanvasElement, l: Look, w: number, h: number) {

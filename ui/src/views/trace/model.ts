@@ -2,6 +2,22 @@
 // A trace in columns (preorder: a span is followed by its sub-tree), and what can be said of it without drawing.
 import type { TraceTree } from "../../base/api";
 
+/** A piece of the critical path: whose time it was; gap: nobody explains it. */
+export interface Piece {
+	row: number;
+	from: number;
+	to: number;
+	gap: boolean;
+}
+
+/** A span that may be the parent of an orphan; row -1: it is in another trace. */
+export interface Candidate {
+	row: number;
+	trace: string;
+	span: string;
+	confidence: number;
+}
+
 export class TraceModel {
 	/** Number of spans that are here; `tree.spans_total` are in the trace. */
 	readonly n: number;
@@ -10,6 +26,13 @@ export class TraceModel {
 	readonly depth: Int32Array;
 	/** 1: a piece of the critical path is this span's. */
 	readonly critical: Uint8Array;
+	readonly critical_path: Piece[] = [];
+	/** By span: the parts of its own time on the critical path that nobody explains. */
+	readonly gaps = new Map<number, [from: number, to: number][]>();
+	/** By orphan, the likeliest first. */
+	readonly candidates = new Map<number, Candidate[]>();
+	/** How many of the spans right below it were not sent (`folded` counts those further down, too). */
+	readonly missing: Int32Array;
 	private readonly rows = new Map<string, number>();
 
 	constructor(readonly tree: TraceTree) {
@@ -17,6 +40,7 @@ export class TraceModel {
 		this.end = new Int32Array(n);
 		this.depth = new Int32Array(n);
 		this.critical = new Uint8Array(n);
+		this.missing = Int32Array.from(tree.folded);
 		for (let i = 0; i < n; i++) {
 			const p = tree.parent[i] as number;
 			this.depth[i] = p < 0 ? 0 : (this.depth[p] as number) + 1;
@@ -25,9 +49,37 @@ export class TraceModel {
 		}
 		for (let i = n - 1; i >= 0; i--) {
 			const p = tree.parent[i] as number;
-			if (p >= 0) this.end[p] = Math.max(this.end[p] as number, this.end[i] as number);
+			if (p < 0) continue;
+			this.end[p] = Math.max(this.end[p] as number, this.end[i] as number);
+			this.missing[p] = (this.missing[p] as number) - (tree.folded[i] as number);
 		}
-		for (const [i] of tree.critical) if (i >= 0) this.critical[i] = 1;
+		for (const [i, from, to, whose] of tree.critical) {
+			const row = i >= 0 ? i : (whose ?? this.innermost(from, to));
+			if (row < 0) continue;
+			this.critical[row] = 1;
+			this.critical_path.push({ row, from, to, gap: i < 0 });
+			if (i < 0) this.gaps.set(row, [...(this.gaps.get(row) ?? []), [from, to]]);
+		}
+		for (const [i, trace, span, confidence] of tree.candidates) {
+			const list = this.candidates.get(i) ?? [];
+			list.push({ row: trace === tree.trace_id ? this.row(span) : -1, trace, span, confidence });
+			this.candidates.set(
+				i,
+				list.sort((a, b) => b.confidence - a.confidence),
+			);
+		}
+	}
+
+	/** The deepest span that was open all of a stretch of time; -1: none. */
+	private innermost(from: number, to: number): number {
+		const t = this.tree;
+		let best = -1;
+		for (let i = 0; i < this.n; i++) {
+			const start = t.start[i] as number;
+			if (start > from || start + (t.duration[i] as number) < to) continue;
+			if (best < 0 || (this.depth[i] as number) > (this.depth[best] as number)) best = i;
+		}
+		return best;
 	}
 
 	row(spanId: string): number {
@@ -52,7 +104,7 @@ export class TraceModel {
 
 	/** Has rows below it, here or still with the server. */
 	hasChildren(i: number): boolean {
-		return (this.end[i] as number) > i + 1 || (this.tree.folded[i] as number) > 0;
+		return (this.end[i] as number) > i + 1 || (this.missing[i] as number) > 0;
 	}
 
 	/** The rows to show, top to bottom: without what is below a shut span; only: without what fails it. */
@@ -64,6 +116,33 @@ export class TraceModel {
 			i = shut.has(this.tree.id[i] as string) ? (this.end[i] as number) : i + 1;
 		}
 		return out.subarray(0, m);
+	}
+
+	/** Of each span the row that shows it: its own, or that of the nearest above it that is shown; -1: none. */
+	places(rows: Int32Array): Int32Array {
+		const out = new Int32Array(this.n).fill(-1);
+		for (let k = 0; k < rows.length; k++) out[rows[k] as number] = k;
+		for (let i = 0; i < this.n; i++) {
+			const p = this.tree.parent[i] as number;
+			if (out[i] === -1 && p >= 0) out[i] = out[p] as number;
+		}
+		return out;
+	}
+
+	/** What is below a span, in figures: of those that are here. */
+	summary(i: number): { spans: number; errors: number; services: string[] } {
+		const services = new Set<number>();
+		let errors = 0;
+		const end = this.end[i] as number;
+		for (let k = i + 1; k < end; k++) {
+			if (this.isError(k)) errors++;
+			services.add(this.tree.service[k] as number);
+		}
+		return {
+			spans: Math.max(end - i - 1, this.tree.below[i] as number),
+			errors,
+			services: [...services].map((s) => this.tree.services[s] as string),
+		};
 	}
 
 	/** Everything above a span, nearest first. */
@@ -107,8 +186,10 @@ export class TraceModel {
 		const serviceAt = index(services, sub.services);
 		const nameAt = index(names, sub.names);
 		const splice = <T>(a: readonly T[], b: readonly T[]): T[] => [...a.slice(0, at + 1), ...b.slice(own), ...a.slice(cut)];
-		const moved = (i: number) => (i >= cut ? i - (cut - at - 1) + added : i);
 		const inner = (i: number) => (i < own ? at : at + 1 + i - own);
+		const arrived = new Map(sub.id.map((id, i) => [id, inner(i)]));
+		const moved = (i: number) =>
+			i >= cut ? i - (cut - at - 1) + added : i > at ? (arrived.get(t.id[i] as string) ?? at) : i;
 		const out: TraceTree = {
 			...t,
 			services,
@@ -142,13 +223,16 @@ export class TraceModel {
 			network: splice(t.network, sub.network),
 			below: splice(t.below, sub.below),
 			folded: splice(t.folded, sub.folded),
-			critical: t.critical.map(([i, a, b]) => [moved(i), a, b]),
+			critical: t.critical.map(([i, a, b, whose]): TraceTree["critical"][0] => (whose === undefined ? [moved(i), a, b] : [moved(i), a, b, moved(whose)])),
 			candidates: [
 				...t.candidates.filter(([i]) => i <= at || i >= cut).map(([i, a, b, c]) => [moved(i), a, b, c] as TraceTree["candidates"][0]),
 				...sub.candidates.filter(([i]) => i >= own).map(([i, a, b, c]) => [inner(i), a, b, c] as TraceTree["candidates"][0]),
 			],
 		};
-		out.folded[at] = 0;
+		const before = t.folded[at] as number;
+		const after = own ? (sub.folded[0] as number) : 0;
+		out.folded[at] = after;
+		for (let p = t.parent[at] as number; p >= 0; p = t.parent[p] as number) out.folded[p] = (out.folded[p] as number) - before + after;
 		return new TraceModel(out);
 	}
 }

@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import { query, type SpanDetail, useApi } from "../../base/api";
 import { TIMES } from "../../base/colour";
 import { absolute, duration, percent } from "../../base/format";
-import { link, patch } from "../../base/route";
+import { link, patch, useRoute } from "../../base/route";
 import { Service } from "../../parts/service";
 import { Bones, Failure } from "../../parts/state";
 import type { TraceModel } from "./model";
@@ -79,16 +79,18 @@ const CLASS_TEXT: Record<string, string> = {
 
 function Why(props: { span: SpanDetail }) {
 	const s = props.span;
-	const [open, setOpen] = useState(s.why.class === "orphan" || s.why.class === "probable");
+	const asked = useRoute().params.get("why") === "1";
+	const cls = s.why.class || (s.parent_span_id === null ? "root" : "");
+	const open = asked || cls === "orphan" || cls === "probable";
 	const candidates = s.links.filter((l) => l.confidence >= 0);
 	return (
 		<section class="why">
 			<h3>
-				<button type="button" class="bare" aria-expanded={open} onClick={() => setOpen(!open)}>
-					<i class={`joint-sample ${s.why.class}`} /> Why this parent?
+				<button type="button" class="bare" aria-expanded={open} onClick={() => patch({ why: !asked }, true)}>
+					<i class={`joint-sample ${cls}`} /> Why this parent?
 				</button>
 			</h3>
-			<p>{CLASS_TEXT[s.why.class] ?? "It came from a sender that names its parent itself."}</p>
+			<p>{CLASS_TEXT[cls] ?? "It came from a sender that names its parent itself."}</p>
 			{open && (
 				<>
 					{s.why.text.map((line) => (
@@ -208,7 +210,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 		<aside class="panel" aria-label={`Span ${model.name(row)}`}>
 			<div class="panel-head">
 				<Service name={model.service(row)} colour={props.colours.get(model.service(row))} />
-				<button type="button" class="bare" aria-label="Close the span" onClick={() => patch({ span: null }, true)}>
+				<button type="button" class="bare" aria-label="Close the span" onClick={() => patch({ span: null, why: null }, true)}>
 					✕
 				</button>
 			</div>

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree and its bars. Only the rows on the screen exist; the rest is a height. Rows are elements (for names, focus
 // and screen readers), bars are a canvas that follows them.
+import { Component } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { serviceVar } from "../../base/colour";
 import { count, duration } from "../../base/format";
 import { useKeys } from "../../base/keys";
-import { patch, route } from "../../base/route";
+import { go, link, patch, route } from "../../base/route";
 import { onTheme } from "../../base/theme";
-import { drawAxis, drawBars, drawMap, type Look, readPaint, ROW } from "./draw";
+import { drawAxis, drawBars, drawMap, type Hit, type Look, readPaint, ROW } from "./draw";
 import type { TraceModel } from "./model";
 
 const MAP_H = 48;
@@ -79,48 +80,90 @@ interface RowProps {
 	selected: boolean;
 	shut: boolean;
 	found: boolean;
-	toggle: (i: number) => void;
-	hover: (i: number) => void;
+	/** Stay the same from drawing to drawing, so that a row is only made again when something of it changed. */
+	act: { toggle: (i: number) => void; more: (i: number) => void; hover: (i: number) => void; why: (i: number) => void };
 }
 
-function Row({ model, i, colour, selected, shut, found: hit, toggle, hover }: RowProps) {
-	const depth = Math.min(model.depth[i] as number, 40);
-	const children = model.hasChildren(i);
-	const t = model.tree;
-	const folded = t.folded[i] as number;
-	const kind = CLASSES[t.class[i] as number] ?? "root";
-	return (
-		<div
-			id={`span-${t.id[i]}`}
-			class={`span-row ${selected ? "is-selected" : ""} ${hit ? "is-found" : ""}`}
-			role="treeitem"
-			aria-level={(model.depth[i] as number) + 1}
-			aria-expanded={children ? !shut && folded === 0 : undefined}
-			aria-selected={selected}
-			onPointerEnter={() => hover(i)}
-			onClick={() => patch({ span: selected ? null : (t.id[i] as string) }, true)}
-		>
-			<span class="indent" style={{ width: `${depth * 12}px` }} />
-			{(model.depth[i] as number) > 0 && <i class={`joint ${kind}`} title={`parent: ${kind}`} />}
-			<button
-				type="button"
-				class="twist"
-				tabIndex={-1}
-				aria-label={shut || folded ? "open" : "fold"}
-				style={{ visibility: children ? "visible" : "hidden" }}
-				onClick={(e) => {
-					e.stopPropagation();
-					toggle(i);
-				}}
+const WHY = {
+	root: "a root: nobody that is traced called it",
+	certain: "its parent is certain",
+	probable: "its parent is probable",
+	orphan: "its parent is not known",
+} as const;
+
+class Row extends Component<RowProps> {
+	override shouldComponentUpdate(next: RowProps) {
+		const p = this.props;
+		return (
+			next.model !== p.model || next.i !== p.i || next.selected !== p.selected || next.shut !== p.shut || next.found !== p.found || next.colour !== p.colour
+		);
+	}
+
+	override render({ model, i, colour, selected, shut, found: hit, act }: RowProps) {
+		const depth = Math.min(model.depth[i] as number, 40);
+		const children = model.hasChildren(i);
+		const t = model.tree;
+		const missing = model.missing[i] as number;
+		const kind = (CLASSES[t.class[i] as number] ?? "root") as keyof typeof WHY;
+		const inside = shut ? model.summary(i) : null;
+		const away = inside ? inside.spans : missing;
+		return (
+			<div
+				id={`span-${t.id[i]}`}
+				class={`span-row ${selected ? "is-selected" : ""} ${hit ? "is-found" : ""}`}
+				role="treeitem"
+				aria-level={(model.depth[i] as number) + 1}
+				aria-expanded={children ? !shut && (model.end[i] as number) > i + 1 : undefined}
+				aria-selected={selected}
+				aria-label={`${model.service(i)} ${model.name(i)}, ${duration(t.duration[i] as number)}${model.isError(i) ? ", error" : ""}, ${WHY[kind]}${away ? `, ${count(away)} spans folded` : ""}`}
+				onPointerEnter={() => act.hover(i)}
+				onClick={() => patch({ span: selected ? null : (t.id[i] as string), why: null }, true)}
 			>
-				{folded || shut ? count(folded || ((model.end[i] as number) - i - 1)) : "−"}
-			</button>
-			<i class="dot" style={{ background: serviceVar(colour) }} />
-			<span class={`what ${model.isError(i) ? "error" : ""}`} title={`${model.service(i)} ${model.name(i)}`}>
-				<b>{model.service(i)}</b> {model.name(i)}
-			</span>
-		</div>
-	);
+				{depth > 1 && <span class="indent" style={{ width: `${(depth - 1) * 12}px` }} />}
+				{(depth > 0 || kind === "orphan") && (
+					<span
+						class={`joint ${kind}`}
+						title={`Why this parent? ${WHY[kind]}`}
+						onClick={(e) => {
+							e.stopPropagation();
+							act.why(i);
+						}}
+					>
+						<i />
+					</span>
+				)}
+				<span
+					class={`twist ${children ? "" : "leaf"}`}
+					aria-hidden="true"
+					onClick={(e) => {
+						if (!children) return;
+						e.stopPropagation();
+						act.toggle(i);
+					}}
+				>
+					{children ? (shut || (model.end[i] as number) === i + 1 ? "+" : "−") : ""}
+				</span>
+				<i class="dot" style={{ background: serviceVar(colour) }} />
+				<span class={`what ${model.isError(i) ? "error" : ""}`} title={`${model.service(i)} ${model.name(i)}`}>
+					<b>{model.service(i)}</b> {model.name(i)}
+				</span>
+				{away > 0 && (
+					<span
+						class="below small quiet"
+						title={inside ? inside.services.join(", ") : "The shortest were not sent: a click fetches more"}
+						onClick={(e) => {
+							e.stopPropagation();
+							if (inside) act.toggle(i);
+							else act.more(i);
+						}}
+					>
+						+{count(away)}
+						{inside && inside.errors > 0 && <span class="error"> {count(inside.errors)} err</span>}
+					</span>
+				)}
+			</div>
+		);
+	}
 }
 
 export function Timeline(props: {
@@ -129,7 +172,8 @@ export function Timeline(props: {
 	selected: number;
 	find: string;
 	criticalOnly: boolean;
-	open: (spanId: string) => void;
+	/** Fetches what is below a span, of which so many are here. */
+	open: (spanId: string, have: number) => void;
 }) {
 	const { model, selected } = props;
 	const total = Math.max(1, model.tree.duration_ns);
@@ -154,10 +198,12 @@ export function Timeline(props: {
 	);
 	const hits = useMemo(() => found(model, props.find), [model, props.find]);
 	const colours = useMemo(() => Int8Array.from(model.tree.services.map((s) => props.colours.get(s) ?? -1)), [model, props.colours]);
-	const look: Look = { model, rows, colours, from: zoom.from, to: zoom.to, first, selected, hovered, found: hits, paint };
+	const place = useMemo(() => model.places(rows), [model, rows]);
+	const look: Look = { model, rows, place, colours, from: zoom.from, to: zoom.to, first, width: size.w, selected, hovered, found: hits, shut, paint };
+	const leads = useRef<Hit[]>([]);
 
 	useLayoutEffect(() => {
-		if (bars.current && size.w) drawBars(bars.current, look, size.w, size.h, true);
+		if (bars.current && size.w) leads.current = drawBars(bars.current, look, size.w, size.h);
 	});
 	useLayoutEffect(() => {
 		if (axis.current && size.w) drawAxis(axis.current, look, size.w, AXIS_H);
@@ -165,14 +211,8 @@ export function Timeline(props: {
 	}, [model, zoom, paint, size.w, mapSize.w]);
 
 	const at = (i: number) => {
-		let lo = 0;
-		let hi = rows.length - 1;
-		while (lo < hi) {
-			const mid = (lo + hi) >> 1;
-			if ((rows[mid] as number) < i) lo = mid + 1;
-			else hi = mid;
-		}
-		return rows[lo] === i ? lo : -1;
+		const k = place[i] ?? -1;
+		return k >= 0 && rows[k] === i ? k : -1;
 	};
 	const show = (i: number) => {
 		const above = model.ancestors(i).map((p) => model.tree.id[p] as string);
@@ -187,21 +227,27 @@ export function Timeline(props: {
 	};
 	const select = (i: number) => {
 		if (i < 0) return;
-		patch({ span: model.tree.id[i] as string }, true);
+		patch({ span: model.tree.id[i] as string, why: null }, true);
 		show(i);
 	};
 	useEffect(() => {
 		if (selected >= 0 && size.h) show(selected);
-	}, [model, size.h > 0]);
+	}, [model, selected, size.h > 0]);
+	const more = (i: number) => props.open(model.tree.id[i] as string, (model.end[i] as number) - i - 1);
 	const toggle = (i: number) => {
 		const id = model.tree.id[i] as string;
-		if (model.tree.folded[i]) props.open(id);
+		if ((model.end[i] as number) === i + 1) return more(i); // all of it is still with the server
 		const next = new Set(shut);
-		if (!next.delete(id) && !model.tree.folded[i]) next.add(id);
+		if (!next.delete(id)) next.add(id);
 		setShut(next);
 	};
+	const why = (i: number) => patch({ span: model.tree.id[i] as string, why: true }, true);
+	// The rows get functions that never change and always do what the last drawing means.
+	const now = useRef({ toggle, more, why });
+	now.current = { toggle, more, why };
+	const act = useMemo(() => ({ toggle: (i: number) => now.current.toggle(i), more: (i: number) => now.current.more(i), hover: setHovered, why: (i: number) => now.current.why(i) }), []);
 	const move = (by: number) => {
-		const k = selected < 0 ? (by > 0 ? -1 : rows.length) : at(selected);
+		const k = selected < 0 ? (by > 0 ? -1 : rows.length) : (place[selected] ?? -1);
 		select(rows[Math.min(rows.length - 1, Math.max(0, k + by))] ?? -1);
 	};
 	const turn = (factor: number, around = 0.5) => {
@@ -216,12 +262,13 @@ export function Timeline(props: {
 	const fold = () => {
 		if (selected < 0) return;
 		const isShut = shut.has(model.tree.id[selected] as string);
-		if (model.hasChildren(selected) && !isShut && !model.tree.folded[selected]) toggle(selected);
+		if ((model.end[selected] as number) > selected + 1 && !isShut) toggle(selected);
 		else if (model.parent(selected) >= 0) select(model.parent(selected));
 	};
 	const unfold = () => {
 		if (selected < 0) return;
-		if (shut.has(model.tree.id[selected] as string) || model.tree.folded[selected]) toggle(selected);
+		if (shut.has(model.tree.id[selected] as string)) toggle(selected);
+		else if (model.missing[selected]) more(selected);
 		else move(1);
 	};
 	useKeys([
@@ -241,7 +288,8 @@ export function Timeline(props: {
 		{ key: "e", does: "next error", run: () => select(model.next(selected, (i) => model.isError(i))) },
 		{ key: "n", does: "next that was found", run: () => hits && select(model.next(selected, (i) => hits.has(i))) },
 		{ key: "N", does: "found before", run: () => hits && select(model.next(selected < 0 ? 0 : selected, (i) => hits.has(i), -1)) },
-		{ key: "Escape", does: "no span selected", run: () => patch({ span: null }, true) },
+		{ key: "p", does: "why this parent?", run: () => selected >= 0 && why(selected) },
+		{ key: "Escape", does: "no span selected", run: () => patch({ span: null, why: null }, true) },
 	]);
 
 	const from = Math.max(0, Math.floor(first));
@@ -250,6 +298,12 @@ export function Timeline(props: {
 	const rowAt = (e: MouseEvent) => {
 		const k = Math.floor(first + (e.clientY - (barsBox.current?.getBoundingClientRect().top ?? 0)) / ROW);
 		return rows[k] ?? -1;
+	};
+	const leadAt = (e: MouseEvent) => {
+		const b = barsBox.current?.getBoundingClientRect();
+		const x = e.clientX - (b?.left ?? 0);
+		const y = e.clientY - (b?.top ?? 0);
+		return leads.current.find((k) => x >= k.x && x <= k.x + k.w && y >= k.y && y <= k.y + k.h);
 	};
 	return (
 		<div class="timeline">
@@ -294,18 +348,24 @@ export function Timeline(props: {
 								selected={i === selected}
 								shut={shut.has(model.tree.id[i] as string)}
 								found={hits?.has(i) ?? false}
-								toggle={toggle}
-								hover={setHovered}
+								act={act}
 							/>
 						))}
 					</div>
 					<div
 						class="bars"
 						ref={barsBox}
-						onPointerMove={(e) => setHovered(rowAt(e))}
+						onPointerMove={(e) => {
+							setHovered(rowAt(e));
+							if (barsBox.current) barsBox.current.style.cursor = leadAt(e) ? "pointer" : "";
+						}}
 						onClick={(e) => {
+							const lead = leadAt(e);
 							const i = rowAt(e);
-							if (i >= 0) patch({ span: i === selected ? null : (model.tree.id[i] as string) }, true);
+							if (lead?.trace && lead.trace === model.tree.trace_id) select(model.row(lead.span));
+							else if (lead?.trace) go(link(["trace", lead.trace], { span: lead.span }));
+							else if (lead) why(lead.row);
+							else if (i >= 0) patch({ span: i === selected ? null : (model.tree.id[i] as string), why: null }, true);
 						}}
 					>
 						<canvas ref={bars} style={{ width: "100%", height: "100%" }} role="img" aria-label="When each span ran, and how long" />

@@ -23,9 +23,9 @@ function useModel(tree: TraceTree | null) {
 	const [model, setModel] = useState<TraceModel | null>(null);
 	const [error, setError] = useState<ApiError | null>(null);
 	useEffect(() => setModel(tree ? new TraceModel(tree) : null), [tree]);
-	const open = (spanId: string) => {
+	const open = (spanId: string, have: number) => {
 		if (!model) return;
-		fetchJson<TraceTree>(query(`trace/${model.tree.trace_id}/tree`, { limit: LIMIT, under: spanId })).then(
+		fetchJson<TraceTree>(query(`trace/${model.tree.trace_id}/tree`, { limit: have + LIMIT, under: spanId })).then(
 			(sub) => {
 				setError(null);
 				setModel((m) => m && m.withSubtree(spanId, sub));
@@ -63,12 +63,10 @@ function Legend(props: { model: TraceModel; colours: Map<string, number> }) {
 	const shares = useMemo(() => {
 		const m = props.model;
 		const ns = new Map<string, number>(m.tree.services.map((s) => [s, 0]));
-		for (const [i, from, to] of m.tree.critical) {
-			const s = i < 0 ? null : m.service(i);
-			if (s !== null) ns.set(s, (ns.get(s) ?? 0) + to - from);
-		}
+		for (const p of m.critical_path) if (!p.gap) ns.set(m.service(p.row), (ns.get(m.service(p.row)) ?? 0) + p.to - p.from);
 		return [...ns].sort((a, b) => b[1] - a[1]);
 	}, [props.model]);
+	const gap = props.model.critical_path.reduce((n, p) => n + (p.gap ? p.to - p.from : 0), 0);
 	const total = Math.max(1, props.model.tree.duration_ns);
 	return (
 		<ul class="legend" aria-label="Services and their share of the critical path">
@@ -84,6 +82,17 @@ function Legend(props: { model: TraceModel; colours: Map<string, number> }) {
 					</button>
 				</li>
 			))}
+			{gap > total * 0.001 && (
+				<li class="gap-share" title="Time on the critical path in which the thread that was responsible was not seen to run or to wait: hatched on the bars">
+					<span class="service">
+						<i class="hatched" />
+						unexplained
+					</span>
+					<span class="quiet">
+						{duration(gap)} <span class="small">{percent(gap / total)}</span>
+					</span>
+				</li>
+			)}
 			{shares.length > 12 && <li class="quiet small">and {shares.length - 12} more</li>}
 		</ul>
 	);
