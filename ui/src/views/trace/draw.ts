@@ -153,7 +153,16 @@ function strip(c: CanvasRenderingContext2D, l: Look, i: number, x: number, y: nu
 	}
 }
 
-function bar(c: CanvasRenderingContext2D, l: Look, i: number, y: number, w: number) {
+/** Words on a bar, drawn last, over the line of the critical path. */
+interface Words {
+	text: string;
+	x: number;
+	y: number;
+	w: number;
+	span: number;
+}
+
+function bar(c: CanvasRenderingContext2D, l: Look, i: number, y: number, w: number, late: Words[]) {
 	const t = l.model.tree;
 	const scale = w / (l.to - l.from);
 	const start = t.start[i] as number;
@@ -189,12 +198,16 @@ function bar(c: CanvasRenderingContext2D, l: Look, i: number, y: number, w: numb
 		c.fillStyle = l.paint.quiet;
 		c.fillText(text, x - size - 6, y + ROW / 2);
 	} else {
-		// On the bar itself, clear of the line of the critical path.
-		const at = Math.min(w, x + width) - size - 10;
-		c.fillStyle = colourOf(l, i);
-		c.fillRect(at - 4, top, size + 8, BAR);
-		c.fillStyle = inkOn(l, i);
-		c.fillText(text, at, y + ROW / 2);
+		late.push({ text, x: Math.min(w, x + width) - size - 10, y, w: size, span: i });
+	}
+}
+
+function onBars(c: CanvasRenderingContext2D, l: Look, late: Words[]) {
+	for (const t of late) {
+		c.fillStyle = colourOf(l, t.span);
+		c.fillRect(t.x - 4, t.y + BAR_TOP, t.w + 8, BAR);
+		c.fillStyle = inkOn(l, t.span);
+		c.fillText(t.text, t.x, t.y + ROW / 2);
 	}
 }
 
@@ -324,6 +337,7 @@ function candidates(c: CanvasRenderingContext2D, l: Look, w: number, h: number, 
 export function drawBars(canvas: HTMLCanvasElement, l: Look, w: number, h: number): Hit[] {
 	const c = fit(canvas, w, h);
 	const hits: Hit[] = [];
+	const late: Words[] = [];
 	if (!c) return hits;
 	c.clearRect(0, 0, w, h);
 	c.font = l.paint.font;
@@ -340,9 +354,10 @@ export function drawBars(canvas: HTMLCanvasElement, l: Look, w: number, h: numbe
 			c.fillRect(0, y, w, ROW);
 			c.globalAlpha = 1;
 		}
-		bar(c, l, i, y, w);
+		bar(c, l, i, y, w, late);
 	}
 	criticalPath(c, l, w, h);
+	onBars(c, l, late);
 	candidates(c, l, w, h, hits);
 	return hits;
 }
