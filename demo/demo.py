@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make demo`: a shop of five real programs under `clew run`, some load, and what clew saw of it.
 
-    demo.py --clew build/clew --out build/demo [--seconds 10]
+    demo.py --clew build/clew --out build/demo [--seconds 10] [--shoppers 8]
 
-The shop runs as `nobody` in a directory under /tmp that is removed at the end; the store stays in
+It ends with the address of the page; on a terminal the page stays up until Ctrl-C. The shop runs as `nobody` in a directory under /tmp that is removed at the end; the store stays in
 OUT/store. Whatever happens (a failure, Ctrl-C, TERM), everything that was started is ended before this
 ends: clew and the shop by their own process ids, and the shop's services by the shop itself, which also
 notices when clew has gone.
@@ -14,6 +14,7 @@ import ctypes
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import load
 
@@ -28,6 +30,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 USER = "nobody"
 TTY = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 BOLD, DIM, RED, PLAIN = ("\033[1m", "\033[2m", "\033[31m", "\033[0m") if TTY else ("", "", "", "")
+
+
+class Interrupted(SystemExit):
+    """Ctrl-C, TERM or HUP: what was started is ended on the way out."""
 
 
 class Failed(Exception):
@@ -50,7 +56,9 @@ class Demo:
         self.store = os.path.join(self.out, "store")
         self.log = os.path.join(self.out, "clew.log")
         self.seconds = args.seconds
+        self.shoppers = args.shoppers
         self.tracer = None
+        self.server = None
         self.tmp = None
 
     # -- what runs ----------------------------------------------------------------------------------
@@ -112,6 +120,12 @@ class Demo:
 
     def clean_up(self):
         """Everything that was started has ended when this returns; the store stays."""
+        if self.server and self.server.poll() is None:
+            self.server.terminate()
+            try:
+                self.server.wait(10)
+            except subprocess.TimeoutExpired:
+                self.server.kill()
         if self.tracer and self.tracer.poll() is None:
             try:
                 open(os.path.join(self.tmp, "stop"), "w").close()
@@ -172,11 +186,11 @@ class Demo:
         self.prepare()
         self.start()
         step("nginx, orders (Python), pricing (Node), redis, PostgreSQL start", f"{time.monotonic() - begin:.1f} s")
-        counts = load.run(self.port, self.seconds)
+        counts = load.run(self.port, self.seconds, self.shoppers)
         if counts["failed"]:
             raise Failed(f"{counts['failed']} requests got no answer; this is what clew run said:\n" + self.log_text())
         errors = sum(n for status, n in counts.items() if status != "failed" and status >= 500)
-        step(f"eight shoppers browse, look and buy for {self.seconds:g} s",
+        step(f"{self.shoppers} shoppers browse, look and buy for {self.seconds:g} s",
              f"{sum(counts.values())} requests, {errors} failed (the shop has a bug)")
         begin = time.monotonic()
         status = self.stop()
@@ -190,6 +204,35 @@ class Demo:
         self.show("The slowest request, with the reason for each link:", "trace", self.slowest()[:12], "--why")
         self.show("Requests that failed, newest first:", "traces", "--error", "--limit", "3")
         self.next_steps()
+        self.page()
+
+    def page(self):
+        """The store on a page of its own, until Ctrl-C where somebody can press it."""
+        command = [self.clew, "server", "-d", self.store, "--http-port", "0", "--no-otlp"]
+        self.server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                       start_new_session=True, preexec_fn=die_with_demo)
+        said = []
+        for line in self.server.stdout:
+            said.append(line)
+            found = re.search(r"http://[^\s,/]+/", line)
+            if found:
+                break
+        else:
+            raise Failed("clew server did not start:\n" + "".join(said))
+        url = found.group(0)
+        with urllib.request.urlopen(url + "readyz", timeout=10) as answer:
+            if answer.status != 200:
+                raise Failed(f"{url}readyz answers {answer.status}")
+        print(f"\n{BOLD}The same on a page{PLAIN}\n  {url}?since=0")
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            print(f"  {DIM}until Ctrl-C{PLAIN}", flush=True)
+            try:
+                self.server.wait()
+            except Interrupted:
+                print()
+        else:
+            shown = " ".join([os.path.relpath(self.clew), "server", "-d", os.path.relpath(self.store)])
+            print(f"  It ends with this demo, as nobody is at a terminal; for one that stays: {shown}")
 
     def next_steps(self):
         program, store = os.path.relpath(self.clew), os.path.relpath(self.store)
@@ -207,13 +250,15 @@ def main():
     parser.add_argument("--clew", default="build/clew")
     parser.add_argument("--out", default="build/demo")
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--shoppers", type=int, default=8, help="how many requests are in flight at most")
     demo = Demo(parser.parse_args())
 
     def interrupted(number, _):
         for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(again, signal.SIG_IGN)
-        print("\ninterrupted: ending what was started", file=sys.stderr)
-        sys.exit(128 + number)
+        if not demo.server:
+            print("\ninterrupted: ending what was started", file=sys.stderr)
+        raise Interrupted(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 import pytest
 from lib.lab import ROOT, find_clew, port_open, wait_for
@@ -18,7 +19,7 @@ DEMO = os.path.join(ROOT, "demo", "demo.py")
 class Demo:
     """demo.py as a process; everything that belongs to it is known by its temporary directory."""
 
-    def __init__(self, folder, seconds):
+    def __init__(self, folder, seconds, **streams):
         self.out = os.path.join(folder, "out")
         self.tmp = os.path.join(folder, "tmp")
         os.mkdir(self.tmp)
@@ -26,8 +27,8 @@ class Demo:
             os.chmod(each, 0o755)  # the services run as another user
         self.process = subprocess.Popen(
             ["/usr/bin/python3", DEMO, "--clew", find_clew(), "--out", self.out, "--seconds", str(seconds)],
-            env=dict(os.environ, TMPDIR=self.tmp), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True)
+            env=dict(os.environ, TMPDIR=self.tmp), text=True, start_new_session=True,
+            **(streams or {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}))
 
     def shop(self):
         """The shop's directory, once it is ready."""
@@ -57,8 +58,8 @@ def demo():
     started = []
     with tempfile.TemporaryDirectory(prefix="clew-test-") as folder:
 
-        def start(seconds):
-            started.append(Demo(folder, seconds))
+        def start(seconds, **streams):
+            started.append(Demo(folder, seconds, **streams))
             return started[-1]
 
         yield start
@@ -76,7 +77,9 @@ def test_story(demo):
         assert re.search(rf"^\W*{service} .*\d", said, re.M), said
     assert "why: certain" in said and "Try next" in said
     assert not re.search(r"lost: (?!nothing)", said), said
-    assert not d.processes() and not os.listdir(d.tmp)
+    address = re.search(r"http://127.0.0.1:(\d+)/", said)
+    assert address, said
+    assert not d.processes() and not os.listdir(d.tmp) and not port_open(int(address[1]))
     # What it tells the reader to try works on the store that it leaves.
     lines = subprocess.run([find_clew(), "traces", "--json", "--limit", "0", "--service", "nginx",
                             "--db", f"{d.out}/store"], capture_output=True, text=True, check=True).stdout
@@ -84,6 +87,23 @@ def test_story(demo):
     requests = int(re.search(r"(\d+) requests, ", said)[1])
     roots = [t for t in traces if t["service"] == "nginx" and t["kind"] == "server"]
     assert len(roots) == requests
+
+
+def test_page_stays_on_a_terminal(demo):
+    """Somebody at a terminal has the page until Ctrl-C, which is no failure."""
+    ours, theirs = os.openpty()
+    d = demo(1, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = ""
+    while "until Ctrl-C" not in said:
+        said += os.read(ours, 65536).decode(errors="replace")
+    port = int(re.search(r"http://127.0.0.1:(\d+)/", said)[1])
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/clew/v1/services", timeout=10) as answer:
+        assert b"nginx" in answer.read()
+    d.process.send_signal(signal.SIGINT)
+    assert d.process.wait(30) == 0, said
+    assert not d.processes() and not port_open(port)
+    os.close(ours)
 
 
 @pytest.mark.parametrize("number, when", [(signal.SIGINT, "early"), (signal.SIGINT, "load"),
