@@ -4,6 +4,18 @@
 
 #include "query/call.h"
 
+/* openapi.json, by tools/embed-file */
+extern const char clew_openapi[];
+extern const size_t clew_openapi_size;
+
+int call_openapi(struct call *c)
+{
+	int r = call_no_params(c);
+
+	clew_buf_add(&c->out, clew_openapi, clew_openapi_size);
+	return r < 0 ? r : call_hand_on(c, 0);
+}
+
 int call_sql(struct call *c)
 {
 	int r = clew_store_sql(c->st, c->body, &c->out, c->ret_error);

@@ -85,5 +85,6 @@ int call_download(struct call *c);
 const char *download_type(struct slice query);
 /* admin.c */
 int call_status(struct call *c);
+int call_openapi(struct call *c);
 int call_sql(struct call *c);
 int call_stats(struct call *c);

@@ -121,6 +121,7 @@ static const struct call_type {
 	{"compare", "GET", call_compare, false},
 	{"download", "GET", call_download, true},
 	{"status", "GET", call_status, false},
+	{"openapi.json", "GET", call_openapi, false},
 	{"sql", "POST", call_sql, false},
 	{"stats", "GET", call_stats, false},
 };
@@ -161,10 +162,9 @@ int clew_query_run(struct clew_store *st, struct slice method, struct slice targ
 	int r;
 
 	if (!type)
-		return call_fail(
-			&c, -ENOENT,
-			"there is no such call; there are traces, spans, trace/ID, services, "
-			"services/why, map, sql and stats under " CLEW_API_PREFIX);
+		return call_fail(&c, -ENOENT,
+				 "there is no such call under " CLEW_API_PREFIX
+				 "; openapi.json there and docs/native-api.md list them");
 	if (!slice_eq(method, slice_str(type->method)))
 		return call_fail(&c, -EOPNOTSUPP, "%s is a %s", type->name, type->method);
 	r = params_parse(&c.params, query, ret_error);

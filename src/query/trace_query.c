@@ -13,6 +13,8 @@ int parse_shape(struct call *c, struct slice text, uint64_t *ret)
 				 (int)(text.n < 64 ? text.n : 64), text.p);
 	for (size_t i = 0; i < sizeof(b); i++)
 		v = v << 8 | b[i];
+	if (!v) /* a shape is never 0 */
+		return call_fail(c, -ENOENT, "there is no pattern 0");
 	*ret = v;
 	return 0;
 }
