@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/json.h"
+#include "model/otlp_build.h"
 
 int clew_otlp_json_value(struct clew_buf *b, const struct clew_attr *a)
 {
@@ -39,15 +40,22 @@ static void add_attrs(struct clew_buf *b, const struct clew_attr *attrs, uint32_
 	clew_buf_addc(b, ']');
 }
 
-static void add_hex(struct clew_buf *b, const char *field, const void *id, size_t n)
+static void add_id(struct clew_buf *b, enum clew_otlp_json_style style, const char *field,
+		   const void *id, size_t n)
 {
 	char hex[33];
 
+	clew_buf_addf(b, "\"%s\":", field);
+	if (style == CLEW_OTLP_JSON_PROTO) {
+		otlp_put_base64(b, slice_of(id, n));
+		return;
+	}
 	clew_hex(id, n, hex);
-	clew_buf_addf(b, "\"%s\":\"%s\"", field, hex);
+	clew_buf_addf(b, "\"%s\"", hex);
 }
 
-static void add_links(struct clew_buf *b, const struct clew_span *s)
+static void add_links(struct clew_buf *b, const struct clew_span *s,
+		      enum clew_otlp_json_style style)
 {
 	if (!s->n_links)
 		return;
@@ -56,9 +64,9 @@ static void add_links(struct clew_buf *b, const struct clew_span *s)
 		const struct clew_span_link *l = &s->links[i];
 
 		clew_buf_adds(b, i ? ",{" : "{");
-		add_hex(b, "traceId", l->trace_id.b, 16);
+		add_id(b, style, "traceId", l->trace_id.b, 16);
 		clew_buf_addc(b, ',');
-		add_hex(b, "spanId", l->span_id.b, 8);
+		add_id(b, style, "spanId", l->span_id.b, 8);
 		clew_buf_addc(b, ',');
 		if (l->n_attrs || l->confidence < 0) {
 			add_attrs(b, l->attrs, l->n_attrs);
@@ -101,15 +109,31 @@ static void add_dropped(struct clew_buf *b, const struct clew_span *s)
 		clew_buf_addf(b, ",\"droppedEventsCount\":%u", s->dropped_events);
 }
 
-static void add_span(struct clew_buf *b, const struct clew_span *s)
+/* An enum's value: its number, or its name. */
+static void add_enum(struct clew_buf *b, enum clew_otlp_json_style style, const char *field,
+		     const char *const *names, unsigned n, unsigned v)
 {
+	if (style == CLEW_OTLP_JSON_PROTO && v < n)
+		clew_buf_addf(b, "\"%s\":\"%s\"", field, names[v]);
+	else
+		clew_buf_addf(b, "\"%s\":%u", field, v);
+}
+
+static void add_span(struct clew_buf *b, const struct clew_span *s, enum clew_otlp_json_style style)
+{
+	static const char *const kinds[] = {"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL",
+					    "SPAN_KIND_SERVER",	     "SPAN_KIND_CLIENT",
+					    "SPAN_KIND_PRODUCER",    "SPAN_KIND_CONSUMER"};
+	static const char *const codes[] = {"STATUS_CODE_UNSET", "STATUS_CODE_OK",
+					    "STATUS_CODE_ERROR"};
+
 	clew_buf_addc(b, '{');
-	add_hex(b, "traceId", s->trace_id.b, 16);
+	add_id(b, style, "traceId", s->trace_id.b, 16);
 	clew_buf_addc(b, ',');
-	add_hex(b, "spanId", s->span_id.b, 8);
+	add_id(b, style, "spanId", s->span_id.b, 8);
 	if (!clew_id64_none(&s->parent_span_id)) {
 		clew_buf_addc(b, ',');
-		add_hex(b, "parentSpanId", s->parent_span_id.b, 8);
+		add_id(b, style, "parentSpanId", s->parent_span_id.b, 8);
 	}
 	if (s->trace_state.n) {
 		clew_buf_adds(b, ",\"traceState\":");
@@ -117,12 +141,13 @@ static void add_span(struct clew_buf *b, const struct clew_span *s)
 	}
 	clew_buf_adds(b, ",\"name\":");
 	clew_json_str(b, s->name);
+	clew_buf_addc(b, ',');
+	add_enum(b, style, "kind", kinds, sizeof(kinds) / sizeof(*kinds), s->kind);
 	clew_buf_addf(b,
-		      ",\"kind\":%d,\"startTimeUnixNano\":\"%" PRIu64
-		      "\",\"endTimeUnixNano\":\"%" PRIu64 "\",",
-		      s->kind, s->start_ns, s->start_ns + s->duration_ns);
+		      ",\"startTimeUnixNano\":\"%" PRIu64 "\",\"endTimeUnixNano\":\"%" PRIu64 "\",",
+		      s->start_ns, s->start_ns + s->duration_ns);
 	add_attrs(b, s->attrs, s->n_attrs);
-	add_links(b, s);
+	add_links(b, s, style);
 	add_events(b, s);
 	add_dropped(b, s);
 	clew_buf_adds(b, ",\"status\":{");
@@ -131,7 +156,8 @@ static void add_span(struct clew_buf *b, const struct clew_span *s)
 		clew_json_str(b, s->status_message);
 		clew_buf_addc(b, ',');
 	}
-	clew_buf_addf(b, "\"code\":%d}}", s->status);
+	add_enum(b, style, "code", codes, sizeof(codes) / sizeof(*codes), s->status);
+	clew_buf_adds(b, "}}");
 }
 
 static bool same_resource(const struct clew_span *a, const struct clew_span *b)
@@ -142,7 +168,7 @@ static bool same_resource(const struct clew_span *a, const struct clew_span *b)
 
 /* All spans of first's resource and scope, from i on, that are not done yet. */
 static void add_group(struct clew_buf *b, struct clew_span *const *spans, size_t n, size_t i,
-		      char *done)
+		      char *done, enum clew_otlp_json_style style)
 {
 	const struct clew_span *first = spans[i];
 	const char *sep = "";
@@ -159,28 +185,37 @@ static void add_group(struct clew_buf *b, struct clew_span *const *spans, size_t
 			continue;
 		done[i] = 1;
 		clew_buf_adds(b, sep);
-		add_span(b, spans[i]);
+		add_span(b, spans[i], style);
 		sep = ",";
 	}
 	clew_buf_adds(b, "],\"schemaUrl\":\"" CLEW_SCHEMA_URL
 			 "\"}],\"schemaUrl\":\"" CLEW_SCHEMA_URL "\"}");
 }
 
-int clew_otlp_json(struct clew_buf *out, struct clew_span *const *spans, size_t n)
+int clew_otlp_json_list(struct clew_buf *out, struct clew_span *const *spans, size_t n,
+			enum clew_otlp_json_style style)
 {
 	_cleanup_(freep) char *done = calloc(n ? n : 1, 1);
 	const char *sep = "";
 
 	if (!done)
 		return -ENOMEM;
-	clew_buf_adds(out, "{\"resourceSpans\":[");
 	for (size_t i = 0; i < n; i++) {
 		if (done[i])
 			continue;
 		clew_buf_adds(out, sep);
-		add_group(out, spans, n, i, done);
+		add_group(out, spans, n, i, done, style);
 		sep = ",";
 	}
-	clew_buf_adds(out, "]}");
 	return out->err;
+}
+
+int clew_otlp_json(struct clew_buf *out, struct clew_span *const *spans, size_t n)
+{
+	int r;
+
+	clew_buf_adds(out, "{\"resourceSpans\":[");
+	r = clew_otlp_json_list(out, spans, n, CLEW_OTLP_JSON_OTLP);
+	clew_buf_adds(out, "]}");
+	return r < 0 ? r : out->err;
 }

@@ -185,6 +185,12 @@ int ports_write(struct clew_server *s, char **ret_error);
 void ports_remove(struct clew_server *s);
 
 /* ---- routes.c ---- */
+/** query_turn_begin() - a place among the queries that run; false: none came free in time. */
+bool query_turn_begin(struct request *rq);
+void query_turn_end(struct request *rq);
+struct spool;
+/** answer_spool() - 200 with what was written to it. */
+enum MHD_Result answer_spool(struct request *rq, const char *type, struct spool *spool);
 /** route_find() - never NULL: what is not found has a route too. */
 const struct route *route_find(enum listener_kind kind, struct slice path);
 

@@ -4,13 +4,14 @@
 
 #include "base/clock.h"
 #include "query/query.h"
+#include "server/api.h"
 #include "server/internal.h"
 #include "server/spool.h"
 #include "server/watch.h"
 
 /* ---- the native API ---- */
 
-static enum MHD_Result answer_spool(struct request *rq, const char *type, struct spool *spool)
+enum MHD_Result answer_spool(struct request *rq, const char *type, struct spool *spool)
 {
 	if (spool->fd >= 0)
 		return answer_send(
@@ -19,8 +20,8 @@ static enum MHD_Result answer_spool(struct request *rq, const char *type, struct
 	return answer_bytes(rq, 200, type, clew_buf_slice(&spool->buf));
 }
 
-/* A place among the queries that run; on the Unix socket connections are few as it is. */
-static bool query_begin(struct request *rq)
+/* On the Unix socket connections are few as it is. */
+bool query_turn_begin(struct request *rq)
 {
 	struct clew_server *s = rq->server;
 	uint64_t due = clew_mono_ns() + SERVER_QUERY_WAIT_NS;
@@ -41,7 +42,7 @@ static bool query_begin(struct request *rq)
 	return r == 0;
 }
 
-static void query_end(struct request *rq)
+void query_turn_end(struct request *rq)
 {
 	if (rq->listener->kind == LISTEN_UNIX)
 		return;
@@ -60,7 +61,7 @@ static enum MHD_Result query_answer(struct request *rq)
 	enum MHD_Result sent;
 	int r;
 
-	if (!query_begin(rq)) {
+	if (!query_turn_begin(rq)) {
 		rq->server->counters.refused_busy++;
 		return answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE,
 				    "too many queries run at a time: try again");
@@ -68,7 +69,7 @@ static enum MHD_Result query_answer(struct request *rq)
 	spool_init(&spool, clew_store_fd(rq->server->st));
 	r = clew_query_run(rq->server->st, slice_str(method), target, clew_buf_slice(&rq->body),
 			   spool_write, &spool, &error);
-	query_end(rq);
+	query_turn_end(rq);
 	if (r < 0)
 		sent = answer_error(rq, clew_query_status(r), error ? error : strerror(-r));
 	else
@@ -117,7 +118,9 @@ static const struct route http_routes[] = {
 	 .run = query_answer},
 	{"/healthz", .open = true, .run = healthz},
 	{"/readyz", .open = true, .run = readyz},
-	{"/api/", .below = true, .any = true, .run = nothing},
+	{"/api/clew/", .below = true, .any = true, .run = nothing},
+	{"/api/v3/", .below = true, .run = jaeger_v3_answer},
+	{"/api/", .below = true, .run = jaeger_v1_answer},
 	{"/", .below = true, .run = page_answer},
 	{NULL},
 };

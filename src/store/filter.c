@@ -108,8 +108,11 @@ static void find_places(struct clew_store *st, const struct clew_filter_attr *a,
 	char num[64];
 
 	*p = (struct places){0};
+	if (a->scope == CLEW_SCOPE_SPAN)
+		n = 0;
 	for (uint8_t type = CLEW_ATTR_STR; type <= CLEW_ATTR_BOOL; type++)
-		if (dict_find(&st->dicts[DICT_KEY], a->key, type, &p->keys[p->n_keys]) == 0) {
+		if (a->scope != CLEW_SCOPE_RESOURCE &&
+		    dict_find(&st->dicts[DICT_KEY], a->key, type, &p->keys[p->n_keys]) == 0) {
 			clew_buf_addf(&p->hashes, "%s%u", p->hashes.len ? "," : "",
 				      index_hash_attr(p->keys[p->n_keys], a->value));
 			p->n_keys++;
@@ -126,7 +129,8 @@ static void find_places(struct clew_store *st, const struct clew_filter_attr *a,
 					      index_hash_resource(id));
 			}
 	}
-	filter_column(a, &p->column);
+	if (a->scope != CLEW_SCOPE_RESOURCE)
+		filter_column(a, &p->column);
 }
 
 static int attr_condition(struct clew_store *st, const struct clew_filter_attr *a,
@@ -206,6 +210,17 @@ static int wheres(struct clew_store *st, const struct clew_span_filter *f, struc
 	return r;
 }
 
+static int trace_condition(struct clew_store *st, const struct clew_id128 *id, struct clew_buf *out)
+{
+	struct trace_list l = {0};
+	int r = trace_list_add(&l, st, alias_canonical(st, *id));
+
+	if (r == 0)
+		r = clew_buf_addf(out, " AND trace_id IN (%s)", l.ids.data);
+	trace_list_done(&l);
+	return r;
+}
+
 int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out,
 		 char **ret_error)
 {
@@ -237,6 +252,8 @@ int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct
 		clew_buf_adds(out, " AND incomplete <> 0");
 	set_condition("kind", f->kinds, out);
 	set_condition("link_class", f->link_classes, out);
+	if (f->trace)
+		r = trace_condition(st, f->trace, out);
 	for (uint32_t i = 0; r == 0 && i < f->n_attrs; i++)
 		r = attr_condition(st, &f->attrs[i], out);
 	if (r == 0)

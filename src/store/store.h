@@ -200,8 +200,18 @@ enum clew_store_sort {
 	CLEW_SORT_DURATION, /* longest first */
 };
 
+/* Where a condition looks. */
+enum clew_filter_scope {
+	CLEW_SCOPE_ANY,	     /* attributes of the span and of its resource */
+	CLEW_SCOPE_SPAN,     /* the span's own only */
+	CLEW_SCOPE_RESOURCE, /* its resource's only */
+	CLEW_SCOPE_FIELD, /* of the span itself: "name", "status_message" (text), "status", "kind",
+			      * "duration" (numbers) */
+};
+
 struct clew_filter_attr {
-	struct slice key, value; /* the value as text */
+	struct slice key, value;      /* the value as text */
+	enum clew_filter_scope scope; /* not FIELD */
 };
 
 #define CLEW_FILTER_MAX_ATTRS 16
@@ -225,6 +235,7 @@ enum clew_where_op {
 struct clew_filter_where {
 	enum clew_where_op op;
 	struct slice key, value;
+	enum clew_filter_scope scope;
 };
 
 #define CLEW_FILTER_MAX_WHERE 16
@@ -241,6 +252,8 @@ struct clew_span_filter {
 	uint32_t kinds;		    /* a bit for each enum clew_span_kind; 0: any */
 	uint32_t link_classes;	    /* a bit for each enum clew_link_class; 0: any */
 	bool incomplete, root;	    /* only such spans; root: it is its trace's root */
+	const struct clew_id128
+		*trace; /* spans of this trace only; give since and until too; NULL: any */
 	uint64_t min_duration_ns;
 	uint64_t max_duration_ns; /* 0: none */
 	uint64_t since_ns;

@@ -125,13 +125,18 @@ static int present(struct clew_store *st, const struct clew_filter_where *w, str
 
 		snprintf(text, sizeof(text), "attr_values[list_position(attr_keys, %u)]",
 			 keys.id[i]);
-		clew_buf_addf(out, "%scoalesce(", sep);
-		r = value_condition(w, text, keys.type[i], out, ret_error);
-		clew_buf_adds(out, ", false) OR resource IN (SELECT id FROM c.resource WHERE ");
-		if (r == 0)
+		if (w->scope != CLEW_SCOPE_RESOURCE) {
+			clew_buf_addf(out, "%scoalesce(", sep);
 			r = value_condition(w, text, keys.type[i], out, ret_error);
-		clew_buf_addc(out, ')');
-		sep = " OR ";
+			clew_buf_adds(out, ", false)");
+			sep = " OR ";
+		}
+		if (r == 0 && w->scope != CLEW_SCOPE_SPAN) {
+			clew_buf_addf(out, "%sresource IN (SELECT id FROM c.resource WHERE ", sep);
+			r = value_condition(w, text, keys.type[i], out, ret_error);
+			clew_buf_addc(out, ')');
+			sep = " OR ";
+		}
 	}
 	clew_buf_addc(out, ')');
 	if (r < 0)
@@ -171,6 +176,30 @@ static int column_mark(const struct clew_filter_where *w, const char *shown, str
 	return clew_buf_adds(out, "), false))");
 }
 
+/* Of what a span is, rather than of what it says of itself. */
+static int field_condition(const struct clew_filter_where *w, struct clew_buf *out,
+			   char **ret_error)
+{
+	int r;
+
+	if (slice_eq(w->key, SLICE("status")))
+		return column_number(w, "status", out, ret_error);
+	if (slice_eq(w->key, SLICE("kind")))
+		return column_number(w, "kind", out, ret_error);
+	if (slice_eq(w->key, SLICE("duration")))
+		return column_number(w, "duration_ns", out, ret_error);
+	if (slice_eq(w->key, SLICE("status_message")))
+		return value_condition(w, "coalesce(status_message, '')", CLEW_ATTR_STR, out,
+				       ret_error);
+	if (!slice_eq(w->key, SLICE("name")))
+		return set_error(ret_error, -EINVAL, "a span has no field '%.*s'", (int)w->key.n,
+				 w->key.p);
+	clew_buf_adds(out, "operation IN (SELECT id FROM c.operation WHERE ");
+	r = value_condition(w, "name", CLEW_ATTR_STR, out, ret_error);
+	clew_buf_addc(out, ')');
+	return r;
+}
+
 int where_condition(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out,
 		    char **ret_error)
 {
@@ -178,6 +207,8 @@ int where_condition(struct clew_store *st, const struct clew_filter_where *w, st
 	size_t start;
 	int r;
 
+	if (w->scope == CLEW_SCOPE_FIELD)
+		return field_condition(w, out, ret_error);
 	for (size_t i = 0; i < sizeof(number_columns) / sizeof(*number_columns); i++)
 		if (slice_eq(w->key, slice_str(number_columns[i].key)))
 			return column_number(w, number_columns[i].column, out, ret_error);
@@ -202,7 +233,7 @@ bool where_hashes(struct clew_store *st, const struct clew_filter_where *w, stru
 	struct keys keys;
 
 	find_keys(st, w->key, &keys);
-	if (w->op == CLEW_WHERE_ABSENT || !keys.n)
+	if (w->op == CLEW_WHERE_ABSENT || w->scope == CLEW_SCOPE_FIELD || !keys.n)
 		return false;
 	for (uint32_t i = 0; i < keys.n; i++)
 		clew_buf_addf(out, "%s%u", i ? "," : "", index_hash_id(DICT_KEY, keys.id[i]));

@@ -41,7 +41,7 @@ def test_the_native_api_and_its_errors(serve):
     assert s.ask("/api/clew/v1/services").body == b""
     assert s.sql("SELECT 41 + 1") == [[42]]
     for path, status in (("/api/clew/v1/nothing", 404), ("/api/clew/v1/spans?limit=x", 400),
-                         ("/api/nothing", 404), ("/assets/nothing.js", 404)):
+                         ("/api/clew/nothing", 404), ("/assets/nothing.js", 404)):
         a = s.ask(path)
         assert a.status == status and a.json["error"], path
     a = s.ask("/api/clew/v1/sql", "POST", b"x" * (2 << 20))

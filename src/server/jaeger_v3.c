@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jaeger's newer HTTP API, under /api/v3: traces as OTLP/JSON. Parameters in camel case, and their
+ * older names in snake case. Errors are {"error":{"httpCode","message"}}.
+ *
+ * Source: Jaeger's api_v3/query_service.proto and its OpenAPI document.
+ */
+#include <ctype.h>
+#include <inttypes.h>
+
+#include <jansson.h>
+
+#include "base/units.h"
+#include "model/otlp_json.h"
+#include "server/api.h"
+
+#define DEFAULT_TRACES 100
+
+static void put_error(struct clew_buf *out, int status, const char *text)
+{
+	clew_buf_addf(out, "{\"error\":{\"httpCode\":%d,\"message\":", status);
+	clew_json_str(out, slice_str(text));
+	clew_buf_adds(out, "}}");
+}
+
+/* The older name: "query.startTimeMin" was "query.start_time_min". */
+static void older(const char *key, char out[64])
+{
+	size_t n = 0;
+
+	for (; *key && n < 61; key++) {
+		if (isupper((unsigned char)*key))
+			out[n++] = '_';
+		out[n++] = (char)tolower((unsigned char)*key);
+	}
+	out[n] = '\0';
+}
+
+/* Under its name or the older one: the name that was used, or NULL. name: room for it. */
+static const char *given(struct api_call *c, const char *key, char name[64])
+{
+	older(key, name);
+	for (size_t i = 0; i < c->params.n; i++) {
+		if (!c->params.p[i].value.n)
+			continue;
+		if (slice_eq(c->params.p[i].key, slice_str(key)))
+			return key;
+	}
+	for (size_t i = 0; i < c->params.n; i++)
+		if (c->params.p[i].value.n && slice_eq(c->params.p[i].key, slice_str(name)))
+			return name;
+	return NULL;
+}
+
+static bool get(struct api_call *c, const char *key, struct slice *ret)
+{
+	char room[64];
+	const char *name = given(c, key, room);
+
+	return name && api_get(c, name, ret);
+}
+
+static int malformed(struct api_call *c, const char *name, const char *text, const char *want)
+{
+	return api_fail(c, 400, -EINVAL, "malformed parameter %s: '%.64s' is not %s", name, text,
+			want);
+}
+
+/* RFC 3339 with its zone; 0 where it is absent. */
+static int get_time(struct api_call *c, const char *key, uint64_t *ret)
+{
+	char room[64], text[64];
+	const char *name = given(c, key, room);
+	size_t n;
+
+	if (!name)
+		return 0;
+	if (api_text(c, name, text) < 0)
+		return -EINVAL;
+	n = strlen(text);
+	/* A '+' of a zone that was not encoded came as a blank. */
+	for (size_t i = 0; i < n; i++)
+		if (text[i] == ' ' && i > 10)
+			text[i] = '+';
+	if (n < 20 || (text[10] != 'T' && text[10] != 't') ||
+	    (text[n - 1] != 'Z' && text[n - 1] != 'z' && text[n - 3] != ':') ||
+	    clew_parse_time(text, 0, ret) < 0)
+		return malformed(c, name, text, "a time as 2006-01-02T15:04:05Z (RFC 3339)");
+	return 0;
+}
+
+static int get_duration(struct api_call *c, const char *key, uint64_t *ret)
+{
+	char room[64], text[64];
+	const char *name = given(c, key, room);
+
+	if (!name)
+		return 0;
+	if (api_text(c, name, text) < 0)
+		return -EINVAL;
+	return clew_parse_duration(text, ret) < 0
+		       ? malformed(c, name, text, "a duration such as 1.5ms")
+		       : 0;
+}
+
+/* query.attributes={"key":"value"}; *ret_doc keeps what the filter points to. */
+static int get_attributes(struct api_call *c, struct clew_span_filter *f, json_t **ret_doc)
+{
+	json_error_t e;
+	struct slice v;
+	const char *key;
+	json_t *value;
+	int r = 0;
+
+	if (!get(c, "query.attributes", &v))
+		return 0;
+	*ret_doc = json_loadb(v.p, v.n, JSON_REJECT_DUPLICATES, &e);
+	if (!json_is_object(*ret_doc))
+		return api_fail(c, 400, -EINVAL,
+				"malformed parameter query.attributes: not a JSON object of texts");
+	json_object_foreach(*ret_doc, key, value)
+	{
+		if (!json_is_string(value))
+			return api_fail(c, 400, -EINVAL,
+					"malformed parameter query.attributes: the value of "
+					"'%.64s' is not a text",
+					key);
+		if (!strcmp(key, "error") && !strcmp(json_string_value(value), "true"))
+			f->error = true;
+		else
+			r = api_add_attr(
+				c, f, slice_str(key),
+				slice_of(json_string_value(value), json_string_length(value)));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int get_depth(struct api_call *c, struct clew_span_filter *f)
+{
+	char room[64];
+	const char *name = given(c, "query.searchDepth", room);
+
+	if (!name)
+		name = given(c, "query.numTraces", room);
+	return name ? api_limit(c, name, &f->limit) : 0;
+}
+
+static int get_filter(struct api_call *c, struct clew_span_filter *f, json_t **ret_doc)
+{
+	int r;
+
+	get(c, "query.serviceName", &f->service);
+	get(c, "query.operationName", &f->name);
+	r = get_time(c, "query.startTimeMin", &f->since_ns);
+	if (r == 0)
+		r = get_time(c, "query.startTimeMax", &f->until_ns);
+	if (r == 0 && (!f->since_ns || !f->until_ns))
+		r = api_fail(c, 400, -EINVAL,
+			     "query.startTimeMin and query.startTimeMax are required");
+	if (r == 0 && f->until_ns < f->since_ns)
+		r = api_fail(c, 400, -EINVAL, "query.startTimeMax lies before query.startTimeMin");
+	if (r == 0)
+		r = get_duration(c, "query.durationMin", &f->min_duration_ns);
+	if (r == 0)
+		r = get_duration(c, "query.durationMax", &f->max_duration_ns);
+	if (r == 0)
+		r = get_depth(c, f);
+	return r < 0 ? r : get_attributes(c, f, ret_doc);
+}
+
+static int find(struct api_call *c, struct api_traces *ret)
+{
+	struct clew_span_filter f = {.limit = DEFAULT_TRACES, .sort = CLEW_SORT_START};
+	json_t *doc = NULL;
+	int r = get_filter(c, &f, &doc);
+
+	*ret = (struct api_traces){0};
+	if (r == 0)
+		r = api_find_traces(c, &f, ret);
+	json_decref(doc);
+	return r;
+}
+
+/* ---- calls ---- */
+
+static int services(struct api_call *c)
+{
+	struct api_names names;
+	int r = api_services(c, &names);
+
+	if (r < 0)
+		return r;
+	clew_buf_adds(&c->out, "{\"services\":[");
+	for (size_t i = 0; i < names.n; i++) {
+		clew_buf_adds(&c->out, i ? "," : "");
+		clew_json_str(&c->out, names.v[i].name);
+	}
+	api_names_done(&names);
+	return clew_buf_adds(&c->out, "]}");
+}
+
+static int operations(struct api_call *c)
+{
+	struct slice service, kind;
+	struct api_names names;
+	uint32_t kinds = 0;
+	int r;
+
+	if (!get(c, "service", &service))
+		return api_fail(c, 400, -EINVAL, "service is required");
+	if (get(c, "spanKind", &kind)) {
+		r = api_kind(kind);
+		if (r < 0)
+			return api_fail(c, 400, r,
+					"malformed parameter spanKind: there is no '%.*s'",
+					(int)(kind.n < 64 ? kind.n : 64), kind.p);
+		kinds = 1u << r;
+	}
+	r = api_operations(c, service, kinds, &names);
+	if (r < 0)
+		return r;
+	clew_buf_adds(&c->out, "{\"operations\":[");
+	for (size_t i = 0; i < names.n; i++) {
+		clew_buf_adds(&c->out, i ? ",{\"name\":" : "{\"name\":");
+		clew_json_str(&c->out, names.v[i].name);
+		clew_buf_addf(&c->out, ",\"spanKind\":\"%s\"}",
+			      clew_kind_name((enum clew_span_kind)names.v[i].kind));
+	}
+	api_names_done(&names);
+	return clew_buf_adds(&c->out, "]}");
+}
+
+static int put_trace(struct api_call *c, const struct clew_id128 *id, size_t *spans)
+{
+	struct api_spans s;
+	int r = api_load_trace(c, id, &s);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (s.n && *spans)
+		clew_buf_addc(&c->out, ',');
+	*spans += s.n;
+	if (*spans > API_MAX_SPANS)
+		r = api_fail(c, 413, -EFBIG,
+			     "these traces have more than %u spans together: lower "
+			     "query.searchDepth",
+			     API_MAX_SPANS);
+	else
+		r = clew_otlp_json_list(&c->out, s.v, s.n, CLEW_OTLP_JSON_OTLP);
+	api_spans_done(&s);
+	return r < 0 ? r : api_hand_on(c);
+}
+
+static int none_found(struct api_call *c)
+{
+	return api_fail(c, 404, -ENOENT, "No traces found");
+}
+
+static int traces(struct api_call *c)
+{
+	struct api_traces found;
+	size_t spans = 0;
+	int r = find(c, &found);
+
+	clew_buf_adds(&c->out, "{\"result\":{\"resourceSpans\":[");
+	for (size_t i = 0; r == 0 && i < found.n; i++)
+		r = put_trace(c, &found.v[i].trace_id, &spans);
+	api_traces_done(&found);
+	if (r == 0 && !spans)
+		r = none_found(c);
+	return r < 0 ? r : clew_buf_adds(&c->out, "]}}");
+}
+
+static int trace(struct api_call *c)
+{
+	struct clew_id128 id;
+	size_t spans = 0;
+	uint64_t ignored;
+	int r = api_trace_id(clew_buf_slice(&c->arg), &id);
+
+	if (r < 0)
+		return malformed(c, "trace_id", c->arg.data, "1 to 32 hex digits");
+	/* Hints where to look; they are checked and not needed. */
+	r = get_time(c, "startTime", &ignored);
+	if (r == 0)
+		r = get_time(c, "endTime", &ignored);
+	if (r < 0)
+		return r;
+	clew_buf_adds(&c->out, "{\"result\":{\"resourceSpans\":[");
+	r = put_trace(c, &id, &spans);
+	if (r == 0 && !spans)
+		r = none_found(c);
+	return r < 0 ? r : clew_buf_adds(&c->out, "]}}");
+}
+
+/* ---- summaries ---- */
+
+struct summing {
+	uint64_t start_ns, end_ns;
+	uint32_t spans, errors, n, cap;
+	struct {
+		struct slice name; /* one name is one address */
+		uint32_t spans, errors;
+	} *services;
+};
+
+static int sum_row(void *user, const struct clew_trace_row *row)
+{
+	struct summing *s = user;
+	uint32_t i = 0, error = row->status == CLEW_STATUS_ERROR;
+
+	while (i < s->n && s->services[i].name.p != row->service.p)
+		i++;
+	if (i == s->cap) {
+		uint32_t cap = s->cap ? s->cap * 2 : 16;
+		void *v = realloc(s->services, cap * sizeof(*s->services));
+
+		if (!v)
+			return -ENOMEM;
+		s->services = v;
+		s->cap = cap;
+	}
+	if (i == s->n) {
+		s->services[i].name = row->service;
+		s->services[i].spans = s->services[i].errors = 0;
+		s->n++;
+	}
+	s->services[i].spans++;
+	s->services[i].errors += error;
+	s->spans++;
+	s->errors += error;
+	if (s->spans == 1 || row->start_ns < s->start_ns)
+		s->start_ns = row->start_ns;
+	if (row->start_ns + row->duration_ns > s->end_ns)
+		s->end_ns = row->start_ns + row->duration_ns;
+	return 0;
+}
+
+static void put_summary(struct clew_buf *b, const struct clew_trace_summary *t,
+			const struct summing *s)
+{
+	char hex[33];
+
+	clew_hex(t->trace_id.b, 16, hex);
+	clew_buf_addf(b, "{\"traceId\":\"%s\",\"rootServiceName\":", hex);
+	clew_json_str(b, t->service);
+	clew_buf_adds(b, ",\"rootOperationName\":");
+	clew_json_str(b, t->name);
+	clew_buf_addf(b,
+		      ",\"minStartTimeUnixNano\":\"%" PRIu64 "\",\"maxEndTimeUnixNano\":\"%" PRIu64
+		      "\",\"spanCount\":%u,\"errorSpanCount\":%u,\"orphanSpanCount\":%u,"
+		      "\"services\":[",
+		      s->start_ns, s->end_ns, s->spans, s->errors, t->orphans);
+	for (uint32_t i = 0; i < s->n; i++) {
+		clew_buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
+		clew_json_str(b, s->services[i].name);
+		clew_buf_addf(b, ",\"spanCount\":%u,\"errorSpanCount\":%u}", s->services[i].spans,
+			      s->services[i].errors);
+	}
+	clew_buf_adds(b, "]}");
+}
+
+static int summaries(struct api_call *c)
+{
+	struct api_traces found;
+	int r = find(c, &found);
+
+	clew_buf_adds(&c->out, "{\"summaries\":[");
+	for (size_t i = 0; r == 0 && i < found.n; i++) {
+		struct summing s = {0};
+
+		r = clew_store_trace_rows(c->st, &found.v[i].trace_id, sum_row, &s, &c->error);
+		if (r == 0) {
+			clew_buf_adds(&c->out, i ? "," : "");
+			put_summary(&c->out, &found.v[i], &s);
+			r = api_hand_on(c);
+		}
+		free(s.services);
+	}
+	api_traces_done(&found);
+	return r < 0 ? r : clew_buf_adds(&c->out, "]}");
+}
+
+static const struct api_path paths[] = {
+	{"services", services}, {"operations", operations},	{"traces", traces},
+	{"traces/*", trace},	{"trace-summaries", summaries}, {NULL},
+};
+
+static const struct api api = {"/api/v3/", paths, "application/json", put_error};
+
+enum MHD_Result jaeger_v3_answer(struct request *rq)
+{
+	return api_answer(rq, &api);
+}

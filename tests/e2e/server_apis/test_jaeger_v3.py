@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jaeger's newer API: OTLP/JSON, both spellings of parameters, its own shape of errors."""
+import datetime
+import json
+from urllib.parse import urlencode
+
+import pytest
+
+from shop import FRONT, PAY, SERVICES
+
+ALL = {"query.startTimeMin": "2020-01-01T00:00:00Z", "query.startTimeMax": "2100-01-01T00:00:00.5+01:00"}
+
+
+def get(server, path, **params):
+    a = server.ask("/api/v3/" + path + ("?" + urlencode(params, doseq=True) if params else ""))
+    assert a.headers["content-type"] == "application/json"
+    return a
+
+
+def failure(server, status, path, **params):
+    a = get(server, path, **params)
+    assert a.status == status and set(a.json) == {"error"}, a.text
+    assert a.json["error"]["httpCode"] == status
+    return a.json["error"]["message"]
+
+
+def spans_of(answer):
+    assert answer.status == 200, answer.text
+    assert set(answer.json) == {"result"} and set(answer.json["result"]) == {"resourceSpans"}
+    out = {}
+    for rs in answer.json["result"]["resourceSpans"]:
+        resource = {a["key"]: list(a["value"].values())[0] for a in rs["resource"]["attributes"]}
+        for ss in rs["scopeSpans"]:
+            for s in ss["spans"]:
+                out[s["traceId"], s["spanId"]] = (resource, ss["scope"], s)
+    return out
+
+
+def rfc3339(ns):
+    t = datetime.datetime.fromtimestamp(ns // 10**9, datetime.timezone.utc)
+    return t.strftime("%Y-%m-%dT%H:%M:%S") + ".%09dZ" % (ns % 10**9)
+
+
+def check(server, found, spans):
+    assert set(found) == {(s.trace.hex(), s.id.hex()) for s in spans}
+    for s in spans:
+        resource, scope, got = found[s.trace.hex(), s.id.hex()]
+        assert resource == {"service.name": s.service, **{k: str(v) for k, v in server.shop.resources[s.service].items()}}
+        assert scope == {"name": "lib"}
+        assert got["name"] == s.name and got["kind"] == s.kind and got.get("parentSpanId", "") == s.parent_id.hex()
+        assert got["startTimeUnixNano"] == str(s.start) and got["endTimeUnixNano"] == str(s.start + s.duration)
+        assert got["status"].get("code", 0) == s.status and got["status"].get("message", "") == s.message
+        assert got.get("traceState", "") == s.state
+        attrs = {a["key"]: a["value"] for a in got["attributes"] if not a["key"].startswith("clew.")}
+        assert attrs == {k: value(v) for k, v in s.attrs.items()}
+        assert [(int(e["timeUnixNano"]), e["name"], len(e["attributes"])) for e in got.get("events", [])] == \
+            [(when, name, len(a)) for when, name, a in s.events]
+        assert [(k["traceId"], k["spanId"]) for k in got.get("links", [])] == [(t.hex(), i.hex()) for t, i, _ in s.links]
+
+
+def value(v):
+    if isinstance(v, bool):
+        return {"boolValue": v}
+    if isinstance(v, int):
+        return {"intValue": str(v)}
+    return {"doubleValue": v} if isinstance(v, float) else {"stringValue": v}
+
+
+def test_sequence(shopped):
+    shop = shopped.shop
+    assert get(shopped, "services").json == {"services": sorted(SERVICES)}
+    assert get(shopped, "operations", service=PAY).json == {"operations": [{"name": "POST /pay", "spanKind": "server"}]}
+    for kind in ("spanKind", "span_kind"):
+        assert get(shopped, "operations", service=FRONT, **{kind: "client"}).json == {
+            "operations": [{"name": "POST /pay", "spanKind": "client"}]}
+    found = spans_of(get(shopped, "traces", **ALL, **{"query.serviceName": FRONT, "query.searchDepth": 5}))
+    check(shopped, found, [s for t in shop.traces[-5:] for s in t])
+    check(shopped, spans_of(get(shopped, "traces/" + shop.traces[0][0].trace.hex())), shop.traces[0])
+    check(shopped, spans_of(get(shopped, "traces/4d")), shop.traces[0])
+
+
+def test_older_names(shopped):
+    shop = shopped.shop
+    at = shop.traces[10][0].start
+    params = {"query.service_name": FRONT, "query.operation_name": "POST /orders", "query.start_time_min": rfc3339(at),
+              "query.start_time_max": rfc3339(at + 2 * 10**9), "query.num_traces": 9, "query.duration_min": "20.5ms",
+              "query.duration_max": "1s"}
+    check(shopped, spans_of(get(shopped, "traces", **params)), [s for t in shop.traces[11:13] for s in t])
+
+
+def test_attributes(shopped):
+    shop = shopped.shop
+    found = spans_of(get(shopped, "traces", **ALL, **{"query.attributes": json.dumps({"order": "o-8"})}))
+    check(shopped, found, shop.traces[8])
+    found = spans_of(get(shopped, "traces", **ALL, **{"query.attributes": json.dumps({"error": "true", "vip": "true"})}))
+    check(shopped, found, [s for i, t in enumerate(shop.traces) if i % 5 == 4 and i % 2 == 0 for s in t])
+
+
+def test_summaries(shopped):
+    shop = shopped.shop
+    answer = get(shopped, "trace-summaries", **ALL, **{"query.serviceName": FRONT, "query.searchDepth": 2}).json
+    assert set(answer) == {"summaries"} and len(answer["summaries"]) == 2
+    for got, spans in zip(answer["summaries"], shop.traces[:-3:-1]):
+        services = got.pop("services")
+        assert got == {"traceId": spans[0].trace.hex(), "rootServiceName": FRONT, "rootOperationName": "POST /orders",
+                       "minStartTimeUnixNano": str(min(s.start for s in spans)),
+                       "maxEndTimeUnixNano": str(max(s.start + s.duration for s in spans)), "spanCount": 4,
+                       "errorSpanCount": sum(s.status == 2 for s in spans), "orphanSpanCount": 0}
+        assert {s["name"]: (s["spanCount"], s["errorSpanCount"]) for s in services} == {
+            name: (sum(s.service == name for s in spans), sum(s.service == name and s.status == 2 for s in spans))
+            for name in SERVICES}
+    assert get(shopped, "trace-summaries", **ALL, **{"query.serviceName": "nobody"}).json == {"summaries": []}
+
+
+def test_nothing_found(shopped):
+    assert failure(shopped, 404, "traces/" + "e" * 32) == "No traces found"
+    assert failure(shopped, 404, "traces", **ALL, **{"query.serviceName": "nobody"}) == "No traces found"
+    assert "no such path" in failure(shopped, 404, "nothing")
+
+
+@pytest.mark.parametrize("path, params, word", [
+    ("traces", {}, "are required"),
+    ("traces", {"query.startTimeMin": ALL["query.startTimeMin"]}, "are required"),
+    ("traces", {**ALL, "query.startTimeMin": "yesterday"}, "malformed parameter query.startTimeMin"),
+    ("traces", {"query.start_time_min": "2020-01-01", "query.startTimeMax": "x"}, "malformed parameter query.start_time_min"),
+    ("traces", {**ALL, "query.startTimeMin": "5m"}, "RFC 3339"),
+    ("traces", {**ALL, "query.startTimeMin": "2020-01-01T00:00:00"}, "RFC 3339"),
+    ("traces", {**ALL, "query.startTimeMax": "2019-01-01T00:00:00Z"}, "lies before"),
+    ("traces", {**ALL, "query.durationMin": "7"}, "malformed parameter query.durationMin"),
+    ("traces", {**ALL, "query.searchDepth": "-1"}, "query.searchDepth"),
+    ("traces", {**ALL, "query.attributes": "x"}, "malformed parameter query.attributes"),
+    ("traces", {**ALL, "query.attributes": '{"a":1}'}, "malformed parameter query.attributes"),
+    ("traces/zz", {}, "malformed parameter trace_id"),
+    ("traces/12", {"start_time": "x"}, "malformed parameter start_time"),
+    ("trace-summaries", {}, "are required"),
+    ("operations", {}, "service is required"),
+    ("operations", {"service": "a", "spanKind": "b"}, "spanKind"),
+])
+def test_bad_parameters(shopped, path, params, word):
+    assert word in failure(shopped, 400, path, **params)
