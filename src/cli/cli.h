@@ -29,14 +29,19 @@ enum cli_bit {
 	CLI_VERSION = 1 << 11,
 	CLI_HELP = 1 << 12,
 	CLI_SERVER = 1 << 13,
+	CLI_PATTERNS = 1 << 14,
+	CLI_HIST = 1 << 15,
+	CLI_DIFF = 1 << 16,
+	CLI_TOP = 1 << 17,
 };
 
 #define CLI_SESSION (CLI_RUN | CLI_RECORD | CLI_REPLAY)
 #define CLI_SERVES  (CLI_RUN | CLI_RECORD | CLI_SERVER)
 #define CLI_CAPTURE (CLI_RUN | CLI_RECORD)
-#define CLI_FILTER  (CLI_TRACES | CLI_SPANS)
-#define CLI_QUERY   (CLI_FILTER | CLI_TRACE | CLI_SERVICES | CLI_MAP | CLI_SQL)
-#define CLI_ALL	    ((1 << 14) - 1)
+#define CLI_LISTS   (CLI_TRACES | CLI_SPANS)
+#define CLI_FILTER  (CLI_LISTS | CLI_PATTERNS | CLI_HIST | CLI_DIFF)
+#define CLI_QUERY   (CLI_FILTER | CLI_TRACE | CLI_SERVICES | CLI_MAP | CLI_SQL | CLI_TOP)
+#define CLI_ALL	    ((1 << 18) - 1)
 
 /* Exit status beside 0. */
 #define CLI_FAILURE	1   /* it did not work */
@@ -95,6 +100,10 @@ int cli_trace(struct cli *cli);
 int cli_services(struct cli *cli);
 int cli_map(struct cli *cli);
 int cli_server(struct cli *cli);
+int cli_patterns(struct cli *cli);
+int cli_hist(struct cli *cli);
+int cli_diff(struct cli *cli);
+int cli_top(struct cli *cli);
 int cli_sql(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_help(struct cli *cli);

@@ -71,6 +71,36 @@ const struct cli_command cli_commands[] = {
 	{"map", CLI_MAP, "[--dot|--json]", "draw who calls whom",
 	 "Draws the services and the calls between them, with their number, errors and latencies.",
 	 "clew map --dot | dot -Tsvg > map.svg\na picture\n", cli_map},
+	{"patterns", CLI_PATTERNS, "[filters] [--json]", "list traces by their shape",
+	 "Groups traces by what they do: which service calls which, in any order and however often. "
+	 "The patterns that took most time together come first. The filters are about the traces' "
+	 "roots, or with --any about any of their spans.",
+	 "clew patterns --since 1h\nwhat the last hour was spent on\n"
+	 "clew patterns --service cart --any --error\nwhat goes through cart and fails\n",
+	 cli_patterns},
+	{"hist", CLI_HIST, "[filters] [--json]", "draw how long traces took",
+	 "Draws a histogram of how long traces took, on a logarithmic scale, with an example of "
+	 "each bar.",
+	 "clew hist --service front --name 'GET /'\nof one operation\n"
+	 "clew hist --spans --service cart --where 'http.response.status_code>=500'\nof spans that "
+	 "failed\n",
+	 cli_hist},
+	{"diff", CLI_DIFF, "A B | --from D [--to D] [filters] [--json]",
+	 "compare two traces, or the slow ones with the rest",
+	 "Two traces, by the beginnings of their ids: laid over each other, what one has that the "
+	 "other lacks, and where one is slower.\n\n"
+	 "With --from: what the traces in this range of durations have in common that the others "
+	 "have not: attributes, hosts, services, operations, and which parts took longer. Only what "
+	 "chance does not explain is listed, the most telling first.",
+	 "clew diff 4bf92f35 a0c81e77\ntwo traces\n"
+	 "clew diff --service front --from 500ms\nwhat is different about the slow ones?\n",
+	 cli_diff, 0, 2},
+	{"top", CLI_TOP, "[--once] [--json]", "watch the services",
+	 "Shows rate, errors and latencies of every service, beside the time before, and does it "
+	 "again every other second. The service that deviates most from before comes first.",
+	 "clew top --window 5m\nthe last five minutes\n"
+	 "clew top --once --json | jq '.services[0]'\nfor scripts\n",
+	 cli_top},
 	{"sql", CLI_SQL, "QUERY [--json|--csv]", "ask the store in SQL",
 	 "Runs one read-only statement on the store. docs/store.md describes the tables.",
 	 "clew sql 'SELECT service, count(*) FROM spans GROUP BY ALL'\nspans by service\n", cli_sql,

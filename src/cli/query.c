@@ -42,6 +42,7 @@ static void add_number(struct clew_buf *target, const struct cli *cli, const cha
 void query_filters(struct clew_buf *target, const struct cli *cli)
 {
 	char *const *attr = clew_options_list(&cli->options, "attr", NULL);
+	char *const *where = clew_options_list(&cli->options, "where", NULL);
 
 	add_text(target, cli, "service");
 	add_text(target, cli, "name");
@@ -51,6 +52,15 @@ void query_filters(struct clew_buf *target, const struct cli *cli)
 		clew_query_param(target, "error", SLICE("1"));
 	for (; attr && *attr; attr++)
 		clew_query_param(target, "attr", slice_str(*attr));
+	for (; where && *where; where++)
+		clew_query_param(target, "where", slice_str(*where));
+	if (clew_options_flag(&cli->options, "any"))
+		clew_query_param(target, "any", SLICE("1"));
+	if (clew_options_flag(&cli->options, "spans"))
+		clew_query_param(target, "spans", SLICE("1"));
+	add_text(target, cli, "pattern");
+	add_number(target, cli, "from", "from_ns");
+	add_number(target, cli, "to", "to_ns");
 	add_number(target, cli, "since", "since");
 	add_number(target, cli, "until", "until");
 	add_number(target, cli, "limit", "limit");

@@ -22,6 +22,15 @@ int view_services_why(const char *json, size_t n, const struct out_style *st, st
 /** view_map() - the object of `map` as a drawing; view_map_dot() for Graphviz. */
 int view_map(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
 int view_map_dot(const char *json, size_t n, struct clew_buf *b);
+/** view_patterns() - the object of `patterns`. */
+int view_patterns(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
+/** view_hist() - the object of `histogram` as bars. */
+int view_hist(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
+/** view_compare() - the object of `compare`; view_differences() that of `differences`. */
+int view_compare(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
+int view_differences(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
+/** view_top() - the object of `overview`. */
+int view_top(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
 /** view_sql() - the object of `sql` as a table, as RFC 4180, or as JSON lines. */
 int view_sql(const char *json, size_t n, const struct out_style *st, struct clew_buf *b);
 int view_sql_csv(const char *json, size_t n, struct clew_buf *b);

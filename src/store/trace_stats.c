@@ -170,7 +170,7 @@ static void add_replaced(struct source *s, struct clew_buf *out)
 
 #define LINE_COLUMNS                                                                           \
 	"trace_id, root_span, shape, start_ns, duration_ns, service, operation, kind, spans, " \
-	"services, errors, sealed_ns"
+	"services, errors, continued, sealed_ns"
 
 static int make_with(struct source *s, const char *matching)
 {
@@ -192,8 +192,14 @@ static int make_with(struct source *s, const char *matching)
 		sep = " UNION ALL ";
 	}
 	s->has_sealed = *sep;
-	clew_buf_adds(out, "), t AS (SELECT * FROM lines l WHERE NOT EXISTS (SELECT 1 FROM later x"
-			   " WHERE x.trace_id = l.trace_id AND x.sealed_ns > l.sealed_ns)");
+	/*
+	 * NOT IN, not NOT EXISTS: the engine then never makes the lines the side that is put into a
+	 * table, of which it would push every value into the scans of the other (3 s).
+	 */
+	clew_buf_adds(out,
+		      "), t AS (SELECT * FROM lines l WHERE (l.trace_id NOT IN (SELECT trace_id"
+		      " FROM later) OR (l.continued AND (l.trace_id, l.sealed_ns) IN (SELECT"
+		      " trace_id, max(sealed_ns) FROM later GROUP BY trace_id)))");
 	if (s->joined)
 		clew_buf_addf(out, " AND EXISTS (SELECT 1 FROM m WHERE m.trace_id = l.trace_id%s)",
 			      s->tq->any ? "" : " AND m.span_id = l.root_span");
@@ -302,27 +308,19 @@ static int add_candidate(struct patterns *ps, uint64_t shape, double time_ns)
 
 static int keep_candidates(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
-	struct duck_col c[4];
+	struct duck_col c[5];
 	struct patterns *ps = user;
 	int r = 0;
 
-	for (idx_t i = 0; i < 4; i++)
+	for (idx_t i = 0; i < 5; i++)
 		c[i] = duck_col(chunk, i);
 	for (idx_t i = 0; r == 0 && i < rows; i++) {
 		r = add_candidate(ps, ((uint64_t *)c[0].data)[i], ((double *)c[1].data)[i]);
 		ps->totals.n = (uint64_t)((int64_t *)c[2].data)[i];
 		ps->totals.time_ns = ((double *)c[3].data)[i];
+		ps->totals.patterns = (uint64_t)((int64_t *)c[4].data)[i];
 	}
 	return r;
-}
-
-static int keep_pattern_count(void *user, duckdb_data_chunk chunk, idx_t rows)
-{
-	struct patterns *ps = user;
-	struct duck_col n = duck_col(chunk, 0);
-
-	ps->totals.patterns = (uint64_t)((int64_t *)n.data)[0];
-	return 0;
 }
 
 static int by_shape(const void *a, const void *b)
@@ -362,19 +360,17 @@ static void merge_candidates(struct patterns *ps, uint64_t limit)
 static int choose(struct patterns *ps, uint64_t limit, char **ret_error)
 {
 	const struct digest_trace *t;
-	char select[256];
+	char select[384];
 	size_t n;
 	int r;
 
 	snprintf(select, sizeof(select),
-		 "SELECT shape, sum(duration_ns)::DOUBLE AS d, (sum(count(*)) OVER ())::BIGINT,"
-		 " (sum(sum(duration_ns)) OVER ())::DOUBLE FROM t GROUP BY shape ORDER BY d DESC,"
-		 " shape LIMIT %" PRIu64,
+		 ", g AS MATERIALIZED (SELECT shape, sum(duration_ns)::DOUBLE AS d, count(*) AS n"
+		 " FROM t GROUP BY shape) SELECT shape, d, (SELECT sum(n)::BIGINT FROM g),"
+		 " (SELECT sum(d) FROM g), (SELECT count(*) FROM g) FROM g ORDER BY d DESC, shape"
+		 " LIMIT %" PRIu64,
 		 limit ? limit : (uint64_t)INT64_MAX);
 	r = source_ask(ps->s, select, keep_candidates, ps, ret_error);
-	if (r == 0)
-		r = source_ask(ps->s, "SELECT count(DISTINCT shape) FROM t", keep_pattern_count, ps,
-			       ret_error);
 	t = digest_traces(ps->s->digest, &n);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (!line_is_meant(ps->s, &t[i]))
