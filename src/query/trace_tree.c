@@ -2,8 +2,8 @@
 /*
  * trace/ID/tree: a trace in columns, for drawing, and trace/ID/critical.
  *
- * Where a trace has more spans than the limit, the longest are given, each with all that is above it:
- * what is left out is what would be drawn smallest. Of each span it is said how many below it are
+ * Where a trace has more spans than the limit, those that failed are given, then the longest, each with
+ * all that is above it: what is left out is what would be drawn smallest. Of each span it is said how many below it are
  * not in the answer; `under` makes a span the root, so that these can be asked for.
  */
 #include <inttypes.h>
@@ -81,25 +81,29 @@ struct tree {
 	uint32_t *list;	 /* the nodes of the answer, in preorder */
 	uint32_t n;
 	uint32_t *left_out; /* of each node: how many below it are not in the answer */
+	bool *fails;	    /* of each node: it, or one below it, has an error */
 	struct name_set services, names;
 	uint32_t *service, *name; /* of each of the list */
 };
 
 /* ---- which spans ---- */
 
-static bool longer(const struct tree *t, uint32_t a, uint32_t b)
+/* What leads to an error comes first, then what is longer. */
+static bool sooner(const struct tree *t, uint32_t a, uint32_t b)
 {
 	uint64_t x = trace_row(&t->rows, a)->duration_ns, y = trace_row(&t->rows, b)->duration_ns;
 
+	if (t->fails[a] != t->fails[b])
+		return t->fails[a];
 	return x != y ? x > y : a < b;
 }
 
-/* A heap with the longest on top. */
+/* A heap with the one that is taken next on top. */
 static void heap_add(const struct tree *t, uint32_t *heap, uint32_t *n, uint32_t node)
 {
 	uint32_t i = (*n)++;
 
-	for (; i && longer(t, node, heap[(i - 1) / 2]); i = (i - 1) / 2)
+	for (; i && sooner(t, node, heap[(i - 1) / 2]); i = (i - 1) / 2)
 		heap[i] = heap[(i - 1) / 2];
 	heap[i] = node;
 }
@@ -111,9 +115,9 @@ static uint32_t heap_take(const struct tree *t, uint32_t *heap, uint32_t *n)
 	while (2 * i + 1 < *n) {
 		uint32_t k = 2 * i + 1;
 
-		if (k + 1 < *n && longer(t, heap[k + 1], heap[k]))
+		if (k + 1 < *n && sooner(t, heap[k + 1], heap[k]))
 			k++;
-		if (!longer(t, heap[k], last))
+		if (!sooner(t, heap[k], last))
 			break;
 		heap[i] = heap[k];
 		i = k;
@@ -122,7 +126,18 @@ static uint32_t heap_take(const struct tree *t, uint32_t *heap, uint32_t *n)
 	return top;
 }
 
-/* The longest first; a span comes after its parent. shown becomes 0 for those that are taken. */
+static void find_failures(struct tree *t)
+{
+	for (uint32_t i = t->end; i-- > t->root;) {
+		uint32_t up = t->rows.forest.parent[i];
+
+		t->fails[i] |= trace_row(&t->rows, i)->status == CLEW_STATUS_ERROR;
+		if (up != NONE && up >= t->root)
+			t->fails[up] |= t->fails[i];
+	}
+}
+
+/* A span comes after its parent. shown becomes 0 for those that are taken. */
 static int choose(struct tree *t)
 {
 	const struct clew_forest *f = &t->rows.forest;
@@ -131,6 +146,7 @@ static int choose(struct tree *t)
 
 	if (!heap)
 		return -ENOMEM;
+	find_failures(t);
 	for (uint32_t i = t->root; i < t->end; i += f->below[i] + 1)
 		heap_add(t, heap, &n, i);
 	while (n && taken < t->limit) {
@@ -177,9 +193,10 @@ static int prepare(struct tree *t)
 	t->shown = malloc(n * sizeof(*t->shown));
 	t->list = malloc(n * sizeof(*t->list));
 	t->left_out = calloc(n, sizeof(*t->left_out));
+	t->fails = calloc(n, sizeof(*t->fails));
 	t->service = malloc(n * sizeof(*t->service));
 	t->name = malloc(n * sizeof(*t->name));
-	if (!t->shown || !t->list || !t->left_out || !t->service || !t->name)
+	if (!t->shown || !t->list || !t->left_out || !t->fails || !t->service || !t->name)
 		return -ENOMEM;
 	memset(t->shown, 0xff, n * sizeof(*t->shown));
 	return 0;
@@ -190,6 +207,7 @@ static void tree_done(struct tree *t)
 	free(t->shown);
 	free(t->list);
 	free(t->left_out);
+	free(t->fails);
 	free(t->service);
 	free(t->name);
 	names_done(&t->services);
@@ -445,8 +463,33 @@ static void put_columns(struct tree *t)
 		put_column(t, columns[i].before, columns[i].value);
 }
 
-static void put_tree(struct tree *t, const struct clew_id128 *id)
+/* Of the whole trace, whatever part of it is in the answer. */
+static int put_totals(struct tree *t)
 {
+	struct name_set all = {0};
+	uint32_t errors = 0, orphans = 0, incomplete = 0, id;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < t->rows.n; i++) {
+		const struct clew_trace_row *row = trace_row(&t->rows, i);
+
+		r = name_id(&all, row->service, &id);
+		errors += row->status == CLEW_STATUS_ERROR;
+		orphans += row->link_class == CLEW_LINK_ORPHAN;
+		incomplete += row->incomplete != 0;
+	}
+	clew_buf_addf(
+		&t->c->out,
+		",\"totals\":{\"services\":%u,\"errors\":%u,\"orphans\":%u,\"incomplete\":%u}",
+		all.n, errors, orphans, incomplete);
+	names_done(&all);
+	return r;
+}
+
+static int put_tree(struct tree *t, const struct clew_id128 *id)
+{
+	int r;
+
 	struct clew_buf *b = &t->c->out;
 
 	put_hex(b, "{\"trace_id\":", id->b, 16);
@@ -455,12 +498,16 @@ static void put_tree(struct tree *t, const struct clew_id128 *id)
 		      ",\"spans_total\":%u,\"complete\":%s",
 		      t->rows.start_ns, t->rows.end_ns - t->rows.start_ns, t->rows.n,
 		      t->n == t->end - t->root ? "true" : "false");
+	r = put_totals(t);
+	if (r < 0)
+		return r;
 	put_names(b, ",\"services\":[", &t->services);
 	put_names(b, ",\"names\":[", &t->names);
 	put_columns(t);
 	put_critical(t);
 	put_candidates(t);
 	clew_buf_addc(b, '}');
+	return 0;
 }
 
 /* The root of the answer: the whole trace, or one span. */
@@ -509,7 +556,7 @@ int call_trace_tree(struct call *c, const struct clew_id128 *id)
 	if (r == 0)
 		r = critical_path(&t.rows, &t.critical);
 	if (r == 0)
-		put_tree(&t, id);
+		r = put_tree(&t, id);
 	tree_done(&t);
 	return r < 0 ? r : call_end_line(c);
 }

@@ -17,3 +17,10 @@ it("shares the neutral tone beyond its colours", () => {
 	const many = assign(Array.from({ length: 20 }, (_, i) => `s${i}`));
 	expect([...many.values()].filter((n) => n === -1).length).toBe(8);
 });
+
+it("gives a service the colour that it had in another view", () => {
+	const few = assign(["alpha", "omega"]);
+	const more = assign(["alpha", "beta", "delta", "gamma", "kappa", "lambda", "omega", "sigma"]);
+	for (const s of ["alpha", "omega"]) expect(more.get(s)).toBe(few.get(s));
+	expect(new Set(more.values()).size).toBe(8);
+});

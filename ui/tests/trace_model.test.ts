@@ -14,6 +14,7 @@ function tree(...spans: string[]): TraceTree {
 		duration_ns: 100,
 		spans_total: n,
 		complete: true,
+		totals: { services: 1, errors: 0, orphans: 0, incomplete: 0 },
 		services: ["s"],
 		names: [...id],
 		id,

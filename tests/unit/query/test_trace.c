@@ -45,6 +45,19 @@ static void put_orphan(void)
 	put(st, s);
 }
 
+/* A root with 20 children, longer and longer; the shortest has a short one under it that failed. */
+static void put_failed(void)
+{
+	struct clew_span *s = make_span(9, 50, 2, "cart", "read", CLEW_KIND_INTERNAL, T0, 1000);
+
+	s->status = CLEW_STATUS_ERROR;
+	put(st, s);
+	put(st, make_span(9, 1, 0, "front", "batch", CLEW_KIND_INTERNAL, T0, 500 * MS));
+	for (uint64_t i = 0; i < 20; i++)
+		put(st,
+		    make_span(9, 2 + i, 1, "front", "step", CLEW_KIND_INTERNAL, T0, (1 + i) * MS));
+}
+
 /* 3,001 spans: a root, 1,000 children of 3 ms, 2, 1 ..., each with two under it. */
 static void put_wide(void)
 {
@@ -67,6 +80,7 @@ static int setup(void **state)
 	put_known();
 	put_orphan();
 	put_wide();
+	put_failed();
 	return clew_store_flush(st);
 }
 
@@ -163,6 +177,8 @@ static void test_tree_folds(void **state)
 	assert_int_equal(num(t, "spans_total"), 3001);
 	assert_true(json_is_false(json_object_get(t, "complete")));
 	assert_int_equal(json_array_size(json_object_get(t, "id")), 101);
+	assert_int_equal(num(json_object_get(t, "totals"), "services"), 1);
+	assert_int_equal(num(json_object_get(t, "totals"), "errors"), 0);
 	assert_int_equal(cell(t, "folded", 0), 3001 - 101);
 	for (size_t i = 1; i < 101; i++) {
 		assert_int_equal(cell(t, "parent", i), 0);
@@ -185,6 +201,22 @@ static void test_tree_folds(void **state)
 	assert_int_equal(ask("GET", trace_path(3, "/tree?under=x"), ""), -EINVAL);
 	assert_int_equal(ask("GET", trace_path(4, "/tree"), ""), -ENOENT);
 	assert_int_equal(ask("GET", trace_path(3, "/leaf"), ""), -ENOENT);
+}
+
+/* What failed is given before what is long, and the totals are of all spans. */
+static void test_tree_failed(void **state)
+{
+	json_t *t = get_one(trace_path(9, "/tree?limit=4")), *totals = json_object_get(t, "totals");
+
+	assert_int_equal(json_array_size(json_object_get(t, "id")), 4);
+	assert_string_equal(json_string_value(at(t, "id", 1)), "0000000000000002");
+	assert_string_equal(json_string_value(at(t, "id", 2)), "0000000000000032");
+	assert_int_equal(cell(t, "duration", 3), 20 * MS);
+	assert_int_equal(num(totals, "services"), 2);
+	assert_int_equal(num(totals, "errors"), 1);
+	assert_int_equal(num(totals, "orphans"), 0);
+	assert_int_equal(num(totals, "incomplete"), 0);
+	json_decref(t);
 }
 
 static bool holds(json_t *list, const char *words)
@@ -289,13 +321,10 @@ static void test_odd_forests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_critical),
-		cmocka_unit_test(test_tree),
-		cmocka_unit_test(test_tree_candidates),
-		cmocka_unit_test(test_tree_folds),
-		cmocka_unit_test(test_span),
-		cmocka_unit_test(test_shape),
-		cmocka_unit_test(test_odd_forests),
+		cmocka_unit_test(test_critical),	cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_tree_candidates), cmocka_unit_test(test_tree_folds),
+		cmocka_unit_test(test_tree_failed),	cmocka_unit_test(test_span),
+		cmocka_unit_test(test_shape),		cmocka_unit_test(test_odd_forests),
 	};
 
 	return cmocka_run_group_tests(tests, setup, ask_teardown);

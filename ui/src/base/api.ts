@@ -140,15 +140,19 @@ export interface PatternGraph {
 
 export interface HistogramAnswer {
 	n: number;
+	errors: number;
+	/** Empty ones are left out. */
 	buckets: { from_ns: number; to_ns: number; count: number; errors: number; examples: string[] }[];
 }
 
 export interface Difference {
 	kind: "attribute" | "service" | "host" | "segment" | "operation";
+	/** Whose spans. Of a segment: key is their kind, value their operation. */
+	service: string;
 	key: string;
 	value: string;
-	inside_share?: number;
-	outside_share?: number;
+	inside_share: number;
+	outside_share: number;
 	inside_p50_ns?: number;
 	outside_p50_ns?: number;
 	score: number;
@@ -157,6 +161,8 @@ export interface Difference {
 export interface Differences {
 	inside: number;
 	outside: number;
+	/** How many things were looked at. */
+	tried: number;
 	items: Difference[];
 }
 
@@ -180,6 +186,8 @@ export interface TraceTree {
 	duration_ns: number;
 	spans_total: number;
 	complete: boolean;
+	/** Of the whole trace. */
+	totals: { services: number; errors: number; orphans: number; incomplete: number };
 	services: string[];
 	names: string[];
 	id: string[];
@@ -228,18 +236,36 @@ export interface SpanDetail {
 	why: { class: string; evidence: string[]; text: string[] };
 }
 
+export interface CompareSide {
+	calls: number;
+	errors: number;
+	duration_ns: number;
+	self_ns: number;
+}
+
 export interface CompareRow {
 	depth: number;
 	service: string;
 	name: string;
-	a: { calls: number; duration_ns: number; self_ns: number } | null;
-	b: { calls: number; duration_ns: number; self_ns: number } | null;
+	kind: string;
+	a: CompareSide | null;
+	b: CompareSide | null;
 	delta_ns: number;
 }
 
+/** One trace, or the means of some. */
+export interface CompareSummary {
+	traces: number;
+	trace_id?: string;
+	duration_ns: number;
+	spans: number;
+	errors: number;
+}
+
 export interface Compare {
-	a: TraceLine;
-	b: TraceLine;
+	a: CompareSummary;
+	b: CompareSummary;
+	truncated: boolean;
 	rows: CompareRow[];
 }
 

@@ -14,27 +14,38 @@ export function hash(text: string): number {
 	return h >>> 0;
 }
 
+/** What each service was given so far: a service that was seen in one view looks the same in the next. */
+const given = new Map<string, number>();
+const GIVEN_MAX = 5000;
+
 /**
- * The colour numbers of some services that are seen together: each its own by hash; a second one that meets a taken
- * number goes to the next free one, in the order of the names, so the same set always looks the same. Beyond twelve
+ * The colour numbers of some services that are seen together, all different: each keeps the one that it was given
+ * before, else has its own by hash; where that is taken by another of them, the next that is free. Beyond twelve
  * services the rest share the neutral tone, -1.
  */
 export function assign(services: readonly string[]): Map<string, number> {
-	const taken = new Array<boolean>(SERVICE_COLOURS).fill(false);
+	const names = [...new Set(services)].sort();
+	const taken = new Set<number>();
 	const out = new Map<string, number>();
-	for (const s of [...new Set(services)].sort()) {
-		let at = hash(s) % SERVICE_COLOURS;
-		let tried = 0;
-		while (tried < SERVICE_COLOURS && taken[at]) {
-			at = (at + 5) % SERVICE_COLOURS;
-			tried++;
-		}
-		if (tried === SERVICE_COLOURS) {
-			out.set(s, -1);
-			continue;
-		}
-		taken[at] = true;
+	const give = (s: string, at: number) => {
+		taken.add(at);
 		out.set(s, at);
+		if (given.size < GIVEN_MAX) given.set(s, at);
+	};
+	for (const s of names) {
+		const at = given.get(s);
+		if (at !== undefined && !taken.has(at)) give(s, at);
+	}
+	for (const s of names) {
+		const at = hash(s) % SERVICE_COLOURS;
+		if (!out.has(s) && !given.has(s) && !taken.has(at)) give(s, at);
+	}
+	for (const s of names) {
+		if (out.has(s)) continue;
+		let at = hash(s) % SERVICE_COLOURS;
+		for (let tried = 0; taken.has(at) && tried < SERVICE_COLOURS; tried++) at = (at + 5) % SERVICE_COLOURS;
+		if (taken.has(at)) out.set(s, -1);
+		else give(s, at);
 	}
 	return out;
 }

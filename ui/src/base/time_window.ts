@@ -35,6 +35,7 @@ export function windowName(r: Route): string {
 	const w = timeWindow(r);
 	const choice = CHOICES.find((c) => c.since === w.since);
 	if (choice && !w.until) return choice.name;
+	if (w.since.startsWith("-") && !w.until) return `last ${w.since.slice(1)}`;
 	const from = w.since.startsWith("-") ? w.since.slice(1) + " ago" : w.since === "0" ? "the beginning" : clock(Number(w.since));
 	return `${from} – ${w.until ? clock(Number(w.until)) : "now"}`;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How durations are distributed, on a logarithmic axis. Drag chooses a range; arrows move its edges by the keyboard.
-import { useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import type { HistogramAnswer } from "../base/api";
 import { count, duration } from "../base/format";
 
@@ -13,10 +13,28 @@ export interface Range {
 	to_ns: number;
 }
 
+type Bucket = HistogramAnswer["buckets"][0];
+
+/** With the empty buckets between the others, which the answer leaves out. */
+export function filled(buckets: readonly Bucket[]): Bucket[] {
+	const out: Bucket[] = [];
+	for (const b of buckets) {
+		let last = out[out.length - 1];
+		const ratio = b.to_ns / Math.max(1, b.from_ns);
+		while (last && ratio > 1.001 && last.to_ns * Math.sqrt(ratio) < b.from_ns && out.length < 400) {
+			const to = Math.min(b.from_ns, last.to_ns * ratio);
+			last = { from_ns: last.to_ns, to_ns: to, count: 0, errors: 0, examples: [] };
+			out.push(last);
+		}
+		out.push(b);
+	}
+	return out;
+}
+
 export function Histogram(props: { of: HistogramAnswer; range: Range | null; choose: (r: Range | null) => void }) {
 	const svg = useRef<SVGSVGElement>(null);
 	const begun = useRef<number | null>(null);
-	const buckets = props.of.buckets;
+	const buckets = useMemo(() => filled(props.of.buckets), [props.of]);
 	const first = buckets[0];
 	const last = buckets[buckets.length - 1];
 	if (!first || !last) return <p class="quiet">Nothing to count in this window.</p>;
@@ -108,7 +126,7 @@ export function HistogramAxis(props: { of: HistogramAnswer }) {
 	const lo = Math.log10(Math.max(1, first.from_ns));
 	const hi = Math.log10(Math.max(2, last.to_ns));
 	const marks: number[] = [];
-	for (let d = Math.floor(lo); d <= hi; d++) for (const m of hi - lo < 1.5 ? [1, 2, 5] : [1]) marks.push(m * 10 ** d);
+	for (let d = Math.floor(lo); d <= hi; d++) for (const m of hi - lo < 2.5 ? [1, 2, 5] : [1]) marks.push(m * 10 ** d);
 	const at = (ns: number) => ((Math.log10(ns) - lo) / Math.max(0.05, hi - lo)) * 100;
 	return (
 		<div class="histogram-axis small quiet" aria-hidden="true">

@@ -34,6 +34,8 @@ export function deviates(s: OverviewService): string {
 	return says.join(", ");
 }
 
+const isWorse = (s: OverviewService) => share(s.errors, s.requests) > share(s.before.errors, s.before.requests) || s.p95_ns > s.before.p95_ns;
+
 function columns(colours: Map<string, number>, seconds: number, compares: boolean): Column<OverviewService>[] {
 	const all: Column<OverviewService>[] = [
 		{
@@ -49,9 +51,9 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 		},
 		{
 			key: "deviation",
-			title: "Than before",
+			title: "Against before",
 			sort: (s) => s.deviation,
-			cell: (s) => <span class={s.deviation >= 1 ? "deviates" : "quiet"}>{s.deviation > 0 || s.before.requests === 0 ? deviates(s) : ""}</span>,
+			cell: (s) => <span class={s.deviation >= 1 && isWorse(s) ? "deviates" : "quiet"}>{s.deviation > 0 || s.before.requests === 0 ? deviates(s) : ""}</span>,
 		},
 		{ key: "rate", title: "Requests", figure: true, sort: (s) => s.requests, cell: (s) => <span title={`${count(s.requests)} requests`}>{rate(s.requests / seconds)}</span> },
 		{
@@ -80,15 +82,14 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 	return all.filter((c) => compares || c.key !== "deviation");
 }
 
-/** The map beside the table, as long as it can be read there; a larger one has its own view. */
-function Beside(props: { map: ServiceMap }) {
-	const size = useMemo(() => drawingSize(layout(props.map), true), [props.map]);
-	if (props.map.edges.every((e) => e.client === null) || size.w > 640) return null;
-	return (
-		<section class="beside" aria-label="Who calls whom">
-			<Drawing map={props.map} chosen={null} down seconds={Math.max(0.001, (props.map.until_ns - props.map.since_ns) / 1e9)} />
-		</section>
-	);
+const BESIDE_W = 500; // px: a wider map stands below the table
+const BELOW_NODES = 40; // a larger one has its own view
+
+type Where = "beside" | "below" | "nowhere";
+
+function whereOf(map: ServiceMap | null): Where {
+	if (!map || map.edges.every((e) => e.client === null) || map.nodes.length > BELOW_NODES) return "nowhere";
+	return drawingSize(layout(map), true).w <= BESIDE_W ? "beside" : "below";
 }
 
 export function Overview() {
@@ -100,8 +101,9 @@ export function Overview() {
 		document.title = "Overview · clew";
 	}, []);
 	const data = answer.data;
+	const where = useMemo(() => whereOf(map.data), [map.data]);
 	const compares = data?.services.some((s) => s.before.requests > 0) ?? false;
-	const worse = data?.services.filter((s) => s.deviation >= 1).length ?? 0;
+	const worse = data?.services.filter((s) => s.deviation >= 1 && isWorse(s)).length ?? 0;
 	const colours = assign(data?.services.map((s) => s.service) ?? []);
 	const seconds = data ? Math.max(1, (data.until_ns - data.since_ns) / 1e9) : 1;
 	return (
@@ -111,14 +113,14 @@ export function Overview() {
 				{data && (
 					<span class="quiet">
 						{count(data.services_total)} services, {count(data.services.reduce((n, s) => n + s.requests, 0))} requests, {windowName(r)}
-						{compares && (worse ? <b class="deviates">, {count(worse)} not as before</b> : ", all as before")}
+						{compares && (worse ? <b class="deviates">, {count(worse)} worse than before</b> : ", none worse than before")}
 					</span>
 				)}
 			</div>
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
 			{!data && answer.waiting && <Bones rows={8} />}
 			{data && data.services.length > 0 && (
-				<div class={`overview ${answer.stale ? "stale" : ""}`}>
+				<div class={`overview map-${where} ${answer.stale ? "stale" : ""}`}>
 					<div>
 						<Table caption="Services, the ones that deviate most first" columns={columns(colours, seconds, compares)} rows={data.services} rowKey={(s) => s.service} />
 						{data.services_total > data.services.length && (
@@ -127,7 +129,11 @@ export function Overview() {
 							</p>
 						)}
 					</div>
-					<div class="beside-place">{map.data && <Beside map={map.data} />}</div>
+					{map.data && where !== "nowhere" && (
+						<section class="map-frame" tabIndex={0} aria-label="Who calls whom">
+							<Drawing map={map.data} chosen={null} down={where === "beside"} seconds={Math.max(0.001, (map.data.until_ns - map.data.since_ns) / 1e9)} />
+						</section>
+					)}
 				</div>
 			)}
 			{data && data.services.length === 0 && (r.params.get("since") === "0" ? <EmptyStore /> : <NothingHere />)}

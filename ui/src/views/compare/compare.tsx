@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two traces side by side, matched by their paths of service and operation.
 import { useEffect, useState } from "preact/hooks";
-import { type Compare as Answer, type CompareRow, query, type TraceLine, useApi } from "../../base/api";
+import { type Compare as Answer, type CompareRow, type CompareSummary, query, useApi } from "../../base/api";
 import { assign, serviceVar } from "../../base/colour";
-import { absolute, count, duration } from "../../base/format";
+import { count, duration } from "../../base/format";
+import { filterParams } from "../../base/filter";
 import { link, patch, useRoute } from "../../base/route";
 import { Bones, Empty, Failure } from "../../parts/state";
 import "./compare.css";
@@ -28,17 +29,21 @@ function Choose(props: { which: "a" | "b"; value: string }) {
 	);
 }
 
-function Head(props: { of: TraceLine }) {
+function Head(props: { of: CompareSummary; what: string }) {
 	const t = props.of;
-	return (
-		<a href={link(["trace", t.trace_id])}>
-			<b>{duration(t.duration_ns)}</b> <span class="name">{t.name}</span>
+	const one = t.traces === 1 && t.trace_id;
+	const text = (
+		<>
+			<span class="quiet small">{one ? t.trace_id?.slice(0, 16) : props.what}</span>
+			<br />
+			<b>{duration(t.duration_ns)}</b>
 			<br />
 			<span class="quiet small">
-				{absolute(t.start_ns)}, {count(t.spans)} spans{t.errors ? `, ${count(t.errors)} errors` : ""}
+				{count(t.spans)} spans{t.errors ? `, ${count(t.errors)} errors` : ""}
 			</span>
-		</a>
+		</>
 	);
+	return one ? <a href={link(["trace", t.trace_id as string])}>{text}</a> : text;
 }
 
 /** Longer to the right, shorter to the left of the middle. */
@@ -54,8 +59,8 @@ function Delta(props: { row: CompareRow; most: number }) {
 function Side(props: { of: CompareRow["a"] }) {
 	if (!props.of) return <span class="quiet">–</span>;
 	return (
-		<span title={`${duration(props.of.self_ns)} itself`}>
-			{props.of.calls > 1 && <span class="quiet">{count(props.of.calls)} × </span>}
+		<span class={props.of.errors ? "error" : ""} title={`${duration(props.of.self_ns)} itself${props.of.errors ? `, ${count(props.of.errors)} errors` : ""}`}>
+			{Math.abs(props.of.calls - 1) > 0.005 && <span class="quiet">{count(props.of.calls)} × </span>}
 			{duration(props.of.duration_ns)}
 		</span>
 	);
@@ -65,7 +70,12 @@ export function Compare() {
 	const r = useRoute();
 	const a = r.params.get("a") ?? "";
 	const b = r.params.get("b") ?? "";
-	const answer = useApi<Answer>(a && b ? query("compare", { a, b }) : null);
+	const from = r.params.get("from_ns");
+	const to = r.params.get("to_ns");
+	const sets = from !== null && to !== null;
+	const { pattern, ...filter } = filterParams(r);
+	const setsPath = query("compare", { ...filter, pattern, any: r.params.get("any"), from_ns: from, to_ns: to });
+	const answer = useApi<Answer>(sets ? setsPath : a && b ? query("compare", { a, b }) : null);
 	const d = answer.data;
 	const colours = assign(d?.rows.map((x) => x.service) ?? []);
 	const most = Math.max(1, ...(d?.rows.map((x) => Math.abs(x.delta_ns)) ?? []));
@@ -77,15 +87,27 @@ export function Compare() {
 			<div class="top">
 				<h1>Compare</h1>
 			</div>
-			<div class="conditions">
-				<Choose which="a" value={a} />
-				<Choose which="b" value={b} />
-				<button type="button" disabled={!a || !b} onClick={() => patch({ a: b, b: a })}>
-					Swap
-				</button>
-			</div>
+			{sets ? (
+				<p class="quiet compare-sets">
+					Traces{r.params.get("service") ? ` of ${r.params.get("service")}` : ""} that took {duration(Number(from))} to {duration(Number(to))} against the others like
+					them; figures are means a trace.{" "}
+					{r.params.get("service") && pattern && (
+						<a class="plain" href={link(["service", r.params.get("service") as string, "pattern", String(pattern)], { from_ns: from, to_ns: to })}>
+							Back to the pattern
+						</a>
+					)}
+				</p>
+			) : (
+				<div class="conditions">
+					<Choose which="a" value={a} />
+					<Choose which="b" value={b} />
+					<button type="button" disabled={!a || !b} onClick={() => patch({ a: b, b: a })}>
+						Swap
+					</button>
+				</div>
+			)}
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
-			{(!a || !b) && (
+			{!sets && (!a || !b) && (
 				<Empty title={a || b ? "And with which one?" : "Which two traces?"}>
 					<p>
 						{a || b ? "The first one is chosen. " : ""}Choose “compare” beside a trace in the{" "}
@@ -105,10 +127,10 @@ export function Compare() {
 							<tr>
 								<th scope="col">Service, operation</th>
 								<th scope="col" class="figure">
-									<Head of={d.a} />
+									<Head of={d.a} what={`${count(d.a.traces)} outside`} />
 								</th>
 								<th scope="col" class="figure">
-									<Head of={d.b} />
+									<Head of={d.b} what={`${count(d.b.traces)} inside`} />
 								</th>
 								<th scope="col" class="figure">
 									Difference
@@ -121,12 +143,12 @@ export function Compare() {
 						</thead>
 						<tbody>
 							{d.rows.map((x, i) => (
-								<tr key={i} class={!x.a || !x.b ? "one-sided" : ""}>
+								<tr key={`${i} ${x.service} ${x.name}`} class={!x.a || !x.b ? "one-sided" : ""}>
 									<td class="clip" style={{ paddingLeft: `${x.depth * 14}px`, maxWidth: "420px" }}>
 										<i class="dot" style={{ background: serviceVar(colours.get(x.service)) }} />
 										<b>{x.service}</b> {x.name}
-										{!x.a && <span class="only"> only in the other</span>}
-										{!x.b && <span class="only"> only in the first</span>}
+										{!x.a && <span class="only"> only {sets ? "inside" : "in the other"}</span>}
+										{!x.b && <span class="only"> only {sets ? "outside" : "in the first"}</span>}
 									</td>
 									<td class="figure">
 										<Side of={x.a} />
@@ -142,6 +164,7 @@ export function Compare() {
 							))}
 						</tbody>
 					</table>
+					{d.truncated && <p class="quiet small">There is more: only the first paths are compared.</p>}
 				</div>
 			)}
 		</>

@@ -77,9 +77,17 @@ function lineOf(f: Frame, of: Layout, e: MapEdge): Line | null {
 	return { d: `M${x1} ${y1}C${cx} ${f.down ? y1 + 40 : y1} ${cx} ${cy} ${mx} ${my}S${ex} ${ey} ${x2} ${y2}`, x: mx, y: my };
 }
 
+/** Words that would stand on one another are moved apart, downwards. */
+function moveApart(lines: Line[]) {
+	const sorted = lines.slice().sort((a, b) => a.y - b.y);
+	sorted.forEach((line, k) => {
+		for (const above of sorted.slice(0, k)) if (Math.abs(above.x - line.x) < 100 && line.y - above.y < 15) line.y = above.y + 15;
+	});
+}
+
 function Edge(props: { edge: MapEdge; line: Line; most: number; chosen: boolean; faded: boolean; words: boolean; say: (e: MapEdge) => string; down: boolean }) {
 	const e = props.edge;
-	const width = 1 + 3.5 * Math.sqrt(e.calls / props.most);
+	const width = 1 + 2.5 * Math.sqrt(e.calls / props.most);
 	const key = edgeKey(e.client, e.server);
 	return (
 		<g class={`edge ${props.chosen ? "is-chosen" : ""} ${props.faded ? "faded" : ""} ${e.errors ? "fails" : ""}`} onClick={() => patch({ edge: props.chosen ? null : key }, true)}>
@@ -108,6 +116,11 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 	const per = (e: MapEdge) => (props.seconds ? rate(e.calls / props.seconds) : `${count(e.calls)} ×`);
 	const say = (e: MapEdge) => (f.down ? per(e) : `${per(e)}, ${duration(e.p95_ns)}`);
 	const room = f.down ? 15 : 18;
+	const lines = useMemo(() => {
+		const all = props.map.edges.map((e) => lineOf(f, of, e));
+		moveApart(all.filter((line) => line !== null));
+		return all;
+	}, [of, f]);
 	return (
 		<svg class="map" viewBox={`-4 ${f.down ? -4 : -24} ${w} ${h}`} style={{ maxWidth: `${w}px`, minWidth: `${Math.min(w, f.down ? 260 : w * 0.62)}px` }} role="group" aria-label="Services and their calls">
 			<defs>
@@ -116,8 +129,8 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 				</marker>
 			</defs>
 			<g aria-hidden="true">
-				{props.map.edges.map((e) => {
-					const line = lineOf(f, of, e);
+				{props.map.edges.map((e, k) => {
+					const line = lines[k];
 					const key = edgeKey(e.client, e.server);
 					const chosen = props.chosen === key;
 					const words = few || chosen || (near !== null && touches(e));

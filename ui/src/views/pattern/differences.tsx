@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is more (or less) common inside a range of durations than outside it, the strongest first.
-import type { Difference, Differences } from "../../base/api";
+import type { Differences } from "../../base/api";
 import { count, duration, percent } from "../../base/format";
 import { quoted } from "../../base/filter";
 import { link } from "../../base/route";
+import { type Item, joined } from "./joined";
 
-const KINDS = { attribute: "", service: "service", host: "host", segment: "time in", operation: "operation" } as const;
+const SHOWN = 20;
 
 function Pair(props: { inside: number; outside: number }) {
 	return (
@@ -16,29 +17,47 @@ function Pair(props: { inside: number; outside: number }) {
 	);
 }
 
+function What(props: { of: Item; service: string }) {
+	const i = props.of;
+	const whose = <span class="quiet small"> on {i.services.join(", ")}</span>;
+	if (i.kind === "attribute")
+		return (
+			<>
+				<a class="plain mono" href={link(["search"], { service: i.service, where: [`${i.key}=${quoted(i.value)}`] })}>
+					{i.key} = {i.value}
+				</a>
+				{whose}
+			</>
+		);
+	if (i.kind === "segment")
+		return (
+			<>
+				<span class="quiet">time in</span> <b>{i.service}</b> {i.value} <span class="quiet small">{i.key}</span>
+			</>
+		);
+	if (i.kind === "host")
+		return (
+			<>
+				<span class="quiet">host</span> <b>{i.value || i.key}</b>
+				{whose}
+			</>
+		);
+	return (
+		<>
+			<span class="quiet">{i.kind}</span> <b>{i.service}</b> {i.kind === "operation" ? i.value || i.key : ""}
+		</>
+	);
+}
+
 export function DifferenceList(props: { of: Differences; service: string }) {
 	const d = props.of;
 	if (!d.items.length)
 		return (
 			<p class="quiet">
-				Nothing differs beyond chance: {count(d.inside)} traces inside, {count(d.outside)} outside.
+				Nothing differs beyond chance: {count(d.inside)} traces inside, {count(d.outside)} outside, {count(d.tried)} things looked at.
 			</p>
 		);
 	const most = Math.max(1, ...d.items.map((i) => Math.max(i.inside_p50_ns ?? 0, i.outside_p50_ns ?? 0)));
-	const what = (i: Difference) => (
-		<>
-			<span class="quiet small">{KINDS[i.kind]}</span>{" "}
-			{i.kind === "attribute" ? (
-				<a class="plain mono" href={link(["search"], { service: props.service, where: [`${i.key}=${quoted(i.value)}`] })}>
-					{i.key} = {i.value}
-				</a>
-			) : (
-				<b>
-					{i.key} {i.value}
-				</b>
-			)}
-		</>
-	);
 	return (
 		<div class="table-frame">
 			<table class="difference-table">
@@ -52,32 +71,27 @@ export function DifferenceList(props: { of: Differences; service: string }) {
 						<th scope="col" class="figure">
 							Outside ({count(d.outside)})
 						</th>
-						<th scope="col" style={{ width: "30%" }} />
+						<th scope="col" style={{ width: "26%" }}>
+							<span class="unseen">Drawn</span>
+						</th>
 					</tr>
 				</thead>
 				<tbody>
-					{d.items.slice(0, 20).map((i) => (
-						<tr key={`${i.kind} ${i.key} ${i.value}`}>
-							<td class="clip">{what(i)}</td>
-							{i.inside_share !== undefined && i.outside_share !== undefined ? (
-								<>
-									<td class="figure">{percent(i.inside_share)}</td>
-									<td class="figure quiet">{percent(i.outside_share)}</td>
-									<td>
-										<Pair inside={i.inside_share} outside={i.outside_share} />
+					{joined(d.items)
+						.slice(0, SHOWN)
+						.map((i) => {
+							const timed = i.inside_p50_ns !== undefined && i.outside_p50_ns !== undefined && i.kind === "segment";
+							return (
+								<tr key={`${i.kind} ${i.service} ${i.key} ${i.value}`}>
+									<td class="clip">
+										<What of={i} service={props.service} />
 									</td>
-								</>
-							) : (
-								<>
-									<td class="figure">{duration(i.inside_p50_ns ?? 0)}</td>
-									<td class="figure quiet">{duration(i.outside_p50_ns ?? 0)}</td>
-									<td>
-										<Pair inside={(i.inside_p50_ns ?? 0) / most} outside={(i.outside_p50_ns ?? 0) / most} />
-									</td>
-								</>
-							)}
-						</tr>
-					))}
+									<td class="figure">{timed ? duration(i.inside_p50_ns ?? 0) : percent(i.inside_share)}</td>
+									<td class="figure quiet">{timed ? duration(i.outside_p50_ns ?? 0) : percent(i.outside_share)}</td>
+									<td>{timed ? <Pair inside={(i.inside_p50_ns ?? 0) / most} outside={(i.outside_p50_ns ?? 0) / most} /> : <Pair inside={i.inside_share} outside={i.outside_share} />}</td>
+								</tr>
+							);
+						})}
 				</tbody>
 			</table>
 		</div>

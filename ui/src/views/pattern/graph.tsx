@@ -43,9 +43,15 @@ export function Graph(props: { of: PatternGraph; colours: Map<string, number> })
 						<a class="plain" href={link(["service", n.service])}>
 							<b>{n.service}</b>
 						</a>{" "}
-						<a class={`plain ${n.errors ? "error" : ""}`} href={link(["search"], { service: n.service, name: n.name })} title={n.errors ? `${count(n.errors)} errors` : n.name}>
+						<a class="plain" href={link(["search"], { service: n.service, name: n.name })} title={n.name}>
 							{n.name}
 						</a>
+						{n.errors > 0 && (
+							<a class="plain error small" href={link(["search"], { service: n.service, name: n.name, error: true })} title={`${count(n.errors)} errors`}>
+								{" "}
+								{count(n.errors)} failed
+							</a>
+						)}
 					</span>
 					<span role="cell" class="figure quiet">
 						{n.calls >= 0.995 && n.calls < 1.005 ? "" : `× ${count(n.calls)}`}

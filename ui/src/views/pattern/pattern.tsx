@@ -36,7 +36,8 @@ export function PatternView(props: { service: string; id: string }) {
 	const filter = filterParams(r);
 	const range = rangeOf(r.params);
 	const graph = useApi<PatternGraph>(query(`patterns/${props.id}`, { ...filter, service: props.service, any: 1 }));
-	const histogram = useApi<HistogramAnswer>(query("histogram", { ...filter, service: props.service, any: 1, pattern: props.id }));
+	const live = r.params.get("live") === "1" ? { everyMs: 5000 } : {};
+	const histogram = useApi<HistogramAnswer>(query("histogram", { ...filter, service: props.service, any: 1, pattern: props.id }), live);
 	const differences = useApi<Differences>(range ? query("differences", { ...filter, service: props.service, any: 1, pattern: props.id, ...range }) : null);
 	const g = graph.data;
 	const colours = assign(g?.nodes.map((n) => n.service) ?? []);
@@ -72,7 +73,7 @@ export function PatternView(props: { service: string; id: string }) {
 			</div>
 			{graph.error && <Failure error={graph.error} retry={graph.reload} />}
 			{!g && graph.waiting && <Bones rows={8} />}
-			{g && <Graph of={g} colours={colours} />}
+			<section>{g && <Graph of={g} colours={colours} />}</section>
 			<section>
 				<h2>
 					Durations{" "}
@@ -124,7 +125,12 @@ export function PatternView(props: { service: string; id: string }) {
 			</section>
 			{range && (
 				<section>
-					<h2>What differs inside the range</h2>
+					<h2>
+						What differs inside the range{" "}
+						<a class="plain small quiet" href={link(["compare"], { service: props.service, any: true, pattern: props.id, from_ns: Math.floor(range.from_ns), to_ns: Math.ceil(range.to_ns) })}>
+							compare both, span by span
+						</a>
+					</h2>
 					{differences.error && <Failure error={differences.error} retry={differences.reload} />}
 					{!differences.data && differences.waiting && <Bones rows={5} />}
 					{differences.data && <DifferenceList of={differences.data} service={props.service} />}

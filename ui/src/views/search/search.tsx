@@ -41,7 +41,13 @@ function useMore(first: Lines<TraceLine> | null, path: string) {
 	};
 }
 
-function columns(colours: Map<string, number>, longest: number, pick: string | null): Column<TraceLine>[] {
+/** Between the shortest and the longest of the list, on the plot's scale. */
+function lengthOf(t: TraceLine, range: [number, number]): number {
+	if (t.duration_ns <= 0) return 0;
+	return Math.max(0.02, (Math.log(t.duration_ns) - Math.log(range[0])) / Math.max(0.1, Math.log(range[1]) - Math.log(range[0])));
+}
+
+function columns(colours: Map<string, number>, range: [number, number], pick: string | null): Column<TraceLine>[] {
 	return [
 		{
 			key: "start",
@@ -77,7 +83,7 @@ function columns(colours: Map<string, number>, longest: number, pick: string | n
 			title: "",
 			wideOnly: true,
 			width: "16%",
-			cell: (t) => <i class="length" style={{ width: `${Math.max(1, Math.sqrt(t.duration_ns / longest) * 100)}%` }} />,
+			cell: (t) => <i class="length" style={{ width: `${lengthOf(t, range) * 100}%` }} />,
 		},
 		{ key: "duration", title: "Duration", figure: true, sort: (t) => t.duration_ns, cell: (t) => (t.duration_ns > 0 ? duration(t.duration_ns) : <span class="quiet" title="Its end was not seen">–</span>) },
 		{ key: "spans", title: "Spans", figure: true, sort: (t) => t.spans, cell: (t) => count(t.spans) },
@@ -120,7 +126,10 @@ export function Search() {
 	const stored = more.rows ?? answer.data?.rows ?? null;
 	const rows = useMemo(() => (stored && tail.rows.length ? merge([...tail.rows].reverse(), stored) : stored), [stored, tail.rows]);
 	const colours = useMemo(() => assign(rows?.map((t) => t.service) ?? []), [rows]);
-	const longest = Math.max(1, ...(rows?.map((t) => t.duration_ns) ?? []));
+	const range = useMemo((): [number, number] => {
+		const all = rows?.map((t) => t.duration_ns).filter((d) => d > 0) ?? [];
+		return [Math.min(...all, 1e18) / 1.5, Math.max(...all, 2)];
+	}, [rows]);
 	useEffect(() => {
 		document.title = "Search · clew";
 	}, []);
@@ -148,7 +157,7 @@ export function Search() {
 			{rows && rows.length > 0 && (
 				<div class={answer.stale ? "stale" : ""}>
 					<Scatter rows={rows} histogram={histogram.data} />
-					<Table caption="Traces" columns={columns(colours, longest, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} />
+					<Table caption="Traces" columns={columns(colours, range, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} />
 					{more.error && <Failure error={more.error} retry={more.load} />}
 					{more.next && (
 						<p class="more">

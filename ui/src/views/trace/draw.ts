@@ -247,12 +247,19 @@ function grid(c: CanvasRenderingContext2D, l: Look, w: number, h: number) {
 		c.fillRect(Math.round(((at - l.from) / (l.to - l.from)) * w), 0, 1, h);
 }
 
+const STUB = 12; // px: where the path goes on beyond the screen
+const APART = 5; // px: lines from row to row that are nearer than this are one
+
 /** The critical path: a thin line through the bars, dashed where nobody explains the time. */
 function criticalPath(c: CanvasRenderingContext2D, l: Look, w: number, h: number) {
 	const scale = w / (l.to - l.from);
+	const yOf = (row: number) => (row - l.first) * ROW + BAR_TOP + BAR / 2;
+	const seen = (y: number) => y > -ROW && y < h + ROW;
 	let before: { x: number; y: number } | null = null;
+	let lastX = -Infinity; // of a line from row to row
 	c.strokeStyle = l.paint.critical;
 	c.lineWidth = 1.25;
+	c.beginPath();
 	for (const piece of l.model.critical_path) {
 		const x1 = (piece.from - l.from) * scale;
 		const x2 = (piece.to - l.from) * scale;
@@ -261,24 +268,23 @@ function criticalPath(c: CanvasRenderingContext2D, l: Look, w: number, h: number
 			before = null;
 			continue;
 		}
-		const y = (row - l.first) * ROW + BAR_TOP + BAR / 2;
-		const joined: { x: number; y: number } | null = before && Math.abs(before.x - x1) < 2 ? before : null;
+		const y = yOf(row);
+		const from: { x: number; y: number } | null = before && Math.abs(before.x - x1) < 2 ? before : null;
 		before = { x: x2, y };
 		if (x2 < -2 || x1 > w + 2) continue;
-		if (joined && (joined.y > -ROW || y > -ROW) && (joined.y < h + ROW || y < h + ROW) && joined.y !== y) {
-			c.beginPath();
-			c.moveTo(x1, joined.y);
-			c.lineTo(x1, y);
-			c.stroke();
+		if (from && from.y !== y && (seen(from.y) || seen(y)) && x1 - lastX >= APART) {
+			// Both ends on the screen: a line. One of them: a stub in its direction.
+			const top = seen(from.y) ? from.y : y + Math.sign(from.y - y) * STUB;
+			const bottom = seen(y) ? y : from.y + Math.sign(y - from.y) * STUB;
+			c.moveTo(x1, top);
+			c.lineTo(x1, bottom);
+			lastX = x1;
 		}
-		if (y < -ROW || y > h + ROW) continue;
-		c.setLineDash(piece.gap ? [2, 4] : []);
-		c.beginPath();
+		if (!seen(y) || piece.gap) continue;
 		c.moveTo(x1, y);
 		c.lineTo(Math.max(x1 + 1, x2), y);
-		c.stroke();
-		c.setLineDash([]);
 	}
+	c.stroke();
 }
 
 /**

@@ -38,9 +38,7 @@ function useModel(tree: TraceTree | null) {
 
 function Summary(props: { model: TraceModel; id: string }) {
 	const t = props.model.tree;
-	const errors = t.status.reduce((n, s) => n + (s === 2 ? 1 : 0), 0);
-	const orphans = t.class.reduce((n, c) => n + (c === 3 ? 1 : 0), 0);
-	const incomplete = t.incomplete.reduce((n, c) => n + (c ? 1 : 0), 0);
+	const { services, errors, orphans, incomplete } = t.totals;
 	return (
 		<div class="trace-facts">
 			<span>
@@ -48,7 +46,12 @@ function Summary(props: { model: TraceModel; id: string }) {
 			</span>
 			<span title={ago(t.start_ns)}>{absolute(t.start_ns)}</span>
 			<span>
-				{count(t.spans_total)} spans, {count(t.services.length)} services
+				{count(t.spans_total)} spans, {count(services)} services
+				{!t.complete && (
+					<span class="quiet" title="Those that failed and the longest; +N beside a span fetches what is below it">
+						, {count(t.id.length)} shown
+					</span>
+				)}
 			</span>
 			{errors > 0 && <span class="error">{count(errors)} errors</span>}
 			{orphans > 0 && <span title="Spans whose parent is not known: they list the candidates">{count(orphans)} orphans</span>}
@@ -134,6 +137,7 @@ export function Trace(props: { id: string }) {
 		);
 	if (!model) return answer.waiting ? <Bones rows={20} /> : <div style={{ minHeight: "600px" }} />;
 	const t = model.tree;
+	const timed = t.times.cpu.some((ns) => ns >= 0);
 	return (
 		<>
 			<div class="top trace-top">
@@ -168,7 +172,7 @@ export function Trace(props: { id: string }) {
 				<button type="button" aria-pressed={criticalOnly} onClick={() => patch({ critical: !criticalOnly }, true)}>
 					Critical path only
 				</button>
-				<ul class="times-legend small quiet wide-only">
+				<ul class="times-legend small quiet wide-only" hidden={!timed}>
 					<li class="l-cpu">running</li>
 					<li class="l-runq">waiting for a CPU</li>
 					<li class="l-futex">lock</li>
