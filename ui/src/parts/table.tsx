@@ -9,6 +9,8 @@ export interface Column<T> {
 	/** Right-aligned, falls first. */
 	figure?: boolean;
 	wideOnly?: boolean;
+	/** For screen readers, where the head is empty. */
+	unseen?: string;
 	/** One more class, of its head and its cells. */
 	class?: string;
 	sort?: (row: T) => number | string;
@@ -65,7 +67,7 @@ export function Table<T>(props: {
 										{by === c ? (falls ? " ↓" : " ↑") : ""}
 									</button>
 								) : (
-									c.title
+									c.title || <span class="unseen">{c.unseen ?? c.key}</span>
 								)}
 							</th>
 						))}

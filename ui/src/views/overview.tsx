@@ -59,6 +59,7 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 		{
 			key: "spark",
 			title: "",
+			unseen: "Requests over the window",
 			wideOnly: true,
 			cell: (s) => <Spark values={s.spark.requests} errors={s.spark.errors} label={`requests of ${s.service} over the window`} />,
 		},
@@ -75,6 +76,7 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 		{
 			key: "trend",
 			title: "",
+			unseen: "p95 over the window",
 			wideOnly: true,
 			cell: (s) => <Spark values={s.spark.p95_ns} label={`p95 of ${s.service} over the window`} />,
 		},

@@ -46,22 +46,27 @@ function Head(props: { of: CompareSummary; what: string }) {
 	return one ? <a href={link(["trace", t.trace_id as string])}>{text}</a> : text;
 }
 
-/** Longer to the right, shorter to the left of the middle. */
+/** Longer to the right, shorter to the left of the middle; darker: what of it is its own time, not its callees'. */
 function Delta(props: { row: CompareRow; most: number }) {
-	const share = (Math.abs(props.row.delta_ns) / props.most) * 50;
+	const { row, most } = props;
+	const place = (ns: number) => ({ [ns >= 0 ? "left" : "right"]: "50%", width: `${(Math.min(most, Math.abs(ns)) / most) * 50}%` });
 	return (
 		<span class="delta" aria-hidden="true">
-			<i style={props.row.delta_ns >= 0 ? { left: "50%", width: `${share}%` } : { right: "50%", width: `${share}%` }} />
+			<i class="all" style={place(row.delta_ns)} />
+			<i style={place(ownDelta(row))} />
 		</span>
 	);
 }
 
-function Side(props: { of: CompareRow["a"] }) {
+const ownDelta = (row: CompareRow) => (row.b?.self_ns ?? 0) - (row.a?.self_ns ?? 0);
+
+function Side(props: { of: CompareRow["a"]; one: boolean }) {
 	if (!props.of) return <span class="quiet">–</span>;
+	const x = props.of;
 	return (
-		<span class={props.of.errors ? "error" : ""} title={`${duration(props.of.self_ns)} itself${props.of.errors ? `, ${count(props.of.errors)} errors` : ""}`}>
-			{Math.abs(props.of.calls - 1) > 0.005 && <span class="quiet">{count(props.of.calls)} × </span>}
-			{duration(props.of.duration_ns)}
+		<span class={props.one && x.errors ? "error" : ""} title={`${duration(x.self_ns)} itself${x.errors ? `, ${count(x.errors)} errors` : ""}`}>
+			{Math.abs(x.calls - 1) > 0.005 && <span class="quiet small">{count(x.calls)} calls </span>}
+			{duration(x.duration_ns)}
 		</span>
 	);
 }
@@ -151,12 +156,12 @@ export function Compare() {
 										{!x.b && <span class="only"> only {sets ? "outside" : "in the first"}</span>}
 									</td>
 									<td class="figure">
-										<Side of={x.a} />
+										<Side of={x.a} one={!sets} />
 									</td>
 									<td class="figure">
-										<Side of={x.b} />
+										<Side of={x.b} one={!sets} />
 									</td>
-									<td class="figure">{x.delta_ns === 0 ? "" : `${x.delta_ns > 0 ? "+" : ""}${duration(x.delta_ns)}`}</td>
+									<td class="figure" title={`${duration(ownDelta(x))} of it itself`}>{x.delta_ns === 0 ? "" : `${x.delta_ns > 0 ? "+" : ""}${duration(x.delta_ns)}`}</td>
 									<td>
 										<Delta row={x} most={most} />
 									</td>

@@ -162,7 +162,7 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 						{n.external ? (
 							box
 						) : (
-							<a href={link(["service", n.service])} aria-label={says} onFocus={() => setNear(n.service)} onBlur={() => setNear(null)}>
+							<a href={link(["service", n.service])} onFocus={() => setNear(n.service)} onBlur={() => setNear(null)}>
 								{box}
 							</a>
 						)}

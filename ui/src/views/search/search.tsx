@@ -81,6 +81,7 @@ function columns(colours: Map<string, number>, range: [number, number], pick: st
 		{
 			key: "bar",
 			title: "",
+			unseen: "Duration, drawn",
 			wideOnly: true,
 			width: "16%",
 			cell: (t) => <i class="length" style={{ width: `${lengthOf(t, range) * 100}%` }} />,
@@ -98,6 +99,7 @@ function columns(colours: Map<string, number>, range: [number, number], pick: st
 		{
 			key: "pick",
 			title: "",
+			unseen: "Compare",
 			wideOnly: true,
 			cell: (t) =>
 				pick && pick !== t.trace_id ? (

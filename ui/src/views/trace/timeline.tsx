@@ -368,7 +368,7 @@ export function Timeline(props: {
 							else if (i >= 0) patch({ span: i === selected ? null : (model.tree.id[i] as string), why: null }, true);
 						}}
 					>
-						<canvas ref={bars} style={{ width: "100%", height: "100%" }} role="img" aria-label="When each span ran, and how long" />
+						<canvas ref={bars} style={{ width: "100%", height: "100%" }} aria-hidden="true" />
 					</div>
 				</div>
 				<div style={{ height: `${Math.max(0, rows.length * ROW - size.h)}px` }} aria-hidden="true" />
