@@ -114,7 +114,8 @@ export function Conditions() {
 	const where = r.params.getAll("where");
 	const error = r.params.get("error") === "1";
 	useEffect(() => {
-		if (!r.params.toString().includes("service")) first.current?.querySelector("input")?.focus();
+		// On a touch screen a keyboard would cover half of the page.
+		if (!r.params.has("service") && matchMedia("(pointer: fine)").matches) first.current?.querySelector("input")?.focus();
 	}, []);
 	return (
 		<div class="conditions" ref={first} onFocusIn={() => setAsked(true)}>

@@ -88,7 +88,7 @@ function draw(canvas: HTMLCanvasElement, f: Frame, rows: TraceLine[], histogram:
 	}
 	c.textAlign = "left";
 	c.fillStyle = quiet;
-	for (const m of timeMarks(f.since, f.until, Math.max(2, Math.floor((f.w - LEFT) / 130)))) {
+	for (const m of timeMarks(f.since, f.until, Math.max(2, Math.floor((f.w - LEFT) / 100)))) {
 		const x = xOf(f, m.ns);
 		if (x + c.measureText(m.text).width <= f.w) c.fillText(m.text, x, H - FOOT / 2 + 2);
 	}

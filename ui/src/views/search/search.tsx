@@ -55,7 +55,16 @@ function columns(colours: Map<string, number>, range: [number, number], pick: st
 			figure: true,
 			width: "1%",
 			sort: (t) => t.start_ns,
-			cell: (t) => <span title={ago(t.start_ns)}>{absolute(t.start_ns).slice(5, 23)}</span>,
+			cell: (t) => {
+				const text = absolute(t.start_ns);
+				return (
+					<span title={`${text}, ${ago(t.start_ns)}`}>
+						<span class="wide-only">{text.slice(5, 11)}</span>
+						{text.slice(11, 19)}
+						<span class="wide-only">{text.slice(19)}</span>
+					</span>
+				);
+			},
 		},
 		{
 			key: "service",
