@@ -115,11 +115,8 @@ void digest_free(struct digest *d)
 
 static uint32_t id_slot(const struct clew_id128 *id, uint32_t slots)
 {
-	uint64_t v;
-
-	/* Ids are hashes, or random. */
-	memcpy(&v, id->b + 8, sizeof(v));
-	return (uint32_t)((v ^ v >> 32) * 0x9e3779b1u) & (slots - 1);
+	/* Ours are hashes; a sender may count. */
+	return (uint32_t)clew_hash64(id->b, sizeof(id->b), 0) & (slots - 1);
 }
 
 static int grow_groups(struct digest *d)
