@@ -39,7 +39,9 @@ static void find_near(const struct ctx *ctx, struct birth *b)
 void birth_make(struct ctx *ctx, bool slept, struct birth *ret)
 {
 	struct node *owner = ctx->cur ? ctx->cur->owner : NULL;
-	struct node *chain = owner && !owner->ended ? owner : NULL;
+	/* What a worker did for a request is over once that is answered, if its last byte is still to come. */
+	bool over = owner && (owner->ended || ctx->cur->claim >= CLAIM_DONE);
+	struct node *chain = over ? NULL : owner;
 	struct node *sole = ctx->n_open == 1 ? ctx->open->req : NULL;
 	struct birth b = {.n_ctx = ctx->n_open, .n_proc = ctx->proc->n_open, .slept = slept};
 
@@ -53,7 +55,7 @@ void birth_make(struct ctx *ctx, bool slept, struct birth *ret)
 	b.chain = chain && chain == b.owner;
 	if (b.chain)
 		b.parent = node_get(ctx->cur);
-	else if (owner && owner->ended)
+	else if (over)
 		b.closed = node_get(owner);
 	if (!b.owner && ctx->proc->inherited && !ctx->proc->inherited->ended) {
 		b.owner = node_get(ctx->proc->inherited);

@@ -183,14 +183,24 @@ static void woken(struct clew_causality *c, struct ctx *w, uint64_t key)
 
 	if (!w->todo_seq)
 		return;
-	if (m && m->seq == w->todo_seq) {
+	bool dirty = !m || m->seq != w->todo_seq;
+
+	if (!dirty) {
 		g->idle_clean += m->req != NULL;
 		if (!m->req)
 			return; /* woken again, nothing done */
 	} else {
 		g->idle_dirty++;
 	}
-	add_mark(c, w, NULL, key);
+	if (add_mark(c, w, NULL, key))
+		w->marks[(w->n_marks - 1) % MAX_MARKS].dirty = dirty;
+}
+
+/* Who was woken on a futex and then, without a call, wakes another one there passes on a lock. */
+static bool passes_on(const struct ctx *w, const struct clew_rec_handoff *h)
+{
+	return h->kind == CLEW_HANDOFF_FUTEX && is_worker(w) && w->woken_key &&
+	       w->woken_seq == w->todo_seq && lock_same(w->woken_key, h->key);
 }
 
 void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h)
@@ -206,10 +216,13 @@ void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h)
 	from->refs++;
 	to = ctx_of(c, h->to_tgid, h->to_start_ns, 0, h->to_tid);
 	if (to && from != to) {
-		bool out = in_call(to) || in_call(from);
+		bool out = in_call(to) || in_call(from) || passes_on(from, h);
 
-		if (h->kind == CLEW_HANDOFF_FUTEX)
+		if (h->kind == CLEW_HANDOFF_FUTEX) {
 			lock_learn(c, to->proc, h->key, out);
+			to->woken_key = h->key;
+			to->woken_seq = to->todo_seq;
+		}
 		req = owned(to);
 		if (h->kind == CLEW_HANDOFF_FUTEX && !out && !lock_is(c, to->proc, h->key))
 			coalesce_wake(c, from, to, h->key);
@@ -254,41 +267,47 @@ static bool is_again(const struct node *before, const struct node *call)
 	return before->failed_ns && call->born_ns < before->failed_ns + AT_ONCE_NS;
 }
 
-/*
- * The stretch of d's worker before d's mark, back to the mark before: *ret_n calls, *ret_again of them
- * made again.
- */
-static struct node *stretch(struct clew_causality *c, const struct done *d, const struct node *req,
-			    enum done_by by, uint32_t *ret_n, uint32_t *ret_again)
+static uint64_t oldest_mark(const struct ctx *w)
+{
+	return w->n_marks > MAX_MARKS ? w->n_marks - MAX_MARKS : 0;
+}
+
+static uint64_t seq_of(const struct done *d)
+{
+	return d->by->marks[d->mark % MAX_MARKS].seq;
+}
+
+/* What d's worker did before: where the stretch begins. over: not where it was woken after its last call. */
+static const struct mark *mark_before(struct clew_causality *c, const struct done *d,
+				      const struct node *req, bool over)
 {
 	const struct ctx *w = d->by;
-	uint64_t at, from = 0, oldest = w->n_marks > MAX_MARKS ? w->n_marks - MAX_MARKS : 0;
-	struct node *n, *first = NULL;
-	bool found = oldest == 0;
+	uint64_t oldest = oldest_mark(w), at = seq_of(d);
 
-	*ret_n = *ret_again = 0;
-	if (d->mark < oldest)
-		return NULL;
-	at = w->marks[d->mark % MAX_MARKS].seq;
-	for (uint64_t i = d->mark; i-- > oldest && !found;) {
+	for (uint64_t i = d->mark; i-- > oldest;) {
 		const struct mark *m = &w->marks[i % MAX_MARKS];
 
-		if (m->req == req || !counts(c, w, m))
-			continue;
-		from = m->seq;
-		found = true;
+		if (m->req != req && counts(c, w, m) && !(over && m->dirty && m->seq == at))
+			return m;
 	}
-	for (uint64_t i = d->mark; oldest == 0 && i-- > 0;) {
-		const struct mark *m = &w->marks[i];
+	return NULL;
+}
 
-		if (m->req == req || !counts(c, w, m))
-			continue;
-		from = m->seq;
-		break;
-	}
+/*
+ * The stretch of d's worker before d's mark, back to the mark before, if there is one: *ret_n calls,
+ * *ret_again of them made again.
+ */
+static struct node *stretch(const struct done *d, const struct mark *before, enum done_by by,
+			    uint32_t *ret_n, uint32_t *ret_again)
+{
+	const struct ctx *w = d->by;
+	uint64_t at = seq_of(d), from = before ? before->seq : 0;
+	struct node *n, *first = NULL;
+
+	*ret_n = *ret_again = 0;
 	if (by == DONE_BORN) /* that came before whatever it waited for since */
 		from = 0;
-	else if (!found)
+	else if (!before && oldest_mark(w))
 		from = at ? at - 1 : 0; /* forgotten: the direct one only */
 	DL_FOREACH2(w->todo, n, todo_next)
 	{
@@ -321,54 +340,70 @@ static uint64_t shares_mark(struct clew_causality *c, const struct done *d, cons
 	return 0;
 }
 
-/* What d's worker did before: where the stretch begins. */
-static const struct mark *mark_before(struct clew_causality *c, const struct done *d,
-				      const struct node *req)
-{
-	const struct ctx *w = d->by;
-	uint64_t oldest = w->n_marks > MAX_MARKS ? w->n_marks - MAX_MARKS : 0;
-
-	for (uint64_t i = d->mark; i-- > oldest;) {
-		const struct mark *m = &w->marks[i % MAX_MARKS];
-
-		if (m->req != req && counts(c, w, m))
-			return m;
-	}
-	return NULL;
-}
-
 /* What is counted before that is wake-ups at locks, some of it. */
 static bool locks_known(const struct group *g)
 {
 	return g->done_one + g->done_many > LOCKS_KNOWN;
 }
 
+/*
+ * Counts the stretch, and finds what belongs to it. A worker that was woken between its last call and the
+ * end did not begin a new task then, where tasks without a call are rare: it waited in the middle of this one.
+ */
+static struct node *task_of(struct clew_causality *c, const struct done *d, const struct node *req,
+			    enum done_by by, const struct mark **ret_before, uint32_t *ret_calls,
+			    uint32_t *ret_size, bool *ret_over)
+{
+	struct ends *e = &req->proc->group->ends[by >= DONE_SELF];
+	const struct mark *m = mark_before(c, d, req, false);
+	bool counted = by != DONE_BORN && (by == DONE_SELF || locks_known(req->proc->group));
+	uint32_t again;
+	struct node *first = stretch(d, m, by, ret_calls, &again);
+
+	*ret_over = !first && m && m->dirty && by != DONE_BORN;
+	*ret_size = *ret_calls - again < N_STRETCH ? *ret_calls - again : N_STRETCH - 1;
+	if (counted) {
+		e->n++;
+		e->stretches[*ret_size]++;
+	}
+	if (counted && m && m->dirty) {
+		e->woken++;
+		e->woken_empty += !first;
+	} else if (counted && m) {
+		e->begun++;
+		e->begun_empty += !first;
+	}
+	if (*ret_over) {
+		m = mark_before(c, d, req, true);
+		first = stretch(d, m, by, ret_calls, &again);
+		*ret_size = *ret_calls - again < N_STRETCH ? *ret_calls - again : N_STRETCH - 1;
+	}
+	*ret_before = m;
+	return first;
+}
+
 static void claim(struct clew_causality *c, const struct done *d, struct node *req, enum done_by by)
 {
 	struct group *g = req->proc->group;
 	struct ends *e = &g->ends[by >= DONE_SELF];
-	uint64_t at = d->by->marks[d->mark % MAX_MARKS].seq;
-	const struct mark *before = NULL;
-	uint32_t calls, again, left, size;
-	struct node *n = stretch(c, d, req, by, &calls, &again), *next;
+	const struct mark *before;
+	struct node *n, *next;
+	uint32_t left, size;
+	bool over;
 
-	size = calls - again < N_STRETCH ? calls - again : N_STRETCH - 1;
-	if (by != DONE_BORN && (by == DONE_SELF || locks_known(g))) {
-		e->n++;
-		e->stretches[size]++;
-	}
-	if (by == DONE_ONE || by == DONE_SELF) {
-		before = mark_before(c, d, req);
-		if (before)
-			order_taken(req, before);
-	}
-	for (left = calls; n && left; n = next, left--) {
-		bool direct = n->todo_seq == at;
+	if (d->mark < oldest_mark(d->by))
+		return;
+	n = task_of(c, d, req, by, &before, &left, &size, &over);
+	if (before && (by == DONE_ONE || by == DONE_SELF))
+		order_taken(req, before);
+	for (; n && left; n = next, left--) {
+		bool direct = n->todo_seq == seq_of(d);
 
 		next = n->todo_next;
 		if (direct && by != DONE_BORN)
-			test_order(&g->done[by], req, n);
+			test_order(over ? &e->over_there : &g->done[by], req, n);
 		n->stretch_calls = (uint8_t)size;
+		n->over_wake = over;
 		n->done_by = by;
 		n->sink = shares_mark(c, d, req, n);
 		if (direct && by <= DONE_MANY && locks_known(g))

@@ -8,7 +8,7 @@
 #include "causality/internal.h"
 
 #define SAFETY	     2.0
-#define UNSEEN	     0.05
+#define UNSEEN	     0.5
 #define UNSEEN_OVER  0.1
 #define UNSEEN_TASK  1.0
 #define SURE_BITS    20
@@ -72,23 +72,37 @@ static double idle_joined(const struct group *g, double unseen)
 	return (SAFETY * (double)g->idle_dirty + unseen) / (double)g->idle_clean;
 }
 
+/* The share of tasks without a call, as those tell that are known to have begun when the one before ended. */
+static double empty(const struct ends *e, double unseen)
+{
+	return fmin(1, ((double)e->begun_empty + unseen) / (double)(e->begun ? e->begun : 1));
+}
+
 /*
  * The call before the end is another task's where that was not seen to end and this one never called.
  * Two rare things at once: not many need to be seen to be ruled out, but some.
  */
 static double direct_wrong(const struct group *g, struct ends *e)
 {
-	uint64_t all = 0;
 	uint32_t k;
 	double joined = 1;
 
-	for (uint32_t i = 0; i < N_STRETCH; i++)
-		all += e->stretches[i];
 	merged(e, &k);
 	if (e->same)
 		joined = (SAFETY * (double)e->over + UNSEEN_TASK) / (double)e->same;
 	joined = fmin(joined, idle_joined(g, UNSEEN_TASK));
-	return fmin(joined, 1) * ((double)e->stretches[0] + UNSEEN) / (double)(all ? all : 1);
+	return fmin(joined, 1) * empty(e, UNSEEN);
+}
+
+/*
+ * Was the worker idle when it was woken after the call? Then it took a task without a call. How often workers are
+ * idle after a task whose end was not seen, those tell that called after such a wake-up.
+ */
+static double over_wrong(const struct ends *e)
+{
+	return e->woken_empty ? SAFETY * (double)(e->woken - e->woken_empty + 1) *
+					empty(e, UNSEEN_TASK) / (double)e->woken_empty
+			      : 1;
 }
 
 static bool reaches_back(struct group *g, const struct node *call)
@@ -149,7 +163,7 @@ enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 {
 	struct group *g = call->birth.ctx->proc->group;
 	struct ends *e = &g->ends[call->done_by >= DONE_SELF];
-	const struct bucket *b = &g->done[call->done_by];
+	const struct bucket *b = call->over_wake ? &e->over_there : &g->done[call->done_by];
 	bool many = call->done_by == DONE_MANY;
 	uint64_t all = g->done_one + g->done_many + g->done_none;
 	double wrong = direct_wrong(g, e);
@@ -163,6 +177,8 @@ enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 		all = e->n;
 	else
 		wrong += mixed_up(g, many);
+	if (call->over_wake)
+		wrong += over_wrong(e);
 	/* One request at a time tests nothing, and leaves nothing to choose from. */
 	alone = call->birth.n_proc <= 1 && !many && !b->misses && wrong <= MAX_WRONG;
 	*ret_wrong = wrong + there_wrong(b);

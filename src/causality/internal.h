@@ -115,6 +115,12 @@ struct ends {
 	double merged;
 	uint32_t merged_k;
 	uint64_t over, same;
+	uint64_t begun, begun_empty; /* those after an end that was seen; ... without a call */
+	uint64_t woken, woken_empty; /* those after a wake-up that followed a call */
+	struct bucket over_there;    /* was the request there before the call before that? */
+	uint64_t calls[2];	     /* in stretches of an end seen before; [1]: that failed */
+	uint64_t at_once[2];	     /* ... and that another one followed at once, in the stretch */
+	uint64_t quick;		     /* stretches whose first call came at once */
 };
 
 /* What the order in which requests were taken tells: see order.c. */
@@ -252,8 +258,9 @@ struct ctx {
 	uint64_t stray_ns;     /* when the first of them was made */
 	struct node *born_for; /* a thread's: what the one who began it had read last */
 	/* A worker's: see completion.c */
-	struct node *todo; /* calls without a request, oldest first */
-	uint64_t todo_seq; /* of the last one */
+	struct node *todo;	       /* calls without a request, oldest first */
+	uint64_t todo_seq;	       /* of the last one */
+	uint64_t woken_key, woken_seq; /* the futex that it was woken on last; todo_seq then */
 	uint64_t n_marks;
 	struct mark {
 		uint64_t seq; /* the last call before it */
@@ -261,10 +268,11 @@ struct ctx {
 		uint64_t ns;
 		uint64_t call_born_ns; /* of the last call before it */
 		struct node *req;      /* whose owner it woke; NULL: it was woken itself */
-	} *marks;		       /* MAX_MARKS of them, or NULL */
-	struct relay_worker *relay;    /* a thread's: see relay.c */
-	struct relay_pipe *hears;      /* ... what it reads its workers' messages from */
-	struct node *told[N_TOLD];     /* calls whose makers woke it: see coalesce.c */
+		bool dirty; /* ... after a call that no completion had followed: idle, or at a lock? */
+	} *marks;	    /* MAX_MARKS of them, or NULL */
+	struct relay_worker *relay; /* a thread's: see relay.c */
+	struct relay_pipe *hears;   /* ... what it reads its workers' messages from */
+	struct node *told[N_TOLD];  /* calls whose makers woke it: see coalesce.c */
 	uint32_t n_told;
 	uint64_t answered_ns;		 /* a task's last answer */
 	uint64_t used;			 /* c->ticks when it was moved to the end of the list */
@@ -295,7 +303,7 @@ struct futex {
 	UT_hash_handle hh;
 	struct futex *prev, *next; /* oldest first */
 	struct futex_key key;
-	uint32_t wakes, in_call;
+	uint32_t wakes, held;
 	uint32_t tells,
 		others; /* wake-ups of owners by who had read a response later than they; other ones */
 };
@@ -390,6 +398,8 @@ struct node {
 	struct node *todo_prev, *todo_next;
 	struct node *named[N_TURNS]; /* whose turn it was, by each rule */
 	uint8_t stretch_calls;
+	bool over_wake; /* its worker was woken between it and the end: see completion.c */
+	bool again;	/* it failed, and was made again till the end */
 	enum done_by done_by;
 	uint64_t failed_ns; /* when a response came that said so (5xx); 0: it did not */
 	bool loose;
@@ -575,11 +585,16 @@ static inline bool task_reads(uint64_t task)
 }
 
 /* lock.c */
-/* A context of p was woken on the futex at key; in_call: while a call of it, or of its waker, was out. */
-void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool in_call);
+/*
+ * A context of p was woken on the futex at key; held: while a call of it, or of its waker, was out, or by one that was
+ * woken there itself.
+ */
+void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool held);
 bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key);
 /* An owner was woken on it; tells: as it is when another's call has ended. Is it such a futex? */
 bool lock_tells(struct clew_causality *c, const struct proc *p, uint64_t key, bool tells);
+/* One lock, or one condition variable. */
+bool lock_same(uint64_t key, uint64_t other);
 void lock_done(struct clew_causality *c);
 
 /* coalesce.c */

@@ -5,7 +5,8 @@
  * Who is woken while a call of its own is out does not wait for work or for a result: it waits for a
  * lock (an interpreter's, an allocator's). A futex on which that happens often enough is a lock, and
  * its wake-ups say nothing of who works for whom. So is one that is woken by a thread whose own call is
- * out: a blocking worker in the middle of a call has nothing to hand over.
+ * out: a blocking worker in the middle of a call has nothing to hand over. And one on which a worker was woken
+ * that then, without a call between, wakes another one there: it passes the lock on.
  *
  * Apart from that: on which futexes those who wait for another's call are woken (coalesce.c).
  *
@@ -54,7 +55,7 @@ static struct futex *add(struct clew_causality *c, const struct proc *p, uint64_
 	return f;
 }
 
-void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool in_call)
+void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool held)
 {
 	struct futex *f = find(c, p, key);
 
@@ -63,15 +64,20 @@ void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bo
 	if (!f)
 		return;
 	f->wakes++;
-	f->in_call += in_call;
+	f->held += held;
+}
+
+bool lock_same(uint64_t key, uint64_t other)
+{
+	return key / CLASS_BYTES == other / CLASS_BYTES;
 }
 
 bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key)
 {
 	const struct futex *f = find(c, p, key);
 
-	return f && f->in_call >= MIN_PROOFS &&
-	       (uint64_t)f->in_call * 100 >= (uint64_t)f->wakes * LOCK_PERCENT;
+	return f && f->held >= MIN_PROOFS &&
+	       (uint64_t)f->held * 100 >= (uint64_t)f->wakes * LOCK_PERCENT;
 }
 
 bool lock_tells(struct clew_causality *c, const struct proc *p, uint64_t key, bool tells)

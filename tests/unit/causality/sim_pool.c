@@ -13,6 +13,7 @@
 
 #define QUEUE  65536u
 #define GLOBAL 0x1000
+#define PASSED 0x2000
 #define START  5
 
 struct request {
@@ -35,7 +36,7 @@ struct worker {
 	bool busy, out;
 };
 
-enum what { ARRIVE, STEP, RESPONSE, ANSWER, OTHER };
+enum what { ARRIVE, STEP, RESPONSE, ANSWER, ANSWERED, OTHER };
 
 struct sim {
 	const struct sim_pool *s;
@@ -101,6 +102,23 @@ static void noise(struct sim *s, const struct fab_thread *from)
 		wake(s, from, to, all ? GLOBAL : park(to));
 }
 
+/* The worker waits for a lock; one of the others has it. */
+static void lock(struct sim *s, const struct worker *w)
+{
+	const struct fab_thread *holder = &s->w[rnd(s, s->s->workers)].th;
+
+	if (holder == &w->th)
+		return;
+	if (chance(s, s->s->waits_pct))
+		wake(s, holder, &w->th, park(&w->th));
+	if (chance(s, s->s->passed_pct)) {
+		uint64_t key = PASSED + rnd(s, 4) * 64;
+
+		wake(s, holder, &w->th, key);
+		wake(s, &w->th, &s->owner[rnd(s, s->n_clients)], key);
+	}
+}
+
 static void io(struct sim *s, struct fab_exchange *f, enum clew_part part, struct fab_thread *t)
 {
 	s->core.now += 3 * US;
@@ -126,6 +144,8 @@ static void bring(struct sim *s, const struct fab_thread *from, struct request *
 
 	if (!t.calls)
 		t.calls = rnd(s, s->s->calls_max + 1);
+	if (chance(s, s->s->empty_pct))
+		t.calls = 0;
 	s->queue[s->q_tail++ % QUEUE] = t;
 	for (uint32_t i = 0; i < s->s->workers; i++)
 		if (!s->w[i].busy) {
@@ -168,17 +188,27 @@ static void arrive(struct sim *s, uint32_t client)
 	hand_over(s, r);
 }
 
+static void answered(struct sim *s, uint32_t client)
+{
+	struct request *r = s->cur[client];
+
+	fab_end(s->core.c, &r->f, 0);
+	s->cur[client] = NULL;
+	free(r);
+	s->finished++;
+	push(s, s->core.now + (50 + rnd(s, 1000)) * US, ARRIVE, client);
+}
+
 static void answer(struct sim *s, uint32_t client, struct fab_thread *by)
 {
 	struct request *r = s->cur[client];
 
 	noise(s, by);
 	io(s, &r->f, CLEW_PART_RESPONSE, by);
-	fab_end(s->core.c, &r->f, 0);
-	s->cur[client] = NULL;
-	free(r);
-	s->finished++;
-	push(s, s->core.now + (50 + rnd(s, 1000)) * US, ARRIVE, client);
+	if (s->s->late_us)
+		push(s, s->core.now + s->s->late_us * US, ANSWERED, client);
+	else
+		answered(s, client);
 }
 
 /* The task is done: its request goes on when all of them are. */
@@ -222,6 +252,7 @@ static void step(struct sim *s, uint32_t i)
 	struct worker *w = &s->w[i];
 
 	noise(s, &w->th);
+	lock(s, w);
 	if (!w->task.calls) {
 		finish(s, i);
 		return;
@@ -259,6 +290,9 @@ static void handle(struct sim *s, const struct sim_event *e)
 		break;
 	case ANSWER:
 		answer(s, e->who, &s->owner[e->who]);
+		break;
+	case ANSWERED:
+		answered(s, e->who);
 		break;
 	case OTHER:
 		bring(s, &s->owner[s->n_clients], NULL, false);

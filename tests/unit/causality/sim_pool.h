@@ -22,7 +22,13 @@ struct sim_pool {
 	uint32_t batch_pct;   /* tasks that answer for the next one in the queue too */
 	uint32_t direct_pct;  /* requests that the owner answers alone */
 	uint32_t retry_pct;   /* calls that fail, and are made again at once */
-	bool last_answers;    /* the worker writes the answer, nobody waits */
+	uint32_t empty_pct;   /* tasks without a call, whatever the others have */
+	uint32_t
+		waits_pct; /* steps before which the worker waits for a lock, and is woken as if it were idle */
+	uint32_t
+		passed_pct; /* ... before which it is given a lock that it then passes on to an owner */
+	uint32_t late_us;  /* the end of an answer is written so much later than its first byte */
+	bool last_answers; /* the worker writes the answer, nobody waits */
 };
 
 void sim_pool_run(const struct sim_pool *s, uint32_t in_flight, uint32_t requests, uint64_t seed,

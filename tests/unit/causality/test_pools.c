@@ -36,6 +36,21 @@ static const struct row rows[] = {
 	{{"jobs, 30 %", 16, .calls = 2, .job_pct = 30}, 50},
 	{{"jobs, 5 %, 0 to 3 calls", 16, .calls_max = 3, .job_pct = 5}, 60},
 	{{"10 % of calls again", 16, .calls = 1, .retry_pct = 10}, 60},
+	{{"locks in the middle of tasks", 16, .calls = 1, .waits_pct = 3, .late_us = 300}, 95},
+	{{"the same, two hand-overs", 16, .calls = 1, .sequence = 2, .waits_pct = 3,
+	  .late_us = 300},
+	 90},
+	{{"the same, some without a call", 16, .calls = 1, .waits_pct = 2, .empty_pct = 3,
+	  .job_pct = 20},
+	 0},
+	{{"jobs, some tasks without a call", 16, .calls = 1, .empty_pct = 5, .job_pct = 30}, 0},
+	{{"jobs and ends unseen, as well", 16, .calls = 1, .empty_pct = 5, .job_pct = 30,
+	  .unseen_pct = 10},
+	 0},
+	{{"locks that are passed on", 16, .calls = 1, .passed_pct = 3, .job_pct = 5}, 50},
+	{{"the same, two hand-overs", 16, .calls = 1, .sequence = 2, .passed_pct = 1,
+	  .unseen_pct = 20},
+	 0},
 	{{"10 % again, jobs, 0 to 2 calls", 16, .calls_max = 2, .job_pct = 5, .retry_pct = 10}, 0},
 	{{"others' tasks", 16, .calls = 2, .other_us = 50000}, 40},
 	{{"others' tasks, 1 call", 16, .calls = 1, .other_us = 50000}, 0},
@@ -145,6 +160,10 @@ static void test_random_pools(void **state)
 		s.batch_pct = some(20);
 		s.direct_pct = some(80);
 		s.last_answers = !dice(5);
+		s.empty_pct = some(20);
+		s.waits_pct = some(10);
+		s.passed_pct = some(10);
+		s.late_us = some(2000);
 		sim_pool_run(&s, in_flight[i % 8], 1000, i + 1, &r);
 		add(&sum, &r);
 		if (r.wrong + r.background_linked > worst)
