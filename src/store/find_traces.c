@@ -29,6 +29,8 @@ struct finding {
 	size_t n, cap;
 	uint64_t limit;
 	struct trace_rows *seen; /* traces that were looked at */
+	bool check;		 /* candidates are only likely to match: by_service() */
+	uint32_t service;
 };
 
 static int collect(void *user, duckdb_data_chunk chunk, idx_t rows)
@@ -116,6 +118,22 @@ static bool enough(const struct finding *fi, int64_t bound)
 	       key_of(fi, &fi->found[fi->n - 1]) >= bound;
 }
 
+/* Does it hold a span of the service that began in the time that is asked for? */
+static bool matches(const struct finding *fi, const struct trace_rows *t)
+{
+	const struct clew_span_filter *f = fi->f;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct trace_row *row = &t->rows[i];
+
+		if ((!f->service.p || row->service == fi->service) &&
+		    (uint64_t)row->start_ns >= f->since_ns &&
+		    (!f->until_ns || (uint64_t)row->start_ns <= f->until_ns))
+			return true;
+	}
+	return false;
+}
+
 /* Load and keep the traces of one batch; at: the partition where they were found. */
 static int look_at(struct finding *fi, const struct clew_id128 *ids, size_t n, size_t lo, size_t hi,
 		   char **ret_error)
@@ -139,7 +157,7 @@ static int look_at(struct finding *fi, const struct clew_id128 *ids, size_t n, s
 	HASH_ITER (hh, table, t, next) {
 		struct clew_trace_summary sum;
 
-		if (r == 0 && summary_make(q->st, t, &sum))
+		if (r == 0 && (!fi->check || matches(fi, t)) && summary_make(q->st, t, &sum))
 			r = keep(fi, &sum);
 	}
 	summary_free(&table);
@@ -257,43 +275,90 @@ static int find_newest(struct finding *fi, size_t from, size_t to, char **ret_er
 	return r;
 }
 
-/* Longest first: all partitions at once, and the longest span of each trace that has a match. */
-static int find_longest(struct finding *fi, size_t from, size_t to, char **ret_error)
+/* Is the filter about nothing but a service and times? Then the lines of traces know nearly enough. */
+static bool by_service(const struct clew_span_filter *f)
 {
-	struct clew_buf match = {0}, source = {0};
-	size_t lo = from ? from - 1 : 0, hi = to < fi->q->n_parts ? to + 1 : to;
-	bool done = false;
+	return !f->name.p && !f->n_attrs && !f->n_where && !f->error && !f->min_duration_ns &&
+	       !f->max_duration_ns && !f->kinds && !f->link_classes && !f->incomplete && !f->root;
+}
+
+/* The conditions of such a filter on a line. */
+static void line_condition(const struct finding *fi, struct clew_buf *out)
+{
+	clew_buf_adds(out, "true");
+	if (fi->f->service.p)
+		clew_buf_addf(out, " AND (service_bits & %" PRIu64 "::UBIGINT) <> 0",
+			      UINT64_C(1) << (fi->service % 64));
+	if (fi->f->since_ns)
+		clew_buf_addf(out, " AND last_ns >= %" PRIu64, fi->f->since_ns);
+	if (fi->f->until_ns)
+		clew_buf_addf(out, " AND start_ns <= %" PRIu64, fi->f->until_ns);
+}
+
+/* Spans that match: of all partitions, or of what is in no rollup. */
+static int find_matches(struct finding *fi, size_t from, size_t to, struct clew_buf *out,
+			char **ret_error)
+{
+	const char *sep = "";
 	int r = 0;
 
 	for (size_t i = from; r == 0 && i < to; i++) {
-		if (i > from)
-			clew_buf_adds(&match, " UNION ALL ");
-		r = filter_source(fi->q, &fi->q->parts[i], fi->f, "trace_id", fi->where, &match,
-				  NULL, ret_error);
+		if (fi->check) {
+			beside_rollups(&fi->q->parts[i], "trace_id", fi->where, out, &sep);
+			continue;
+		}
+		clew_buf_adds(out, sep);
+		r = filter_source(fi->q, &fi->q->parts[i], fi->f, "trace_id", fi->where, out, NULL,
+				  ret_error);
+		sep = " UNION ALL ";
 	}
-	for (size_t i = lo; i < hi; i++)
-		for (int hot = 0; hot < 2; hot++)
-			clew_buf_addf(
-				&source, "%sSELECT trace_id, duration_ns AS v FROM %s.%s%s%s%s",
-				source.len ? " UNION ALL " : "", fi->q->parts[i].name,
-				hot ? "hot" : "span",
-				strcmp(fi->where, "true") ? " WHERE trace_id IN (SELECT * FROM m)"
-							  : "",
-				"", "");
-	if (r == 0 && to > from) {
-		struct clew_buf all = {0};
+	return r < 0 ? r : out->err;
+}
 
-		if (strcmp(fi->where, "true"))
+/*
+ * Longest first: all partitions at once. Of a trace that is in the rollups its root's duration is known,
+ * of others the longest span that has the trace's id bounds it.
+ */
+static int find_longest(struct finding *fi, size_t from, size_t to, char **ret_error)
+{
+	struct clew_buf match = {0}, source = {0}, all = {0}, line = {0};
+	size_t lo = from ? from - 1 : 0, hi = to < fi->q->n_parts ? to + 1 : to;
+	bool done = false, any = !strcmp(fi->where, "true");
+	const char *sep = "", *matching = any ? "true" : "trace_id IN (SELECT trace_id FROM m)";
+	int r = query_digested(fi->q, lo, hi, ret_error);
+
+	fi->check = !any && by_service(fi->f);
+	if (fi->f->service.p)
+		(void)dict_find(&fi->q->st->dicts[DICT_SERVICE], fi->f->service, 0, &fi->service);
+	line_condition(fi, &line);
+	if (r == 0 && !any)
+		r = find_matches(fi, from, to, &match, ret_error);
+	for (size_t i = lo; r == 0 && i < hi; i++) {
+		const struct part_ref *p = &fi->q->parts[i];
+
+		if (p->has_rollups) {
+			clew_buf_addf(&source,
+				      "%sSELECT trace_id, duration_ns AS v FROM %s.trace WHERE %s",
+				      sep, p->name, fi->check ? line.data : matching);
+			sep = " UNION ALL ";
+		}
+		if (any || match.len)
+			beside_rollups(p, "trace_id, duration_ns AS v", matching, &source, &sep);
+	}
+	if (r == 0 && to > from && source.len) {
+		if (match.len)
 			clew_buf_addf(
 				&all,
 				"WITH m AS MATERIALIZED (SELECT DISTINCT trace_id FROM (%s)) ",
 				match.data);
 		clew_buf_adds(&all, source.data);
-		r = all.err ? all.err : look_through(fi, all.data, lo, hi, &done, ret_error);
-		clew_buf_done(&all);
+		r = all.err || line.err ? -ENOMEM
+					: look_through(fi, all.data, lo, hi, &done, ret_error);
 	}
 	clew_buf_done(&match);
 	clew_buf_done(&source);
+	clew_buf_done(&line);
+	clew_buf_done(&all);
 	return r;
 }
 
