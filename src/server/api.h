@@ -119,3 +119,4 @@ int api_kind(struct slice name);
 /* ---- the APIs: routes ---- */
 enum MHD_Result jaeger_v1_answer(struct request *rq);
 enum MHD_Result jaeger_v3_answer(struct request *rq);
+enum MHD_Result tempo_answer(struct request *rq);

@@ -121,6 +121,7 @@ static const struct route http_routes[] = {
 	{"/api/clew/", .below = true, .any = true, .run = nothing},
 	{"/api/v3/", .below = true, .run = jaeger_v3_answer},
 	{"/api/", .below = true, .run = jaeger_v1_answer},
+	{"/tempo/", .below = true, .run = tempo_answer},
 	{"/", .below = true, .run = page_answer},
 	{NULL},
 };

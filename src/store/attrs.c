@@ -6,7 +6,8 @@
 
 struct counting {
 	struct clew_store *st;
-	uint64_t *spans; /* by the key's id */
+	uint64_t *spans;     /* by the key's id */
+	uint64_t *resources; /* ... of them by their resource */
 	uint32_t n;
 	struct slice key; /* of values: the resource's that has it */
 };
@@ -40,8 +41,10 @@ static int keep_resources(void *user, duckdb_data_chunk chunk, idx_t rows)
 		for (uint32_t k = 0; r && k < r->n_attrs; k++)
 			if (!dict_find(&c->st->dicts[DICT_KEY], r->attrs[k].key, r->attrs[k].type,
 				       &id) &&
-			    id < c->n)
+			    id < c->n) {
 				c->spans[id] += (uint64_t)((int64_t *)n.data)[i];
+				c->resources[id] += (uint64_t)((int64_t *)n.data)[i];
+			}
 	}
 	return 0;
 }
@@ -100,7 +103,8 @@ static int give_keys(struct counting *c, struct slice prefix, clew_attr_key_fn f
 		const struct dict_entry *e = dict_get(&c->st->dicts[DICT_KEY], ids[i]);
 		struct clew_attr_key k = {.key = e->name,
 					  .type = (enum clew_attr_type)e->type,
-					  .spans = c->spans[ids[i]]};
+					  .spans = c->spans[ids[i]],
+					  .resources = c->resources[ids[i]]};
 
 		r = fn(user, &k);
 	}
@@ -131,9 +135,10 @@ int clew_store_attr_keys(struct clew_store *st, struct slice service, struct sli
 
 	if (r < 0)
 		return 0;
-	c.spans = calloc(c.n + 1, sizeof(*c.spans));
+	c.spans = calloc(2 * ((size_t)c.n + 1), sizeof(*c.spans));
 	if (!c.spans)
 		return -ENOMEM;
+	c.resources = c.spans + c.n + 1;
 	r = query_begin(st, &q, ret_error);
 	if (r == 0) {
 		r = query_digested(&q, 0, q.n_parts, ret_error);

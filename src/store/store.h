@@ -391,8 +391,8 @@ struct clew_trace_query {
 	/* What the trace's root must be; its times are of the root's begin. limit, sort and after are not
 	 * looked at. */
 	struct clew_span_filter f;
-	bool any;	/* f is about any of its spans instead */
-	uint64_t shape; /* only traces of this shape (forest.h); 0: any */
+	bool any;		 /* f is about any of its spans instead */
+	uint64_t shape;		 /* only traces of this shape (forest.h); 0: any */
 	uint64_t min_ns, max_ns; /* only roots that took so long: [min, max); max 0: none */
 	bool outside;		 /* only those that did not, instead */
 };
@@ -405,7 +405,8 @@ struct clew_pattern_stats {
 	uint8_t kind;
 	uint32_t spans, services; /* of the largest of them */
 	uint64_t counts[192];	  /* by the root's latency (latency.h) */
-	struct clew_id128 examples[3]; /* one of about the median, the 95th percentile, and of the longest;
+	struct clew_id128
+		examples[3]; /* one of about the median, the 95th percentile, and of the longest;
 					* none where there are fewer */
 };
 
@@ -450,7 +451,8 @@ int clew_store_pick_traces(struct clew_store *st, const struct clew_trace_query 
 struct clew_attr_key {
 	struct slice key;
 	enum clew_attr_type type;
-	uint64_t spans; /* that have it, the resource's included */
+	uint64_t spans;	    /* that have it, the resource's included */
+	uint64_t resources; /* ... of them by their resource */
 };
 
 typedef int (*clew_attr_key_fn)(void *user, const struct clew_attr_key *k);
@@ -469,6 +471,18 @@ typedef int (*clew_attr_value_fn)(void *user, struct slice value, uint64_t spans
 int clew_store_attr_values(struct clew_store *st, struct slice key, struct slice service,
 			   struct slice prefix, uint64_t limit, clew_attr_value_fn fn, void *user,
 			   bool *ret_more, char **ret_error);
+
+/** clew_value_fn - a value as text; it lives during the call. As clew_span_fn. */
+typedef int (*clew_value_fn)(void *user, struct slice value, enum clew_attr_type type);
+
+/**
+ * clew_store_values() - at most max different values of a key, in no order, of spans that match @f, newest
+ * hours first (of an hour at most 300,000 of them are looked at). Values of resources are given whether
+ * or not @f matches spans of theirs. CLEW_SCOPE_FIELD: names of spans, whatever the key.
+ */
+int clew_store_values(struct clew_store *st, const struct clew_span_filter *f,
+		      enum clew_filter_scope scope, struct slice key, uint64_t max,
+		      clew_value_fn fn, void *user, char **ret_error);
 
 /** clew_store_parquet() - spans that match, as the view `spans` has them, in a file of the format Parquet.
  * ret_fd: the file, which has no name any more; the caller closes it. limit must be given. */
