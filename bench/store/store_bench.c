@@ -137,7 +137,46 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-enum ask { BY_ID, SPANS, TRACES, SERVICES, MAP };
+static int count_pattern(void *user, const struct clew_pattern_stats *p)
+{
+	++*(uint64_t *)user;
+	return 0;
+}
+
+static int count_bucket(void *user, const struct clew_latency_bucket *b)
+{
+	++*(uint64_t *)user;
+	return 0;
+}
+
+static int count_red(void *user, const struct clew_red_row *row)
+{
+	*(uint64_t *)user += row->n > 0;
+	return 0;
+}
+
+enum ask { BY_ID, SPANS, TRACES, SERVICES, MAP, PATTERNS, TRACE_HIST, SPAN_HIST, RED };
+
+/* What the page asks of many traces at once. */
+static int ask_sums(struct clew_store *st, enum ask how, const struct clew_span_filter *f,
+		    uint64_t *found, char **ret_error)
+{
+	struct clew_trace_query tq = {.f = *f};
+	struct clew_red_query rq = {.since_ns = START_NS,
+				    .until_ns = START_NS + 24ull * 3600 * 1000000000,
+				    .step_ns = 24ull * 60 * 1000000000,
+				    .by_service = true};
+	struct clew_pattern_totals totals;
+
+	tq.f.limit = 0;
+	if (how == PATTERNS)
+		return clew_store_patterns(st, &tq, 50, &totals, count_pattern, found, ret_error);
+	if (how == TRACE_HIST)
+		return clew_store_trace_latency(st, &tq, count_bucket, found, ret_error);
+	if (how == SPAN_HIST)
+		return clew_store_span_latency(st, &tq.f, count_bucket, found, ret_error);
+	return clew_store_red(st, &rq, count_red, found, ret_error);
+}
 
 static const char *only = "";
 
@@ -166,6 +205,8 @@ static void ask(struct clew_store *st, const char *what, enum ask how,
 			r = clew_store_find_spans(st, &f, count_span, &found, &error);
 		else if (how == TRACES)
 			r = clew_store_find_traces(st, &f, count_trace, &found, &error);
+		else if (how >= PATTERNS)
+			r = ask_sums(st, how, &f, &found, &error);
 		else if (how == SERVICES)
 			r = clew_store_services(st, 0, 0, count_service, &found, &error);
 		else
@@ -215,6 +256,20 @@ static void user(struct clew_span_filter *f, uint64_t round, uint64_t traces)
 	f->sort = CLEW_SORT_START;
 }
 
+static void high(struct clew_span_filter *f, uint64_t round, uint64_t traces)
+{
+	f->n_where = 1;
+	f->where[0].op = CLEW_WHERE_GE;
+	f->where[0].key = SLICE("http.response.status_code");
+	f->where[0].value = SLICE("503");
+	f->sort = CLEW_SORT_START;
+}
+
+static void one_service(struct clew_span_filter *f, uint64_t round, uint64_t traces)
+{
+	f->service = slice_str(some[round % 5]);
+}
+
 static void common(struct clew_span_filter *f, uint64_t round, uint64_t traces)
 {
 	f->n_attrs = 1;
@@ -250,8 +305,14 @@ static void ask_all(struct clew_store *st, uint64_t traces)
 	ask(st, "traces: service, >= 20 ms, newest 20", TRACES, slow_service, ROUNDS, traces);
 	ask(st, "traces: attribute value that is rare", TRACES, user, ROUNDS, traces);
 	ask(st, "traces: service, longest 20", TRACES, slowest, 5, traces);
-	ask(st, "services, all time", SERVICES, NULL, 3, traces);
-	ask(st, "map, all time", MAP, NULL, 3, traces);
+	ask(st, "spans: number >= 503, newest 20", SPANS, high, ROUNDS, traces);
+	ask(st, "services, all time", SERVICES, NULL, 10, traces);
+	ask(st, "map, all time", MAP, NULL, 10, traces);
+	ask(st, "red by service, 60 steps of 24 min", RED, NULL, 10, traces);
+	ask(st, "patterns, all time", PATTERNS, NULL, 10, traces);
+	ask(st, "patterns of roots with an attribute", PATTERNS, user, 10, traces);
+	ask(st, "histogram of traces, all time", TRACE_HIST, NULL, 10, traces);
+	ask(st, "histogram of a service's spans, all time", SPAN_HIST, one_service, 10, traces);
 }
 
 int main(int argc, char **argv)

@@ -298,16 +298,44 @@ static int mark_blocks(void *user, duckdb_data_chunk chunk, idx_t rows)
 	return 0;
 }
 
-static int lookup(struct query *q, const struct part_ref *p, const char *hashes,
-		  struct block_set *b, char **ret_error)
+static int lookup_where(struct query *q, const struct part_ref *p, const char *table,
+			const char *where, struct block_set *b, char **ret_error)
 {
 	struct clew_buf sql = {0};
 	int r;
 
-	clew_buf_addf(&sql, "SELECT block FROM %s.block_index WHERE hash IN (%s)", p->name, hashes);
+	clew_buf_addf(&sql, "SELECT block FROM %s.%s WHERE %s", p->name, table, where);
 	r = sql.err ? sql.err : query_each(q, sql.data, mark_blocks, b, ret_error);
 	clew_buf_done(&sql);
 	b->round++;
+	return r;
+}
+
+static int lookup(struct query *q, const struct part_ref *p, const char *hashes,
+		  struct block_set *b, char **ret_error)
+{
+	struct clew_buf where = {0};
+	int r;
+
+	clew_buf_addf(&where, "hash IN (%s)", hashes);
+	r = where.err ? where.err : lookup_where(q, p, "block_index", where.data, b, ret_error);
+	clew_buf_done(&where);
+	return r;
+}
+
+/* By the least and the greatest value of a block, where it is a number that is compared; else by the key. */
+static int lookup_condition(struct query *q, const struct part_ref *p,
+			    const struct clew_filter_where *w, struct block_set *b,
+			    char **ret_error)
+{
+	struct clew_buf text = {0};
+	int r = 0;
+
+	if (p->has_rollups && p->digested >= p->indexed && where_range(q->st, w, &text))
+		r = text.err ? text.err : lookup_where(q, p, "attr_range", text.data, b, ret_error);
+	else if (where_hashes(q->st, w, &text))
+		r = text.err ? text.err : lookup(q, p, text.data, b, ret_error);
+	clew_buf_done(&text);
 	return r;
 }
 
@@ -329,13 +357,8 @@ static int find_blocks(struct query *q, const struct part_ref *p, const struct c
 			r = lookup(q, p, pl.hashes.data, b, ret_error);
 		places_done(&pl);
 	}
-	for (uint32_t i = 0; r == 0 && i < f->n_where; i++) {
-		struct clew_buf hashes = {0};
-
-		if (where_hashes(st, &f->where[i], &hashes))
-			r = hashes.err ? hashes.err : lookup(q, p, hashes.data, b, ret_error);
-		clew_buf_done(&hashes);
-	}
+	for (uint32_t i = 0; r == 0 && i < f->n_where; i++)
+		r = lookup_condition(q, p, &f->where[i], b, ret_error);
 	if (r == 0 && f->service.p && !dict_find(&st->dicts[DICT_SERVICE], f->service, 0, &id)) {
 		snprintf(hash, sizeof(hash), "%u", index_hash_id(DICT_SERVICE, id));
 		r = lookup(q, p, hash, b, ret_error);

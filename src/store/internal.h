@@ -307,6 +307,9 @@ int where_condition(struct clew_store *st, const struct clew_filter_where *w, st
 /** where_hashes() - "1,2,3": entries of the block index one of which a match must have. False: the
  * index does not help. */
 bool where_hashes(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out);
+/** where_range() - "key IN (7) AND hi >= 500": which blocks of attr_range may hold a match. False: it does
+ * not help. */
+bool where_range(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out);
 
 /* Ids of traces as SQL wants them. */
 struct trace_list {

@@ -248,3 +248,30 @@ bool where_hashes(struct clew_store *st, const struct clew_filter_where *w, stru
 	}
 	return true;
 }
+
+bool where_range(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out)
+{
+	uint32_t n = atomic_load(&st->resource_ids.n);
+	struct keys keys;
+	double v;
+
+	find_keys(st, w->key, &keys);
+	if (!is_compare(w->op) || !keys.n || !parse_number(w->value, &v))
+		return false;
+	for (uint32_t i = 0; i < keys.n; i++)
+		if (keys.type[i] != CLEW_ATTR_INT && keys.type[i] != CLEW_ATTR_DOUBLE)
+			return false;
+	for (uint32_t id = 0; id < n; id++) {
+		const struct clew_resource *r = st->resources[id];
+
+		for (uint32_t i = 0; r && i < r->n_attrs; i++)
+			if (slice_eq(r->attrs[i].key, w->key))
+				return false;
+	}
+	clew_buf_adds(out, "key IN (");
+	for (uint32_t i = 0; i < keys.n; i++)
+		clew_buf_addf(out, "%s%u", i ? "," : "", keys.id[i]);
+	clew_buf_addf(out, ") AND %s %s %.17g", w->op <= CLEW_WHERE_LE ? "lo" : "hi",
+		      compare_sign(w->op), v);
+	return true;
+}
