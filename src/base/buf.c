@@ -45,16 +45,26 @@ static int reserve(struct clew_buf *b, size_t n)
 	return 0;
 }
 
-int clew_buf_add(struct clew_buf *b, const void *p, size_t n)
+char *clew_buf_room(struct clew_buf *b, size_t n)
 {
-	int r = reserve(b, n);
+	char *p;
 
-	if (r < 0)
-		return r;
-	if (n)
-		memcpy(b->data + b->len, p, n);
+	if (reserve(b, n) < 0)
+		return NULL;
+	p = b->data + b->len;
 	b->len += n;
 	b->data[b->len] = '\0';
+	return p;
+}
+
+int clew_buf_add(struct clew_buf *b, const void *p, size_t n)
+{
+	char *to = clew_buf_room(b, n);
+
+	if (!to)
+		return b->err;
+	if (n)
+		memcpy(to, p, n);
 	return 0;
 }
 

@@ -34,6 +34,8 @@ void clew_buf_clear(struct clew_buf *b);
 int clew_buf_add(struct clew_buf *b, const void *p, size_t n);
 /** clew_buf_addf() - append as printf does. Same errors. */
 int clew_buf_addf(struct clew_buf *b, const char *fmt, ...) CLEW_PRINTF(2, 3);
+/** clew_buf_room() - append n bytes for the caller to fill; NULL: its errors, in b->err. */
+char *clew_buf_room(struct clew_buf *b, size_t n);
 /** clew_buf_addc() - append one byte. */
 int clew_buf_addc(struct clew_buf *b, char c);
 

@@ -4,39 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Bytes of the valid UTF-8 sequence at p, or 0 (RFC 3629, table in section 4). */
-static size_t utf8_len(const unsigned char *p, size_t n)
-{
-	unsigned char lo = 0x80, hi = 0xbf;
-	size_t len;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		len = 2;
-	else if ((p[0] & 0xf0) == 0xe0)
-		len = 3;
-	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-		len = 4;
-	else
-		return 0;
-	if (n < len)
-		return 0;
-	if (p[0] == 0xe0)
-		lo = 0xa0;
-	else if (p[0] == 0xed)
-		hi = 0x9f;
-	else if (p[0] == 0xf0)
-		lo = 0x90;
-	else if (p[0] == 0xf4)
-		hi = 0x8f;
-	if (p[1] < lo || p[1] > hi)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
+#include "base/utf8.h"
 
 static bool is_plain(unsigned char c)
 {
@@ -80,7 +48,7 @@ int clew_json_str(struct clew_buf *b, struct slice s)
 			i = run;
 			continue;
 		}
-		len = utf8_len(p + i, s.n - i);
+		len = clew_utf8_len(p + i, s.n - i);
 		if (len > 1)
 			clew_buf_add(b, p + i, len);
 		else if (len == 1)

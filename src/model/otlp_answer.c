@@ -6,13 +6,10 @@
 #include <otlp.pb-c.h>
 
 #include "base/json.h"
+#include "model/proto_put.h"
 
-static int add_varint(struct clew_buf *b, uint64_t v)
-{
-	for (; v > 0x7f; v >>= 7)
-		clew_buf_addc(b, (char)(v | 0x80));
-	return clew_buf_addc(b, (char)v);
-}
+/* Fields of google.rpc.Status. */
+enum { STATUS_CODE = 1, STATUS_MESSAGE };
 
 static int add_response(struct clew_buf *out, uint64_t rejected, const char *message)
 {
@@ -57,10 +54,7 @@ int clew_rpc_status(struct clew_buf *out, bool json, enum clew_rpc_code code, co
 		clew_json_str(out, slice_str(message));
 		return clew_buf_addc(out, '}');
 	}
-	/* int32 code = 1; string message = 2 */
-	clew_buf_addc(out, 1 << 3 | 0);
-	add_varint(out, code);
-	clew_buf_addc(out, 2 << 3 | 2);
-	add_varint(out, strlen(message));
-	return clew_buf_adds(out, message);
+	proto_add_varint(out, STATUS_CODE, code);
+	proto_add_bytes(out, STATUS_MESSAGE, slice_str(message));
+	return out->err;
 }

@@ -27,16 +27,33 @@ int clew_otlp_json_value(struct clew_buf *b, const struct clew_attr *a)
 	return clew_buf_addc(b, '}');
 }
 
+static void add_attr(struct clew_buf *b, const struct clew_attr *a, bool first)
+{
+	clew_buf_adds(b, first ? "{\"key\":" : ",{\"key\":");
+	clew_json_str(b, a->key);
+	clew_buf_adds(b, ",\"value\":");
+	clew_otlp_json_value(b, a);
+	clew_buf_addc(b, '}');
+}
+
 static void add_attrs(struct clew_buf *b, const struct clew_attr *attrs, uint32_t n)
 {
 	clew_buf_adds(b, "\"attributes\":[");
-	for (uint32_t i = 0; i < n; i++) {
-		clew_buf_adds(b, i ? ",{\"key\":" : "{\"key\":");
-		clew_json_str(b, attrs[i].key);
-		clew_buf_adds(b, ",\"value\":");
-		clew_otlp_json_value(b, &attrs[i]);
-		clew_buf_addc(b, '}');
-	}
+	for (uint32_t i = 0; i < n; i++)
+		add_attr(b, &attrs[i], i == 0);
+	clew_buf_addc(b, ']');
+}
+
+static void add_shown(struct clew_buf *b, const struct clew_span *s)
+{
+	struct clew_span_shown shown;
+
+	clew_span_shown(s, &shown);
+	clew_buf_adds(b, "\"attributes\":[");
+	for (uint32_t i = 0; i < s->n_attrs; i++)
+		add_attr(b, &s->attrs[i], i == 0);
+	for (uint32_t i = 0; i < shown.n; i++)
+		add_attr(b, &shown.attrs[i], s->n_attrs + i == 0);
 	clew_buf_addc(b, ']');
 }
 
@@ -146,7 +163,10 @@ static void add_span(struct clew_buf *b, const struct clew_span *s, enum clew_ot
 	clew_buf_addf(b,
 		      ",\"startTimeUnixNano\":\"%" PRIu64 "\",\"endTimeUnixNano\":\"%" PRIu64 "\",",
 		      s->start_ns, s->start_ns + s->duration_ns);
-	add_attrs(b, s->attrs, s->n_attrs);
+	if (style == CLEW_OTLP_JSON_SHOWN)
+		add_shown(b, s);
+	else
+		add_attrs(b, s->attrs, s->n_attrs);
 	add_links(b, s, style);
 	add_events(b, s);
 	add_dropped(b, s);
@@ -210,12 +230,23 @@ int clew_otlp_json_list(struct clew_buf *out, struct clew_span *const *spans, si
 	return out->err;
 }
 
-int clew_otlp_json(struct clew_buf *out, struct clew_span *const *spans, size_t n)
+static int add_document(struct clew_buf *out, struct clew_span *const *spans, size_t n,
+			enum clew_otlp_json_style style)
 {
 	int r;
 
 	clew_buf_adds(out, "{\"resourceSpans\":[");
-	r = clew_otlp_json_list(out, spans, n, CLEW_OTLP_JSON_OTLP);
+	r = clew_otlp_json_list(out, spans, n, style);
 	clew_buf_adds(out, "]}");
 	return r < 0 ? r : out->err;
+}
+
+int clew_otlp_json(struct clew_buf *out, struct clew_span *const *spans, size_t n)
+{
+	return add_document(out, spans, n, CLEW_OTLP_JSON_OTLP);
+}
+
+int clew_otlp_json_shown(struct clew_buf *out, struct clew_span *const *spans, size_t n)
+{
+	return add_document(out, spans, n, CLEW_OTLP_JSON_SHOWN);
 }

@@ -16,12 +16,15 @@ int clew_otlp_json(struct clew_buf *out, struct clew_span *const *spans, size_t 
 
 enum clew_otlp_json_style {
 	CLEW_OTLP_JSON_OTLP,  /* as above */
+	CLEW_OTLP_JSON_SHOWN, /* and a span's columns as attributes (clew_span_shown()) */
 	CLEW_OTLP_JSON_PROTO, /* protobuf's own mapping: ids in base64, enums by name */
 };
 
 /** clew_otlp_json_list() - append only the elements of resourceSpans, with commas between them. */
 int clew_otlp_json_list(struct clew_buf *out, struct clew_span *const *spans, size_t n,
 			enum clew_otlp_json_style style);
+/** clew_otlp_json_shown() - as clew_otlp_json(), of spans that are sent elsewhere. */
+int clew_otlp_json_shown(struct clew_buf *out, struct clew_span *const *spans, size_t n);
 
 /** clew_otlp_json_value() - append an attribute's value as an AnyValue object. */
 int clew_otlp_json_value(struct clew_buf *out, const struct clew_attr *a);

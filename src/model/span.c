@@ -159,6 +159,7 @@ struct clew_span *clew_span_new_in(struct clew_span_pool *pool)
 	s = take(a, sizeof(*s), ALIGN);
 	*s = (struct clew_span){
 		.arena = a,
+		.refs = 1,
 		.confidence = -1,
 		.times = {-1, -1, -1, -1, -1, -1, -1},
 		.kind = CLEW_KIND_INTERNAL,
@@ -171,12 +172,25 @@ struct clew_span *clew_span_new(void)
 	return clew_span_new_in(NULL);
 }
 
+struct clew_span *clew_span_ref(struct clew_span *s)
+{
+	__atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+/* Most spans have one owner: a load then, no locked instruction. */
+static bool last_owner(struct clew_span *s)
+{
+	return __atomic_load_n(&s->refs, __ATOMIC_ACQUIRE) == 1 ||
+	       __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0;
+}
+
 void clew_span_free(struct clew_span *s)
 {
 	struct clew_span_pool *pool;
 	struct block *b, *next;
 
-	if (!s)
+	if (!s || !last_owner(s))
 		return;
 	clew_resource_unref(s->resource);
 	pool = s->arena->pool;

@@ -120,7 +120,8 @@ struct clew_span {
 	uint32_t dropped_attrs, dropped_links, dropped_events;
 	bool is_root; /* the trace's id was made from this span */
 	struct clew_span_arena *arena;
-	void *ticket; /* the store's, while the span waits there */
+	void *ticket;  /* the store's, while the span waits there */
+	uint32_t refs; /* owners; atomic */
 };
 
 /* Limits of one span; beyond them the dropped_ counters count. */
@@ -139,6 +140,12 @@ int clew_span_pool_new(struct clew_span_pool **ret);
 void clew_span_pool_free(struct clew_span_pool *p);
 /** clew_span_new_in() - clew_span_new() with the pool's memory; p may be NULL. */
 struct clew_span *clew_span_new_in(struct clew_span_pool *p);
+/**
+ * clew_span_ref() - one more owner, who frees it too; from then on nobody changes it (but for the
+ * ticket, which is the store's).
+ */
+struct clew_span *clew_span_ref(struct clew_span *s);
+/** clew_span_free() - by one of its owners; the last one ends it. Takes NULL. */
 void clew_span_free(struct clew_span *s);
 CLEW_DEFINE_CLEANUP(struct clew_span *, clew_span_free)
 
@@ -173,9 +180,19 @@ const struct clew_attr *clew_span_attr(const struct clew_span *s, struct slice k
 void clew_span_add_link(struct clew_span *s, const struct clew_id128 *trace_id,
 			const struct clew_id64 *span_id, float confidence);
 
+/* The attributes that stand for a span's own columns, and the memory of their texts. */
+#define CLEW_SPAN_SHOWN 13
+struct clew_span_shown {
+	uint32_t n;
+	struct clew_attr attrs[CLEW_SPAN_SHOWN];
+	char evidence[256], incomplete[256], wire_key[33];
+};
+
 /**
- * clew_span_show_fields() - set the attributes that stand for this span's own columns:
- * clew.link.class, clew.link.evidence, clew.link.confidence, clew.incomplete, clew.wire_key,
- * thread.id and clew.time.*. For spans that are about to be shown; the store keeps the columns.
+ * clew_span_shown() - clew.link.class, clew.link.evidence, clew.link.confidence, clew.incomplete,
+ * clew.wire_key, thread.id and clew.time.*, those that this span has. For spans that are about to be
+ * shown or sent; the store keeps the columns.
  */
+void clew_span_shown(const struct clew_span *s, struct clew_span_shown *ret);
+/** clew_span_show_fields() - set them as attributes of the span. */
 void clew_span_show_fields(struct clew_span *s);

@@ -3,24 +3,35 @@
 
 #include "model/span.h"
 
-static void show_link(struct clew_span *s)
+static struct clew_attr *add(struct clew_span_shown *to, const char *key, enum clew_attr_type type)
 {
-	char words[256];
+	struct clew_attr *a = &to->attrs[to->n++];
 
+	*a = (struct clew_attr){.key = slice_str(key), .type = type};
+	return a;
+}
+
+static void add_str(struct clew_span_shown *to, const char *key, const char *value)
+{
+	add(to, key, CLEW_ATTR_STR)->str = slice_str(value);
+}
+
+static void add_link(const struct clew_span *s, struct clew_span_shown *to)
+{
 	/* Spans that were received have no evidence of ours: their parent is what their sender
 	 * said. */
 	if (!s->evidence && s->link_class == CLEW_LINK_ROOT)
 		return;
-	clew_span_set_str(s, "clew.link.class", slice_str(clew_link_class_name(s->link_class)));
-	clew_evidence_words(s->evidence, words, sizeof(words));
-	if (words[0])
-		clew_span_set_str(s, "clew.link.evidence", slice_str(words));
+	add_str(to, "clew.link.class", clew_link_class_name(s->link_class));
+	clew_evidence_words(s->evidence, to->evidence, sizeof(to->evidence));
+	if (to->evidence[0])
+		add_str(to, "clew.link.evidence", to->evidence);
 	if (s->confidence >= 0) /* rounded: a float's digits beyond these mean nothing */
-		clew_span_set_double(s, "clew.link.confidence",
-				     (double)(int)((double)s->confidence * 10000 + 0.5) / 10000);
+		add(to, "clew.link.confidence", CLEW_ATTR_DOUBLE)->d =
+			(double)(int)((double)s->confidence * 10000 + 0.5) / 10000;
 }
 
-static void show_times(struct clew_span *s)
+static void add_times(const struct clew_span *s, struct clew_span_shown *to)
 {
 	const struct {
 		const char *key;
@@ -37,23 +48,40 @@ static void show_times(struct clew_span *s)
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
 		if (times[i].ns >= 0)
-			clew_span_set_int(s, times[i].key, times[i].ns);
+			add(to, times[i].key, CLEW_ATTR_INT)->i = times[i].ns;
+}
+
+void clew_span_shown(const struct clew_span *s, struct clew_span_shown *ret)
+{
+	ret->n = 0;
+	add_link(s, ret);
+	if (s->incomplete)
+		add_str(ret, "clew.incomplete",
+			clew_incomplete_words(s->incomplete, ret->incomplete,
+					      sizeof(ret->incomplete)));
+	if (!clew_id128_none(&s->wire_key)) {
+		clew_hex(s->wire_key.b, sizeof(s->wire_key.b), ret->wire_key);
+		add_str(ret, "clew.wire_key", ret->wire_key);
+	}
+	if (s->tid)
+		add(ret, "thread.id", CLEW_ATTR_INT)->i = s->tid;
+	add_times(s, ret);
 }
 
 void clew_span_show_fields(struct clew_span *s)
 {
-	char text[256];
+	struct clew_span_shown shown;
 
-	show_link(s);
-	if (s->incomplete)
-		clew_span_set_str(
-			s, "clew.incomplete",
-			slice_str(clew_incomplete_words(s->incomplete, text, sizeof(text))));
-	if (!clew_id128_none(&s->wire_key)) {
-		clew_hex(s->wire_key.b, sizeof(s->wire_key.b), text);
-		clew_span_set_str(s, "clew.wire_key", slice_str(text));
+	clew_span_shown(s, &shown);
+	for (uint32_t i = 0; i < shown.n; i++) {
+		const struct clew_attr *a = &shown.attrs[i];
+
+		/* the keys are literals of this file */
+		if (a->type == CLEW_ATTR_STR)
+			clew_span_set_str(s, a->key.p, a->str);
+		else if (a->type == CLEW_ATTR_INT)
+			clew_span_set_int(s, a->key.p, a->i);
+		else
+			clew_span_set_double(s, a->key.p, a->d);
 	}
-	if (s->tid)
-		clew_span_set_int(s, "thread.id", s->tid);
-	show_times(s);
 }
