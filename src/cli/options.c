@@ -93,6 +93,34 @@ const struct clew_option cli_options[] = {
 	{"live", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "Print a line for each finished trace.",
 	 .env = "CLEW_LIVE", .config = true},
 
+	/* The export. */
+	{"export", 0, CLEW_OPT_STRING, "URL", NULL, CLI_SESSION,
+	 "Send the spans to this OTLP receiver too: otlp+http://HOST:4318[/PATH], "
+	 "otlp+grpc://HOST:4317, the same with https or grpcs for TLS; or env: where "
+	 "OpenTelemetry's "
+	 "variables say (OTEL_EXPORTER_OTLP_ENDPOINT and the like), which are not read otherwise.",
+	 .env = "CLEW_EXPORT", .config = true, .group = "Export"},
+	{"export-header", 0, CLEW_OPT_PAIR, "NAME=VALUE", NULL, CLI_SESSION,
+	 "Send this header with each request; NAME=@FILE reads the value from a file, as is right "
+	 "for credentials.",
+	 .repeat = true, .env = "CLEW_EXPORT_HEADER", .config = true},
+	{"export-timeout", 0, CLEW_OPT_DURATION, "T", NULL, CLI_SESSION,
+	 "How long one request may take, and at the end all that is left. Default: 10s.",
+	 .env = "CLEW_EXPORT_TIMEOUT", .config = true},
+	{"export-encoding", 0, CLEW_OPT_CHOICE, "ENCODING", NULL, CLI_SESSION,
+	 "protobuf, or json for receivers over HTTP that want it. Default: protobuf.",
+	 .choices = "protobuf|json", .env = "CLEW_EXPORT_ENCODING", .config = true},
+	{"export-no-gzip", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SESSION, "Do not compress.",
+	 .env = "CLEW_EXPORT_NO_GZIP", .config = true},
+	{"export-tls-ca", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_SESSION,
+	 "Trust these authorities (PEM) for the receiver's certificate, instead of the system's.",
+	 .env = "CLEW_EXPORT_TLS_CA", .config = true},
+	{"export-tls-cert", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_SESSION,
+	 "Our certificate (PEM), for receivers that ask for one.", .env = "CLEW_EXPORT_TLS_CERT",
+	 .config = true},
+	{"export-tls-key", 0, CLEW_OPT_STRING, "FILE", NULL, CLI_SESSION,
+	 "Our certificate's key (PEM).", .env = "CLEW_EXPORT_TLS_KEY", .config = true},
+
 	/* The server. */
 	{"server", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
 	 "Serve the page and the APIs meanwhile, as clew server does.", .env = "CLEW_SERVER",
@@ -207,7 +235,6 @@ const struct clew_option cli_options[] = {
 
 	/* Names kept for later work. */
 	{"event", .commands = CLI_ALL, .later = true},
-	{"export", .commands = CLI_ALL, .later = true},
 	{"sample", .commands = CLI_ALL, .later = true},
 	{"port-protocol", .commands = CLI_ALL, .later = true},
 	{NULL},

@@ -22,10 +22,15 @@
 #define RUNTIMES_NS 300000000ull
 #define AGENTS_NS   15000000000ull
 
+/* The exporter becomes one more owner; the store takes them. */
 static void flush_spans(struct session *s)
 {
-	if (s->n_spans)
+	if (s->n_spans && s->export)
+		clew_export_append(s->export, s->spans, s->n_spans);
+	if (s->n_spans && s->store)
 		clew_store_append(s->store, s->spans, s->n_spans);
+	for (size_t i = 0; i < s->n_spans && !s->store; i++)
+		clew_span_free(s->spans[i]);
 	s->n_spans = 0;
 }
 
@@ -33,7 +38,7 @@ static void on_span(void *user, struct clew_span *span)
 {
 	struct session *s = user;
 
-	if (!s->store) {
+	if (!s->store && !s->export) {
 		clew_span_free(span);
 		return;
 	}
@@ -305,8 +310,7 @@ static int take_records(struct session *s)
 {
 	int n = clew_reader_take(s->reader, on_record, s);
 
-	if (s->store)
-		flush_spans(s);
+	flush_spans(s);
 	if (s->opts->live && n > 0)
 		fflush(stdout);
 	return n;
@@ -345,6 +349,7 @@ static int capture_loop(struct session *s)
 			s->stop = true;
 		r = take_records(s);
 		session_keep_services(s, clew_mono_ns());
+		session_watch_export(s);
 	}
 	if (!s->reader)
 		return r;
@@ -375,9 +380,15 @@ static int replay_loop(struct session *s)
 		r = on_record(s, rec);
 		if (r < 0)
 			break;
-		if (++n % 4096 == 0)
+		if (++n % 4096 == 0) {
 			take_signals(s, 0);
-		session_wait_for_store(s);
+			session_watch_export(s);
+		}
+		if (s->n_spans >= SESSION_BATCH / 2) {
+			flush_spans(s);
+			session_wait_for_export(s, take_signals);
+			session_wait_for_store(s);
+		}
 	}
 	if (r == -ENODATA) {
 		log_warn("%s ends inside a record, as after a crash: what comes before it was read",
@@ -410,8 +421,9 @@ static void finish(struct session *s)
 
 	if (s->pipeline)
 		clew_pipeline_flush(s->pipeline);
+	flush_spans(s);
+	session_finish_export(s, take_signals);
 	if (s->store) {
-		flush_spans(s);
 		r = clew_store_flush(s->store);
 		if (r < 0) {
 			struct clew_store_stats st;
@@ -442,6 +454,7 @@ static void close_all(struct session *s)
 	clew_reader_free(s->reader);
 	clew_capture_free(s->capture);
 	clew_recording_close(s->raw);
+	clew_export_close(s->export);
 	clew_store_close(s->store);
 	closep(&s->signal_fd);
 }
@@ -450,7 +463,8 @@ static int run_session(struct session *s)
 {
 	int r;
 
-	if ((r = open_signals(s)) < 0 || (r = open_pipeline(s)) < 0)
+	if ((r = open_signals(s)) < 0 || (r = open_pipeline(s)) < 0 ||
+	    (r = session_open_export(s)) < 0)
 		return r;
 	if (!s->opts->replay && !s->opts->serve_only && (r = open_capture(s)) < 0)
 		return r;

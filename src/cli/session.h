@@ -2,11 +2,11 @@
 /*
  * A session: what `clew run`, `clew record`, `clew replay` and `clew server` do once their options
  * are read. It wires a source of records (a capture or a recording; a server needs none) to the
- * pipeline, a store and a recording, and opens the store's server:
+ * pipeline, a store, an exporter and a recording, and opens the store's server:
  *
- *	capture or recording ─► [raw file] ─► pipeline ─► store, --live
+ *	capture or recording ─► [raw file] ─► pipeline ─► store, --export, --live
  *
- * One thread reads and reasons; the store writes on its own.
+ * One thread reads and reasons; the store and the exporter work on their own.
  */
 #pragma once
 
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "capture/capture.h"
+#include "export/export.h"
 #include "server/server.h"
 
 struct clew_session_opts {
@@ -33,6 +34,7 @@ struct clew_session_opts {
 	char *const *capture_headers; /* --capture-header, NULL-terminated or NULL */
 	bool serve_only;	      /* `clew server`: the store and its server, no records */
 	const struct clew_server_opts *server; /* what to open beside the socket, or NULL */
+	const struct clew_export_opts *export; /* where to send spans, or NULL */
 };
 
 /**

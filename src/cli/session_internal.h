@@ -22,7 +22,9 @@ struct session {
 	struct clew_pipeline *pipeline; /* NULL: --capture-only */
 	struct clew_store *store;	/* NULL: --db none */
 	struct clew_server *server;
-	struct clew_recording_writer *raw; /* NULL: none */
+	struct clew_export *export;	     /* NULL: none */
+	bool export_failing, export_refused; /* ... of which the user was told */
+	struct clew_recording_writer *raw;   /* NULL: none */
 	struct clew_span *spans[SESSION_BATCH];
 	size_t n_spans;
 	uint64_t operations;
@@ -47,6 +49,16 @@ void session_print_summary(struct session *s);
 void session_print_live(const struct clew_trace_done *trace);
 /** session_wait_for_store() - replay only: a recording is read faster than a disk takes it. */
 void session_wait_for_store(struct session *s);
+/** session_open_export() - Returns 0, or -errno after having said why. */
+int session_open_export(struct session *s);
+/** session_watch_export() - say when the receiver cannot be reached, when it can again, when it
+ * refuses. */
+void session_watch_export(struct session *s);
+/** session_wait_for_export() - replay only, as for the store; a signal ends it. */
+void session_wait_for_export(struct session *s, void (*take_signals)(struct session *s, int ms));
+/** session_finish_export() - what waits is sent, for as long as --export-timeout says; a signal ends
+ * it. take_signals: looks for one for so many ms. */
+void session_finish_export(struct session *s, void (*take_signals)(struct session *s, int ms));
 /** session_keep_services() - what is known of each service into the store, now and then. */
 void session_keep_services(struct session *s, uint64_t now_ns);
 /** session_keep_services_last() - the same, now: nothing more comes. */

@@ -174,6 +174,49 @@ static int read_server(struct session_opts *s, const struct cli *cli)
 	return 0;
 }
 
+/* Options of the export, given without one. */
+static int check_export(const struct cli *cli)
+{
+	static const char *const names[] = {"export-header",  "export-timeout", "export-encoding",
+					    "export-no-gzip", "export-tls-ca",	"export-tls-cert",
+					    "export-tls-key"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (clew_options_source(&cli->options, names[i]) == CLEW_OPT_CMDLINE)
+			return cli_usage(cli, "--%s says how to export; add --export URL",
+					 names[i]);
+	return 0;
+}
+
+static int read_export(struct session_opts *s, const struct cli *cli)
+{
+	const struct clew_options *o = &cli->options;
+	const char *encoding;
+
+	if (!(cli->command->bit & CLI_SESSION))
+		return 0;
+	if (!clew_options_str(o, "export"))
+		return check_export(cli);
+	encoding = clew_options_str(o, "export-encoding");
+	s->export = (struct clew_export_opts){
+		.url = clew_options_str(o, "export"),
+		.headers = clew_options_list(o, "export-header", NULL),
+		.timeout_ns = clew_options_u64(o, "export-timeout"),
+		.json = encoding && !strcmp(encoding, "json"),
+		.no_gzip = clew_options_flag(o, "export-no-gzip"),
+		.tls_ca = clew_options_str(o, "export-tls-ca"),
+		.tls_cert = clew_options_str(o, "export-tls-cert"),
+		.tls_key = clew_options_str(o, "export-tls-key"),
+		.user_agent = "clew/" CLEW_VERSION,
+	};
+	s->session.export = &s->export;
+	if (s->session.capture_only)
+		return cli_usage(cli,
+				 "--capture-only makes nothing that could be exported; leave out "
+				 "--export");
+	return 0;
+}
+
 int session_opts_init(struct session_opts *s, const struct cli *cli)
 {
 	const struct clew_options *o = &cli->options;
@@ -212,6 +255,8 @@ int session_opts_init(struct session_opts *s, const struct cli *cli)
 	if (!strcmp(clew_options_str(o, "log-format"), "json"))
 		clew_log_set_json(true);
 	r = check(cli, &s->session);
+	if (!r)
+		r = read_export(s, cli);
 	return r ? r : read_server(s, cli);
 }
 

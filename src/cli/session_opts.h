@@ -13,6 +13,7 @@ struct session_opts {
 	uint16_t *ports;
 	char **meta; /* NAME=VALUE, NULL-terminated */
 	struct clew_server_opts server;
+	struct clew_export_opts export;
 };
 
 /**

@@ -25,9 +25,12 @@ static void print_lost(bool *any, uint64_t n, const char *where)
 static void print_losses(const struct session *s, const struct clew_pipeline_stats *p)
 {
 	struct clew_capture_stats c = {0};
+	struct clew_export_stats ex = {0};
 	struct clew_store_stats st = {0};
 	bool any = false;
 
+	if (s->export)
+		clew_export_stats(s->export, &ex);
 	if (s->capture)
 		clew_capture_stats(s->capture, &c);
 	if (s->store)
@@ -47,6 +50,11 @@ static void print_losses(const struct session *s, const struct clew_pipeline_sta
 	print_lost(&any, p->lost_limit, "exchanges over a limit");
 	print_lost(&any, st.dropped_queue, "spans, the store was too slow");
 	print_lost(&any, st.dropped_error, "spans that the store could not take");
+	print_lost(&any, ex.dropped_queue, "spans of the export, the receiver was too slow");
+	print_lost(&any, ex.gave_up + ex.lost_end, "spans of the export, not taken in time");
+	print_lost(&any, ex.refused, "spans that the receiver refused");
+	print_lost(&any, ex.rejected, "spans that the receiver left out");
+	print_lost(&any, ex.dropped_error, "spans that could not be exported");
 	fprintf(stderr, any ? "\n" : "clew: lost: nothing\n");
 }
 
@@ -105,6 +113,26 @@ static void print_runtimes(const struct session *s)
 	fputc('\n', stderr);
 }
 
+static void print_exported(const struct session *s)
+{
+	struct clew_export_stats ex;
+
+	if (!s->export)
+		return;
+	clew_export_stats(s->export, &ex);
+	fprintf(stderr, "clew: exported %" PRIu64 " %s to %s", COUNT(ex.sent, "span", "spans"),
+		clew_export_url(s->export));
+	if (s->opts->verbose)
+		fprintf(stderr,
+			" in %" PRIu64 " requests, %" PRIu64 " of them again, %" PRIu64
+			" bytes, %.1f us of CPU a span",
+			ex.requests, ex.retries, ex.bytes,
+			ex.appended ? (double)ex.cpu_ns / 1e3 / (double)ex.appended : 0);
+	if (clew_export_lost(&ex) && ex.last_error[0])
+		fprintf(stderr, "; last error: %s", ex.last_error);
+	fputc('\n', stderr);
+}
+
 void session_print_summary(struct session *s)
 {
 	struct clew_pipeline_stats p = {0};
@@ -134,6 +162,7 @@ void session_print_summary(struct session *s)
 		fprintf(stderr, "clew: stored %" PRIu64 " %s in %s; look: clew traces -d %s\n",
 			COUNT(st.stored, "span", "spans"), s->opts->db, s->opts->db);
 	}
+	print_exported(s);
 }
 
 /* A borrowed text in a field of its own width, safe for a terminal. */
@@ -173,10 +202,8 @@ void session_wait_for_store(struct session *s)
 {
 	struct clew_store_stats st;
 
-	if (!s->store || s->n_spans < SESSION_BATCH / 2)
+	if (!s->store)
 		return;
-	clew_store_append(s->store, s->spans, s->n_spans);
-	s->n_spans = 0;
 	clew_store_stats(s->store, &st);
 	if (st.queued > CLEW_STORE_QUEUE_SPANS / 2 && !st.failing)
 		(void)clew_store_flush(s->store);
