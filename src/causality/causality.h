@@ -55,7 +55,7 @@ const char *clew_orphan_why_name(enum clew_orphan_why why);
 
 /* A service: processes of one program that share what was learned. */
 struct clew_service_report {
-	uint32_t tgid; /* one of them */
+	uint32_t tgid; /* the one that called last */
 	uint64_t proc_start_ns;
 	const char *model;     /* how it is thought to work; static */
 	uint64_t hits, misses; /* its checkpoints, before any link was made of them */

@@ -37,6 +37,7 @@ static void look_at_reader(struct ctx *ctx, struct node *req)
 		if (req->readers[i].ctx && req->readers[i].ctx->mux)
 			return;
 	g->kept += kept;
+	g->alongside += kept && ctx->proc->n_open > 1;
 	g->given += !kept;
 }
 

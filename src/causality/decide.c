@@ -37,6 +37,9 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 		return v;
 	if (model_in_doubt(n->birth.ctx->proc->group))
 		return VERDICT_FAIL;
+	/* One request at a time leaves a loop's timers no other place: a sleep before the call is one. */
+	if (n->birth.slept && model_maybe_loop(n->birth.ctx->proc->group))
+		return VERDICT_FAIL;
 	l->evidence |= CLEW_EV_EXCLUSIVE;
 	if (mature)
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);

@@ -150,6 +150,8 @@ struct group {
 	uint64_t mux_answers; /* ... by a context that does several things at once */
 	uint64_t kept, given; /* ... read by contexts that work for one request at a time: by their
 				 readers; by others */
+	uint64_t
+		alongside; /* ... by their readers, while other requests were open in the process */
 	uint64_t strays; /* calls by contexts that serve, but had no request open, while others had
 			  */
 	uint64_t strays_lone;	 /* ... and that did not answer another one next that was there */
@@ -184,7 +186,7 @@ struct tally {
 	struct tally *prev, *next; /* all, oldest first */
 	struct clew_causality *c;
 	const struct group *group;
-	uint32_t tgid; /* of the process that called first */
+	uint32_t tgid; /* of the process that called last: the first may be forgotten by now */
 	uint64_t proc_start_ns;
 	uint64_t settled[CLEW_EV_N_FOR];
 	uint64_t orphaned[CLEW_N_ORPHAN_WHY];
@@ -654,6 +656,8 @@ enum verdict model_beside(const struct group *g, uint8_t stretch, double *ret_wr
 /* Work is done by contexts that did not read its request. */
 bool model_moves(const struct group *g);
 bool model_no_timers(const struct group *g);
+/* Contexts that seem to work for one request at a time may be loops, whose timers call. */
+bool model_maybe_loop(const struct group *g);
 
 /* checkpoint.c */
 void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *req, bool slept);

@@ -214,6 +214,15 @@ enum verdict model_sequential(const struct group *g, bool *ret_mature)
 }
 
 /*
+ * Contexts that serve requests call while none is open, and they were not seen to serve one each beside
+ * others: what looks like threads may be a loop that has one request at a time.
+ */
+bool model_maybe_loop(const struct group *g)
+{
+	return g->alongside < 64 && g->self_calls * 200 > g->kept;
+}
+
+/*
  * Contexts that serve requests were hardly ever seen to begin work by themselves, nor to go on with
  * something else than what they read.
  */

@@ -96,8 +96,6 @@ static struct tally *tally_of(struct clew_causality *c, const struct ctx *ctx)
 		return NULL;
 	t->c = c;
 	t->group = g;
-	t->tgid = ctx->key.tgid;
-	t->proc_start_ns = ctx->key.proc_start_ns;
 	DL_APPEND(c->tallies, t);
 	g->tally = t;
 	return t;
@@ -121,6 +119,8 @@ void report_link(struct clew_causality *c, const struct node *n, const struct cl
 	n->birth.ctx->proc->group->links[l->class]++;
 	if (!t)
 		return;
+	t->tgid = n->birth.ctx->key.tgid;
+	t->proc_start_ns = n->birth.ctx->key.proc_start_ns;
 	if (l->class == CLEW_LINK_ORPHAN)
 		t->orphaned[orphan_why(n, l)]++;
 	for (uint32_t i = 0; l->parent && i < CLEW_EV_N_FOR; i++)

@@ -120,7 +120,6 @@ static void on_report(void *user, const struct clew_service_report *r)
 {
 	struct clew_service_report *out = user;
 
-	assert_int_equal(r->tgid, 10);
 	*out = *r;
 }
 
@@ -138,12 +137,40 @@ static void test_report(void **state)
 	clew_causality_advance(c, now + 3 * SEC);
 	clew_causality_report(c, on_report, &r);
 	stop();
+	assert_int_equal(r.tgid, 10);
 	assert_string_equal(r.model, "each request has a task");
 	assert_int_equal(r.hits, 1);
 	assert_int_equal(r.misses, 0);
 	assert_int_equal(r.certain, 1);
 	assert_int_equal(r.settled[__builtin_ctz(CLEW_EV_TASK)], 1);
 	assert_int_equal(r.settled[__builtin_ctz(CLEW_EV_THREAD)], 0);
+}
+
+/* Workers come and go: a service is named by the one that called last. */
+static void test_report_last(void **state)
+{
+	struct fab_thread first = thread(10), last = thread(20);
+	struct clew_service_report r = {0};
+	struct fab_exchange a, x;
+
+	last.tgid = 20;
+	last.start_ns = 77;
+	start(0);
+	request(&a, 1, &first);
+	call(&x, 2, &first);
+	response(&x, &first);
+	answer(&a, &first);
+	fab_thread_event(c, CLEW_THREAD_FORK, &last, 10, 10, tick());
+	request(&a, 3, &last);
+	call(&x, 4, &last);
+	response(&x, &last);
+	answer(&a, &last);
+	clew_causality_advance(c, now + 3 * SEC);
+	clew_causality_report(c, on_report, &r);
+	assert_int_equal(r.certain + r.probable, 2);
+	assert_int_equal(r.tgid, 20);
+	assert_int_equal(r.proc_start_ns, 77);
+	stop();
 }
 
 /* Orphans by what stood in the way; and the last word when the process is gone. */
@@ -392,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_report_last),
 		cmocka_unit_test(test_report_orphans),
 		cmocka_unit_test(test_thread_begun),
 		cmocka_unit_test(test_rest_of_request),

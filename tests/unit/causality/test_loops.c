@@ -191,6 +191,54 @@ static void test_pool_fills(void **state)
 		assert_link(1 + N + i, 1 + i, CLEW_LINK_CERTAIN);
 }
 
+/* Each after a sleep. */
+static void calls_after_sleep(uint64_t id, struct fab_thread *t)
+{
+	struct fab_exchange x;
+
+	t->nvcsw++;
+	call(&x, id, t);
+	response(&x, t);
+}
+
+/*
+ * A loop has one request at a time, which sleeps before its calls, and a timer that calls, in and between
+ * requests: nothing ever overlaps. Threads that work one beside another do the same after their answers.
+ */
+static void test_timer_alone(void **state)
+{
+	struct fab_thread t = thread(10, 11), other = thread(10, 12);
+	struct fab_exchange a, b;
+	uint32_t wrong = 0;
+	uint64_t id;
+
+	for (uint32_t threads = 0; threads < 2; threads++) {
+		start(NULL);
+		for (uint32_t i = 0; i < 200; i++) {
+			id = 1 + 6 * i;
+			if (threads)
+				request(&b, 2000 + i, &other);
+			request(&a, id, &t);
+			calls_after_sleep(id + 1, &t);
+			if (!threads && i % 10 == 5)
+				calls_after_sleep(id + 2, &t);
+			calls_after_sleep(id + 3, &t);
+			answer(&a, &t);
+			if (threads)
+				answer(&b, &other);
+			if (i % 10 == 0)
+				calls_after_sleep(id + 4, &t);
+			clew_causality_advance(c, now += 3 * SEC);
+		}
+		stop();
+		for (uint32_t i = 5; !threads && i < 200; i += 10)
+			wrong += got.link[1 + 6 * i + 2].parent != 0;
+		for (uint32_t i = 64; threads && i < 200; i++)
+			assert_int_equal(got.link[1 + 6 * i + 1].parent, 1 + 6 * i);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_connect_in_advance),
 		cmocka_unit_test(test_response_ends_by_eof),
 		cmocka_unit_test(test_pool_fills),
+		cmocka_unit_test(test_timer_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
