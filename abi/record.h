@@ -78,6 +78,10 @@ enum clew_io_flags {
 	CLEW_IO_URING = 1 << 6,	      /* submitted by io_uring: byte count only */
 	CLEW_IO_NOCAP = 1 << 7,	      /* payload was wanted here and could not be read */
 	CLEW_IO_NEWRUN = 1 << 8,      /* first operation after a change of direction */
+	CLEW_IO_TOLD =
+		1 << 9, /* Go, a server's answer: the goroutine was last let go on by another one */
+	CLEW_IO_SELECTED =
+		1 << 10, /* ... or by what ended a select: another one, a timer, its own call */
 };
 
 /* One operation that moved bytes. Tail: n_counters u64 counters, then cap_len bytes of prefix. */

@@ -62,6 +62,9 @@ struct clew_sock_state {
 	__u32 chain;  /* of the process that used it last: index in task_chains; 0: none */
 	__u32 chain_tgid, chain_gen; /* what that is true for */
 	__u64 task;		     /* that used it last */
+	__u16 waited; /* what a goroutine waited for before it sent: a flag of its record */
+	__u16 pad1;
+	__u32 pad2;
 };
 
 /* Hooks that cost something each time and are attached when a target first needs them. */
@@ -135,7 +138,8 @@ struct clew_task_chain {
 	__u8 go_recvx;	    /* hchan.recvx; the element's type is 16 bytes in front of it */
 	__u8 go_sudog_elem; /* sudog.elem */
 	__u8 go_sched_bp;   /* g.sched.bp */
-	__u8 pad[1];
+	__u8 go_select;	    /* the wait reason of a select; 0: reasons are not known */
+	__u64 go_told;	    /* bits: the wait reasons that another goroutine ends */
 	/* What the hooks read: for the self-test. Written by BPF without locks. */
 	__u32 n_samples; /* how many were ever written; stops at 1024 */
 	__u32 n_faults;	 /* addresses that could not be read */

@@ -4,6 +4,21 @@
  */
 #pragma once
 
+/*
+ * What did the goroutine wait for last? Go keeps it when the wait is over (g.waitreason, 24 bytes behind
+ * g.goid). The flag for the record.
+ */
+static __always_inline __u16 go_waited(struct clew_task_chain *c, __u64 g)
+{
+	__u8 why;
+
+	if (!c->go_select || !g || bpf_probe_read_user(&why, 1, (void *)(g + c->id_off + 24)))
+		return 0;
+	if (why == c->go_select)
+		return CLEW_IO_SELECTED;
+	return why < 64 && (c->go_told >> why & 1) ? CLEW_IO_TOLD : 0;
+}
+
 /* Global for the verifier: looked at once, not in each of its callers' many states. */
 __noinline __u64 task_of_chain(struct clew_sock_state *st, __u32 n, bool tx)
 {
@@ -13,6 +28,7 @@ __noinline __u64 task_of_chain(struct clew_sock_state *st, __u32 n, bool tx)
 
 	if (!st)
 		return 0;
+	st->waited = 0;
 	c = chain_of(st, t);
 	if (!c || (t->flags & PF_IO_WORKER) || !regs_in_call(task_regs(t)))
 		return 0;
@@ -20,6 +36,8 @@ __noinline __u64 task_of_chain(struct clew_sock_state *st, __u32 n, bool tx)
 	if (task && c->kind == CLEW_TASK_GO) {
 		if ((c->go_flags & CLEW_GO_CHANNELS) && st->role == CLEW_ROLE_SERVER)
 			task_mark_as(t, task, TASK_SERVES);
+		if (st->role == CLEW_ROLE_SERVER && tx)
+			st->waited = go_waited(c, at);
 		if (st->role == CLEW_ROLE_SERVER && !tx && n == 1)
 			task = go_background_read(c, st->task, task, at);
 		else if (st->role != CLEW_ROLE_SERVER && (c->go_flags & CLEW_GO_ROUND_TRIP))

@@ -303,6 +303,8 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 		s.flags |= CLEW_IO_NOCAP;
 	}
 	op->flags |= s.flags;
+	if (op->tx && op->task)
+		op->flags |= st->waited;
 	op->cap = cap;
 	io_finish(r, st, cur, who, op);
 	return 0;

@@ -81,6 +81,8 @@ static const struct word io_flags[] = {
 	{CLEW_IO_URING, "uring"},
 	{CLEW_IO_NOCAP, "nocap"},
 	{CLEW_IO_NEWRUN, "newrun"},
+	{CLEW_IO_TOLD, "told"},
+	{CLEW_IO_SELECTED, "selected"},
 	{0, NULL},
 };
 static const char *const counters[CLEW_CNT_MAX] = {

@@ -83,7 +83,7 @@ static struct node *attempt_before(const struct node *call)
 	return before;
 }
 
-static void add_to(struct clew_causality *c, struct node *call, struct node *req)
+void coalesce_with(struct clew_causality *c, struct node *call, struct node *req)
 {
 	bool led = call->birth.sole;
 
@@ -103,7 +103,7 @@ void coalesce_answer(struct clew_causality *c, struct ctx *ctx, struct node *req
 	while (ctx->n_told) {
 		struct node *call = ctx->told[ctx->n_told - 1];
 
-		add_to(c, call, req);
+		coalesce_with(c, call, req);
 		ctx->proc->group->coalesced += call->birth.sole;
 		forget_told(ctx, ctx->n_told - 1);
 	}
@@ -117,8 +117,8 @@ void coalesce_call(struct clew_causality *c, struct ctx *ctx, const struct node 
 
 	if (call && req && call->conn != next->conn) {
 		if (call->turn && call->turn != req) {
-			add_to(c, call, call->turn);
-			add_to(c, call, req);
+			coalesce_with(c, call, call->turn);
+			coalesce_with(c, call, req);
 		} else if (!call->turn) {
 			call->turn = node_get(req);
 		}
@@ -130,5 +130,5 @@ bool coalesce_waits(const struct node *call, bool settled)
 {
 	const struct group *g = call->birth.ctx->proc->group;
 
-	return call->n_told || (g->coalesced && !settled && !call->shared);
+	return call->n_told || (g->coalesced && !settled && !call->shared) || told_waits(call);
 }

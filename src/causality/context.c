@@ -19,6 +19,8 @@ static void group_put(struct group *g)
 
 static void proc_unlist(struct clew_causality *c, struct proc *p)
 {
+	p->gone = true;
+	told_forget(p);
 	HASH_DELETE(hh, c->procs, p);
 	DL_DELETE(c->proc_list, p);
 	c->n_procs--;

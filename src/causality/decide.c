@@ -356,6 +356,8 @@ static bool try_decide(struct clew_causality *c, struct node *n, bool final, boo
 	struct node *owner = n->owner;
 	struct clew_link link;
 
+	if (settled || final)
+		told_decide(n);
 	if (judge(c, n, final, settled, &link) == VERDICT_WAIT)
 		return false;
 	node_get(n);

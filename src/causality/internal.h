@@ -57,7 +57,8 @@ static inline uint64_t hash_words(const void *key, size_t len)
 #define MAX_FUTEXES   65536 /* oldest first beyond it */
 #define MAX_PATH      4096  /* calls in one chain that are marked */
 #define MAX_SHARERS   64    /* requests that are remembered to share an exchange */
-#define N_TOLD	      4	    /* calls whose makers woke one that waits */
+#define N_SCALES      3
+#define N_TOLD	      4 /* calls whose makers woke one that waits */
 
 /* The longest share of wrong links that a rule may be expected to make. */
 #define MAX_WRONG 0.001
@@ -142,6 +143,12 @@ struct relay_lags {
 	uint8_t usual;
 };
 
+/* Answers by who was told to go on: see told.c. */
+struct told_stats {
+	uint64_t far;		/* not of an own response */
+	uint64_t near, earlier; /* responses of others right before them; a little earlier */
+};
+
 struct group {
 	uint32_t refs;
 	struct tally *tally;  /* NULL: none of its calls is decided yet */
@@ -172,7 +179,9 @@ struct group {
 	struct ends ends[2];		 /* [1]: where the worker writes the answer */
 	struct order order;
 	struct turn_score turns[N_TURNS];
-	uint64_t coalesced;   /* answers by who was told of another's call */
+	uint64_t coalesced; /* answers by who was told of another's call */
+	struct told_stats told[N_SCALES];
+	uint64_t far;	      /* answers that were told of no own response */
 	struct bucket forked; /* threads that were begun for a request: did they answer it? */
 	uint64_t
 		task_mixed; /* answers by a task to a request that waited while it answered another */
@@ -204,6 +213,8 @@ struct proc {
 	uint32_t n_open;
 	uint64_t n_read;    /* requests */
 	struct take *takes; /* when a worker took them: see order.c */
+	bool gone;	    /* not listed any more */
+	struct led *led;    /* calls of goroutines: see told.c */
 	uint64_t n_told;    /* ends that its workers told of: see relay.c */
 	struct relay_lags relay;
 	struct node *inherited; /* the request that its parent served when it forked */
@@ -391,6 +402,7 @@ struct node {
 	struct sharers *sharers;
 	uint32_t n_told,
 		n_sharing; /* owners that its maker woke and that did nothing yet; that answered then */
+	bool told;	   /* goroutines that may have waited for it answered */
 	struct node *turn; /* ... one that called, instead */
 	enum claim claim;
 	struct work *work; /* the task's, when it was born */
@@ -604,9 +616,22 @@ void coalesce_wake(struct clew_causality *c, struct ctx *from, struct ctx *to, u
 /* The context answers its request, or calls: what it waited for is over. */
 void coalesce_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
 void coalesce_call(struct clew_causality *c, struct ctx *ctx, const struct node *next);
+/* The request waited for the call, too; so for its attempts that failed. */
+void coalesce_with(struct clew_causality *c, struct node *call, struct node *req);
 /* Others may still turn out to share the call. */
 bool coalesce_waits(const struct node *call, bool settled);
 void coalesce_forget_ctx(struct ctx *ctx);
+
+/* told.c */
+/* To be called before the call's resp_seen is set. */
+void told_response(struct ctx *ctx, struct node *call);
+/* flags: the record's. */
+void told_answer(struct clew_causality *c, struct ctx *ctx, struct node *req, uint16_t flags);
+/* The call is about to be decided: is it shared? */
+void told_decide(struct node *call);
+/* ... or may it still turn out to be? */
+bool told_waits(const struct node *call);
+void told_forget(struct proc *p);
 
 /* completion.c */
 void completion_call(struct ctx *ctx, struct node *call);

@@ -135,6 +135,7 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	completion_answer(c, ctx, n);
 	relay_answer(c, io, n);
 	coalesce_answer(c, ctx, n);
+	told_answer(c, ctx, n, io->hdr.flags);
 	if (!ctx->key.task || ctx->n_open)
 		checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
@@ -194,6 +195,7 @@ static void response_read(struct clew_causality *c, struct ctx *ctx, struct node
 		ctx->mux = true; /* did other things while it waited for this */
 	if (!n->resp_seen)
 		shared_answered(n);
+	told_response(ctx, n);
 	n->resp_seen = true;
 	n->ended_ns = c->now_ns;
 	read_by(ctx, n, io);

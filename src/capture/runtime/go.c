@@ -16,6 +16,9 @@
  *	1.26    48     152           280        64     184           56          32          96
  *
  * They are checked against the process's own threads: m.procid is the kernel's thread id.
+ *
+ * Wait reasons are from runtime2.go of each: select, chan receive, semacquire (a WaitGroup's, up to 1.23),
+ * sync.Cond.Wait, sync.WaitGroup.Wait. A mutex is no sign of whose work was done.
  */
 #include <stdio.h>
 
@@ -26,12 +29,16 @@
 struct go_offsets {
 	unsigned minor;
 	int g_goid, g_parent, m_procid, m_curg, hchan_recvx, sudog_elem, sched_bp;
+	uint8_t select, receive, semacquire, cond, group; /* wait reasons; 0: none */
 };
 
 static const struct go_offsets versions[] = {
-	{21, 152, 272, 72, 192, 48, 24, 104}, {22, 152, 272, 72, 192, 48, 24, 104},
-	{23, 160, 280, 72, 192, 56, 24, 104}, {24, 160, 280, 72, 192, 56, 24, 104},
-	{25, 152, 272, 64, 184, 56, 24, 96},  {26, 152, 280, 64, 184, 56, 32, 96},
+	{21, 152, 272, 72, 192, 48, 24, 104, 9, 14, 18, 20, 0},
+	{22, 152, 272, 72, 192, 48, 24, 104, 9, 14, 18, 20, 0},
+	{23, 160, 280, 72, 192, 56, 24, 104, 9, 14, 18, 20, 0},
+	{24, 160, 280, 72, 192, 56, 24, 104, 9, 14, 18, 20, 24},
+	{25, 152, 272, 64, 184, 56, 24, 96, 9, 14, 19, 21, 25},
+	{26, 152, 280, 64, 184, 56, 32, 96, 18, 19, 13, 21, 25},
 };
 #define MAX_TLS	       4096
 #define G_M	       48
@@ -241,6 +248,14 @@ static int find_slot(const struct runtime_proc *p, const struct runtime_elf *e,
 		}
 	}
 	return best ? 0 : -EAGAIN;
+}
+
+/* The reasons for which a goroutine waits until another one has done something. */
+static uint64_t told_by_others(const struct go_offsets *o)
+{
+	uint64_t told = 1ull << o->receive | 1ull << o->semacquire | 1ull << o->cond;
+
+	return o->group ? told | 1ull << o->group : told;
 }
 
 static int plausible(const struct runtime_proc *p, const struct clew_task_chain *c,
@@ -458,6 +473,8 @@ int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret)
 		.go_recvx = o->hchan_recvx,
 		.go_sudog_elem = o->sudog_elem,
 		.go_sched_bp = o->sched_bp,
+		.go_select = o->select,
+		.go_told = told_by_others(o),
 	};
 	ret->plausible = plausible;
 	err = find_slot(p, e, o, &ret->chain.step[0]);

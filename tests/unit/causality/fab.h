@@ -16,6 +16,7 @@ struct fab_thread {
 	uint64_t start_ns, task;
 	uint64_t nvcsw;
 	bool no_counters;
+	uint16_t flags; /* of its records */
 	uint16_t lost; /* records of it lost before the next one */
 };
 
@@ -55,7 +56,7 @@ static inline void fab_io(struct clew_causality *c, struct fab_exchange *f, enum
 	struct {
 		struct clew_rec_io io;
 		uint64_t cnt[FAB_COUNTERS];
-	} r = {.io = {.hdr = {sizeof(r), CLEW_REC_IO, 0},
+	} r = {.io = {.hdr = {sizeof(r), CLEW_REC_IO, t->flags},
 		      .begin_ns = ns,
 		      .end_ns = ns + 1000,
 		      .conn = f->conn.cookie,

@@ -328,13 +328,139 @@ static void test_again(void **state)
 	}
 }
 
+/*
+ * Goroutines: each request has a call of its own, and then waits: for a call that one makes for all who ask
+ * meanwhile, or (alone) for something that nobody sees. The answer's record says that it was told.
+ */
+static uint64_t next[THREADS];
+
+static void later(uint32_t i, uint32_t from_us, uint32_t to_us)
+{
+	next[i] = now + 1000ull * (from_us + dice(to_us - from_us));
+}
+
+static void told(uint32_t i)
+{
+	s.t[i].flags = CLEW_IO_TOLD;
+	answer(&s.req[i], &s.t[i]);
+	s.t[i].flags = 0;
+	s.at[i] = IDLE;
+	later(i, 500, 5000);
+}
+
+static void asks(uint32_t i, bool alone)
+{
+	s.at[i] = DONE;
+	if (alone) {
+		later(i, 2000, 8000);
+	} else if (s.taken) {
+		s.queue[s.n_queue++] = i;
+		causes[s.taken].reqs[causes[s.taken].n++] = s.req[i].x.id;
+		next[i] = UINT64_MAX;
+	} else {
+		s.taken = (uint32_t)s.id;
+		calls(i, 0);
+		s.at[i] = LEADS;
+		later(i, 2000, 4000);
+	}
+}
+
+static void goes_on(uint32_t i, bool alone)
+{
+	switch (s.at[i]) {
+	case IDLE:
+		request(&s.req[i], s.id++, &s.t[i]);
+		s.at[i] = READ;
+		later(i, 500, 4000);
+		break;
+	case READ:
+		calls(i, 0);
+		s.at[i] = CALLS;
+		later(i, 1000, 3000);
+		break;
+	case CALLS:
+		response(&s.out[i], &s.t[i]);
+		s.at[i] = CALLED;
+		later(i, 500, 5000);
+		break;
+	case CALLED:
+		asks(i, alone);
+		break;
+	case LEADS:
+		response(&s.out[i], &s.t[i]);
+		s.taken = 0;
+		s.at[i] = DONE;
+		later(i, 10, 100);
+		while (s.n_queue)
+			later(next_in_queue(), 20, 300);
+		break;
+	default:
+		told(i);
+		break;
+	}
+}
+
+static void run_goroutines(bool alone)
+{
+	start(NULL);
+	memset(&s, 0, sizeof(s));
+	memset(causes, 0, sizeof(causes));
+	memset(&r, 0, sizeof(r));
+	s.id = 1;
+	for (uint32_t i = 0; i < THREADS; i++) {
+		s.t[i] = thread(10, 11 + i);
+		s.t[i].task = CLEW_TASK(CLEW_TASK_GO, i + 1);
+		next[i] = now + i * MS;
+	}
+	while (s.id < MAX - THREADS) {
+		uint32_t first = 0;
+
+		for (uint32_t i = 1; i < THREADS; i++)
+			if (next[i] < next[first])
+				first = i;
+		now = next[first] > now ? next[first] : now;
+		goes_on(first, alone);
+		clew_causality_advance(c, now);
+	}
+	stop();
+	for (uint64_t id = 1; id < s.id; id++)
+		if (causes[id].n)
+			judge(id);
+	print_message("goroutines: %u plain, %u right, %u wrong; %u shared, %u with a parent, %u "
+		      "all named\n",
+		      r.plain, r.right, r.wrong, r.shared, r.parents, r.all);
+}
+
+static void test_goroutines(void **state)
+{
+	run_goroutines(false);
+	assert_int_equal(r.wrong, 0);
+	assert_int_equal(r.parents, 0);
+	assert_true(r.shared > 200 && r.all * 100 >= r.shared * 97);
+	assert_true(r.right * 100 >= r.plain * 50);
+}
+
+/*
+ * Told by something else: where responses come is a matter of chance. That is known after 256 answers, and
+ * then all calls are linked.
+ */
+static void test_goroutines_alike(void **state)
+{
+	run_goroutines(true);
+	assert_int_equal(r.shared, 0);
+	assert_int_equal(r.wrong, 0);
+	assert_true(r.right * 100 >= r.plain * 80);
+	for (uint64_t id = MAX / 2; id < s.id; id++)
+		if (causes[id].n)
+			assert_int_equal(got.link[id].parent, causes[id].reqs[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_leader),
-		cmocka_unit_test(test_fetch),
-		cmocka_unit_test(test_alike),
-		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_leader),	   cmocka_unit_test(test_fetch),
+		cmocka_unit_test(test_alike),	   cmocka_unit_test(test_again),
+		cmocka_unit_test(test_goroutines), cmocka_unit_test(test_goroutines_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
