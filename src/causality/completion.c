@@ -346,6 +346,34 @@ static bool locks_known(const struct group *g)
 	return g->done_one + g->done_many > LOCKS_KNOWN;
 }
 
+static void count_late(uint64_t late[N_LATE], uint64_t gap_ns)
+{
+	for (uint32_t i = 0; i < N_LATE; i++)
+		late[i] += gap_ns > AT_ONCE_NS << (i + 1);
+}
+
+/* How soon do calls follow the end before, and each other? m: that end. */
+static void count_pauses(struct ends *e, const struct mark *m, const struct node *first,
+			 uint32_t n_calls)
+{
+	uint64_t gap_ns = first->born_ns > m->ns ? first->born_ns - m->ns : 0;
+
+	e->quick += gap_ns < AT_ONCE_NS;
+	count_late(e->first_late, gap_ns);
+	for (const struct node *n = first; n_calls; n = n->todo_next, n_calls--) {
+		uint64_t end_ns = n->failed_ns ? n->failed_ns : n->ended_ns;
+		bool failed = n->failed_ns;
+
+		e->calls[failed]++;
+		if (n_calls == 1)
+			break;
+		gap_ns = n->todo_next->born_ns > end_ns ? n->todo_next->born_ns - end_ns : 0;
+		e->at_once[failed] += gap_ns < AT_ONCE_NS;
+		if (failed)
+			count_late(e->late, gap_ns);
+	}
+}
+
 /*
  * Counts the stretch, and finds what belongs to it. A worker that was woken between its last call and the
  * end did not begin a new task then, where tasks without a call are rare: it waited in the middle of this one.
@@ -372,6 +400,8 @@ static struct node *task_of(struct clew_causality *c, const struct done *d, cons
 	} else if (counted && m) {
 		e->begun++;
 		e->begun_empty += !first;
+		if (first)
+			count_pauses(e, m, first, *ret_calls);
 	}
 	if (*ret_over) {
 		m = mark_before(c, d, req, true);
@@ -380,6 +410,24 @@ static struct node *task_of(struct clew_causality *c, const struct done *d, cons
 	}
 	*ret_before = m;
 	return first;
+}
+
+/* Of the stretch's calls, those that are in it only if a call that failed was made again. */
+static void find_again(struct node *first, uint32_t n_calls)
+{
+	struct node *n = first;
+	bool again = false, only = true;
+
+	for (uint32_t i = 1; i < n_calls; i++)
+		n = n->todo_next;
+	for (; n != first; n = n->todo_prev) {
+		bool this_one = is_again(n->todo_prev, n);
+
+		again |= this_one;
+		only &= this_one;
+		n->todo_prev->again = again;
+		n->todo_prev->again_only = only;
+	}
 }
 
 static void claim(struct clew_causality *c, const struct done *d, struct node *req, enum done_by by)
@@ -396,6 +444,8 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 	n = task_of(c, d, req, by, &before, &left, &size, &over);
 	if (before && (by == DONE_ONE || by == DONE_SELF))
 		order_taken(req, before);
+	if (n)
+		find_again(n, left);
 	for (; n && left; n = next, left--) {
 		bool direct = n->todo_seq == seq_of(d);
 

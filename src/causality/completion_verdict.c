@@ -16,6 +16,7 @@
 #define UNSEEN_IDLE  0.2
 #define MIN_REQUESTS 32
 #define MIN_BORN     20
+#define MIN_AGAIN    20
 #define SEVERAL	     20	 /* to one request that several work for */
 #define FAN_OUT	     0.1 /* of the requests are for several workers */
 #define UNSEEN_ENDS  4	 /* not all tasks that are taken together have more calls than is common */
@@ -115,6 +116,29 @@ static bool reaches_back(struct group *g, const struct node *call)
 	       idle_joined(g, UNSEEN_IDLE) <= MAX_WRONG;
 }
 
+/*
+ * Was the call before the end made because the one before it had failed? If not, that one's task ended unseen, and the
+ * next one's call came at once. How often that happens, calls tell that did not fail. But a task may end
+ * unseen just because its call failed. Then the next one's call comes as soon as first calls do: hardly any
+ * comes late.
+ */
+static double again_wrong(const struct ends *e)
+{
+	double made = (double)e->at_once[1], begun = (double)e->begun, given_up = HUGE_VAL;
+
+	if (e->at_once[1] < MIN_AGAIN || !e->calls[0])
+		return 1;
+	for (uint32_t i = 0; i < N_LATE; i++)
+		if (e->first_late[i])
+			given_up = fmin(given_up, ((double)e->late[i] + UNSEEN) * begun /
+							  (double)e->first_late[i]);
+	given_up *= ((double)e->quick + UNSEEN) / begun;
+	return SAFETY *
+	       (given_up +
+		((double)e->at_once[0] + UNSEEN) * (double)e->calls[1] / (double)e->calls[0]) /
+	       made;
+}
+
 /* A thread that was begun for the request that it answered. */
 static enum verdict born_verdict(const struct node *call, double *ret_wrong)
 {
@@ -179,14 +203,19 @@ enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 		wrong += mixed_up(g, many);
 	if (call->over_wake)
 		wrong += over_wrong(e);
+	if (call->claim == CLAIM_DONE_BACK) {
+		double again = call->again ? again_wrong(e) : 0;
+
+		if (again > MAX_WRONG || (!call->again_only && !reaches_back(g, call)))
+			return VERDICT_WAIT;
+		wrong += again;
+	}
 	/* One request at a time tests nothing, and leaves nothing to choose from. */
 	alone = call->birth.n_proc <= 1 && !many && !b->misses && wrong <= MAX_WRONG;
 	*ret_wrong = wrong + there_wrong(b);
 	if (alone && *ret_wrong > MAX_WRONG)
 		*ret_wrong = 0.01;
 	if (all < MIN_REQUESTS || (*ret_wrong > MAX_WRONG && !alone))
-		return VERDICT_WAIT;
-	if (call->claim == CLAIM_DONE_BACK && !reaches_back(g, call))
 		return VERDICT_WAIT;
 	return VERDICT_PASS;
 }

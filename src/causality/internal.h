@@ -96,6 +96,7 @@ enum stretch {
 #define MAX_SCORE 64
 #define MAX_LAG	  256
 #define N_STRETCH 16 /* calls in a stretch, the last one: so many or more */
+#define N_LATE	  4
 #define MAX_MARKS 16 /* of a worker, the latest */
 #define MAX_DONE  8  /* wake-ups of a request's owner, the latest */
 
@@ -119,9 +120,12 @@ struct ends {
 	uint64_t begun, begun_empty; /* those after an end that was seen; ... without a call */
 	uint64_t woken, woken_empty; /* those after a wake-up that followed a call */
 	struct bucket over_there;    /* was the request there before the call before that? */
-	uint64_t calls[2];	     /* in stretches of an end seen before; [1]: that failed */
-	uint64_t at_once[2];	     /* ... and that another one followed at once, in the stretch */
-	uint64_t quick;		     /* stretches whose first call came at once */
+	/* Where the end before was seen, what calls came after: see again_wrong(). */
+	uint64_t calls[2];   /* [1]: that failed */
+	uint64_t at_once[2]; /* ... and that another one followed at once, in the stretch */
+	uint64_t late
+		[N_LATE]; /* ... that failed, and that one followed later than 2, 4, 8, 16 ms after */
+	uint64_t first_late[N_LATE], quick; /* first calls, so late after that end; at once */
 };
 
 /* What the order in which requests were taken tells: see order.c. */
@@ -412,8 +416,9 @@ struct node {
 	struct node *todo_prev, *todo_next;
 	struct node *named[N_TURNS]; /* whose turn it was, by each rule */
 	uint8_t stretch_calls;
-	bool over_wake; /* its worker was woken between it and the end: see completion.c */
-	bool again;	/* it failed, and was made again till the end */
+	bool over_wake;	 /* its worker was woken between it and the end: see completion.c */
+	bool again;	 /* it, or one after it in its task, failed and was made again at once */
+	bool again_only; /* ... and so till the end */
 	enum done_by done_by;
 	uint64_t failed_ns; /* when a response came that said so (5xx); 0: it did not */
 	bool loose;

@@ -135,7 +135,7 @@ static void begin(struct sim *s, uint32_t i)
 		return;
 	w->busy = true;
 	w->task = s->queue[s->q_head++ % QUEUE];
-	push(s, s->core.now + (10 + rnd(s, 15000)) * US, STEP, i);
+	push(s, s->core.now + (10 + rnd(s, s->s->rush_us ? s->s->rush_us : 15000)) * US, STEP, i);
 }
 
 static void bring(struct sim *s, const struct fab_thread *from, struct request *r, bool waited_for)
@@ -267,6 +267,18 @@ static void step(struct sim *s, uint32_t i)
 	push(s, s->core.now + (500 + rnd(s, 15000)) * US, RESPONSE, i);
 }
 
+static void give_up(struct sim *s, uint32_t i)
+{
+	struct worker *w = &s->w[i];
+
+	w->call.x.http.status = 503;
+	fab_end(s->core.c, &w->call, 0);
+	if (w->task.waited_for)
+		push(s, s->core.now + 20 * MS, ANSWER, w->task.r->client);
+	w->busy = false;
+	begin(s, i);
+}
+
 static void handle(struct sim *s, const struct sim_event *e)
 {
 	struct worker *w = &s->w[e->who];
@@ -280,6 +292,10 @@ static void handle(struct sim *s, const struct sim_event *e)
 		break;
 	case RESPONSE:
 		io(s, &w->call, CLEW_PART_RESPONSE, &w->th);
+		if (chance(s, s->s->give_up_pct)) {
+			give_up(s, e->who);
+			break;
+		}
 		if (s->s->retry_pct && chance(s, s->s->retry_pct)) {
 			w->call.x.http.status = 503;
 			w->task.calls++;

@@ -22,7 +22,10 @@ struct sim_pool {
 	uint32_t batch_pct;   /* tasks that answer for the next one in the queue too */
 	uint32_t direct_pct;  /* requests that the owner answers alone */
 	uint32_t retry_pct;   /* calls that fail, and are made again at once */
-	uint32_t empty_pct;   /* tasks without a call, whatever the others have */
+	uint32_t
+		give_up_pct; /* calls that fail, and end the task: its owner answers later, by itself */
+	uint32_t rush_us;   /* a task's first step comes so much later at most; 0: 15 ms */
+	uint32_t empty_pct; /* tasks without a call, whatever the others have */
 	uint32_t
 		waits_pct; /* steps before which the worker waits for a lock, and is woken as if it were idle */
 	uint32_t

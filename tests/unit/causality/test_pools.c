@@ -51,6 +51,12 @@ static const struct row rows[] = {
 	{{"the same, two hand-overs", 16, .calls = 1, .sequence = 2, .passed_pct = 1,
 	  .unseen_pct = 20},
 	 0},
+	{{"10 % again, two hand-overs", 16, .calls = 1, .sequence = 2, .retry_pct = 10}, 80},
+	{{"10 % again, jobs, 1 call", 16, .calls = 1, .job_pct = 10, .retry_pct = 10}, 80},
+	{{"10 % given up", 16, .calls = 1, .give_up_pct = 10}, 0},
+	{{"10 % given up, the next at once", 16, .calls = 1, .give_up_pct = 10, .rush_us = 500}, 0},
+	{{"the same, within 3 ms", 16, .calls = 1, .give_up_pct = 10, .rush_us = 3000}, 0},
+	{{"10 % given up, 10 % again", 16, .calls = 1, .give_up_pct = 10, .retry_pct = 10}, 0},
 	{{"10 % again, jobs, 0 to 2 calls", 16, .calls_max = 2, .job_pct = 5, .retry_pct = 10}, 0},
 	{{"others' tasks", 16, .calls = 2, .other_us = 50000}, 40},
 	{{"others' tasks, 1 call", 16, .calls = 1, .other_us = 50000}, 0},
@@ -160,6 +166,9 @@ static void test_random_pools(void **state)
 		s.batch_pct = some(20);
 		s.direct_pct = some(80);
 		s.last_answers = !dice(5);
+		s.retry_pct = some(20);
+		s.give_up_pct = s.tasks == 1 && s.sequence == 1 ? some(10) : 0;
+		s.rush_us = some(5000);
 		s.empty_pct = some(20);
 		s.waits_pct = some(10);
 		s.passed_pct = some(10);
