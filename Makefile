@@ -13,11 +13,12 @@
 #	make deps       only what `make`, `make demo` and `make test` need
 #	make clean
 #
-# J=2 limits the build to two jobs; B=dir builds elsewhere.
+# J=2 limits the build to two jobs; B=dir builds elsewhere; PAGE=no leaves the web page out.
 
 SHELL := /bin/bash
 B ?= build
 J ?=
+PAGE ?= yes
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
@@ -40,6 +41,7 @@ deps-build:
 	@tools/setup build
 
 build: deps-build
+	@[ "$(PAGE)" = no ] || tools/step "the page" $(B)/logs/page.log tools/build-ui
 	@test -e $(B)/build.ninja || \
 		tools/step "configure" $(B)/logs/configure.log meson setup $(B) --prefix=$(PREFIX)
 	@tools/step --live "build" $(B)/logs/build.log $(NINJA)

@@ -93,9 +93,13 @@ def main():
         with open(path, "w", encoding="utf-8") as f:
             json.dump(facts, f)
         command = ["node", os.path.join(HERE, "drive.mjs"), path] + ([args.only] if args.only else [])
-        drive = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    counts = re.search(r"^(\d+) passed, (\d+) failed$", drive.stdout, re.M)
-    print(re.sub(r"^\d+ passed, \d+ failed\n?", "", drive.stdout, flags=re.M), end="")
+        drive = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        counts = None
+        for line in drive.stdout:
+            counts = re.match(r"(\d+) passed, (\d+) failed$", line) or counts
+            if not re.match(r"\d+ passed, \d+ failed$", line):
+                print(line, end="", flush=True)
+        drive.wait()
     if counts:
         passed, failed = passed + int(counts.group(1)), failed + int(counts.group(2))
     elif drive.returncode:

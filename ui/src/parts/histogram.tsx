@@ -79,7 +79,7 @@ export function Histogram(props: { of: HistogramAnswer; range: Range | null; cho
 			class="histogram"
 			viewBox={`0 0 ${W} ${H}`}
 			preserveAspectRatio="none"
-			tabIndex={0}
+			tabindex={0}
 			role="slider"
 			aria-label="Range of durations: arrows move its lower edge, with Shift its upper"
 			aria-valuetext={props.range ? `${duration(props.range.from_ns)} to ${duration(props.range.to_ns)}` : "all"}

@@ -28,7 +28,7 @@ function examplesOf(h: HistogramAnswer, range: Range | null): { id: string; ns: 
 		.slice()
 		.reverse()
 		.flatMap((b) => b.examples.map((id) => ({ id, ns: b.from_ns })))
-		.slice(0, 12);
+		.slice(0, 8);
 }
 
 export function PatternView(props: { service: string; id: string }) {
