@@ -261,12 +261,36 @@ static void test_read_only(void **state)
 	json_decref(b);
 }
 
+/* More traces that go on after they were sealed than one statement may have parts. */
+static void test_many_go_on(void **state)
+{
+	const uint64_t many = 1500;
+	json_t *a;
+
+	clew_store_close(st);
+	rm_dir(dir);
+	dir = tmp_dir();
+	st = open_store(dir, &(struct clew_store_opts){.hot_spans = 2900, .batch_spans = 100});
+	for (uint64_t n = 1; n <= 2 * many; n++)
+		put(st, make_span(n, n * 10 + 1, 0, "front", "GET /", CLEW_KIND_SERVER, T0 + n * MS,
+				  MS));
+	for (uint64_t n = 1; n <= many; n++)
+		put(st, make_span(n, n * 10 + 2, n * 10 + 1, "cart", "GET /cart", CLEW_KIND_SERVER,
+				  T0 + n * MS, MS / 2));
+	clew_store_flush(st);
+	a = get_one(API "patterns?service=front");
+	assert_int_equal(num(a, "traces"), 2 * many);
+	assert_int_equal(num(pattern_of(a, "GET /", 2), "count"), many);
+	json_decref(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_patterns),    cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_one_pattern), cmocka_unit_test(test_histogram),
 		cmocka_unit_test(test_differences), cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_many_go_on),
 	};
 
 	return cmocka_run_group_tests(tests, setup, ask_teardown);
