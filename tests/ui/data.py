@@ -47,7 +47,7 @@ class Batch:
 
 
 class Shop:
-    def __init__(self, server, seed=7):
+    def __init__(self, server, seed=None):
         self.batch, self.random = Batch(server), random.Random(seed)
 
     def id(self, n=8):

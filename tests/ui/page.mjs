@@ -64,6 +64,10 @@ export class Suite {
 		const complaints = [];
 		const complain = (text) => allow.some((a) => text.includes(a)) || complaints.push(text);
 		page.setDefaultTimeout(SLOW);
+		// Questions to the API that have no answer yet; the tail never has one.
+		page.pending = new Set();
+		page.on("request", (r) => /\/api\/(?!clew\/v1\/tail)/.test(r.url()) && page.pending.add(r));
+		for (const end of ["requestfinished", "requestfailed"]) page.on(end, (r) => page.pending.delete(r));
 		page.on("console", (m) => m.type() === "error" && complain(`console: ${m.text()}`));
 		page.on("pageerror", (e) => complain(`error: ${e.message}`));
 		page.on("response", (r) => r.status() >= 400 && complain(`${r.status()} ${r.url()}`));
@@ -92,13 +96,20 @@ export class Suite {
 
 	/** Opens a view and waits until it has asked for all that it wants. */
 	async open(page, url, base = this.base) {
-		await page.goto(base + url);
+		await page.goto(base + url, { waitUntil: "domcontentloaded" });
+		await page.locator("header").waitFor();
 		await this.rest(page);
 	}
 
+	/** Until nothing is asked any more, and what was answered is drawn. */
 	async rest(page) {
-		await page.waitForLoadState("networkidle");
-		await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+		const frames = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+		const end = Date.now() + SLOW;
+		for (let quiet = 0; quiet < 3; ) {
+			await frames();
+			quiet = page.pending.size ? 0 : quiet + 1;
+			if (Date.now() > end) throw new Error(`waited in vain for ${[...page.pending].map((r) => r.url())}`);
+		}
 	}
 
 	/** What axe finds, as text. */

@@ -40,10 +40,10 @@ export function Failure(props: { error: ApiError; retry?: () => void }) {
 	);
 }
 
-/** Rows that will be there in a moment: the same height, so that nothing jumps. */
-export function Bones(props: { rows: number; height?: number }) {
+/** Rows that will be there in a moment: the same height, so that nothing jumps. Not shown yet, they keep the place. */
+export function Bones(props: { rows: number; height?: number; shown: boolean }) {
 	return (
-		<div aria-hidden="true">
+		<div aria-hidden="true" style={{ visibility: props.shown ? "visible" : "hidden" }}>
 			{Array.from({ length: props.rows }, (_, i) => (
 				<div key={i} style={{ height: `${props.height ?? 28}px`, paddingTop: "8px" }}>
 					<span class="bone" style={{ width: `${90 - ((i * 17) % 40)}%` }} />

@@ -120,7 +120,7 @@ export function Overview() {
 				)}
 			</div>
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
-			{!data && answer.waiting && <Bones rows={8} />}
+			{!data && <Bones rows={8} shown={answer.waiting} />}
 			{data && data.services.length > 0 && (
 				<div class={`overview map-${where} ${answer.stale ? "stale" : ""}`}>
 					<div>

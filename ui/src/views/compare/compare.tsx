@@ -123,7 +123,7 @@ export function Compare() {
 					</p>
 				</Empty>
 			)}
-			{!d && answer.waiting && <Bones rows={10} />}
+			{!d && <Bones rows={10} shown={answer.waiting} />}
 			{d && (
 				<div class="table-frame">
 					<table class="compare">

@@ -89,7 +89,7 @@ export function MapView() {
 				)}
 			</div>
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
-			{!answer.data && answer.waiting && <Bones rows={10} />}
+			{!answer.data && <Bones rows={10} shown={answer.waiting} />}
 			{answer.data && answer.data.edges.length > 0 && (
 				<>
 					<div class="map-frame" tabIndex={0} role="region" aria-label="Map">

@@ -72,7 +72,7 @@ export function PatternView(props: { service: string; id: string }) {
 				)}
 			</div>
 			{graph.error && <Failure error={graph.error} retry={graph.reload} />}
-			{!g && graph.waiting && <Bones rows={8} />}
+			{!g && <Bones rows={8} shown={graph.waiting} />}
 			<section>{g && <Graph of={g} colours={colours} />}</section>
 			<section>
 				<h2>
@@ -132,7 +132,7 @@ export function PatternView(props: { service: string; id: string }) {
 						</a>
 					</h2>
 					{differences.error && <Failure error={differences.error} retry={differences.reload} />}
-					{!differences.data && differences.waiting && <Bones rows={5} />}
+					{!differences.data && <Bones rows={5} shown={differences.waiting} />}
 					{differences.data && <DifferenceList of={differences.data} service={props.service} />}
 				</section>
 			)}

@@ -69,8 +69,8 @@ function AddCondition() {
 	const service = r.params.get("service");
 	const op = OPERATOR.exec(text);
 	const key = op ? text.slice(0, op.index) : text;
-	const keys = useApi<Keys>(focused ? query("attributes", { ...windowParams(r), service }) : null);
-	const values = useApi<Values>(op && key ? query(`attributes/${encodeURIComponent(key)}/values`, { ...windowParams(r), service, limit: 30 }) : null);
+	const keys = useApi<Keys>(focused ? query("attributes", { service }) : null);
+	const values = useApi<Values>(op && key ? query(`attributes/${encodeURIComponent(key)}/values`, { service, limit: 30 }) : null);
 	const offers = op
 		? (values.data?.values.map((v) => `${key}${op[0]}${/^[\w.:/-]+$/.test(v.value) ? v.value : JSON.stringify(v.value)}`) ?? [])
 		: (keys.data?.keys.map((k) => k.key) ?? []);

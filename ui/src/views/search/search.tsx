@@ -164,7 +164,7 @@ export function Search() {
 			</div>
 			<Conditions />
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
-			{!rows && answer.waiting && <Bones rows={12} />}
+			{!rows && <Bones rows={12} shown={answer.waiting} />}
 			{rows && rows.length > 0 && (
 				<div class={answer.stale ? "stale" : ""}>
 					<Scatter rows={rows} histogram={histogram.data} />

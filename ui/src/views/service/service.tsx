@@ -199,13 +199,13 @@ export function Service(props: { name: string }) {
 							)}
 						</h2>
 						{patterns.error && <Failure error={patterns.error} retry={patterns.reload} />}
-						{!patterns.data && patterns.waiting && <Bones rows={5} />}
+						{!patterns.data && <Bones rows={5} shown={patterns.waiting} />}
 						{patterns.data && <Table caption="Patterns" param="patterns" columns={patternColumns(service, colours)} rows={patterns.data.patterns} rowKey={(p) => p.id} />}
 					</section>
 					<section>
 						<h2>Operations</h2>
 						{operations.error && <Failure error={operations.error} retry={operations.reload} />}
-						{!operations.data && operations.waiting && <Bones rows={4} />}
+						{!operations.data && <Bones rows={4} shown={operations.waiting} />}
 						{operations.data && <Table caption="Operations" param="operations" columns={operationColumns(service)} rows={operations.data.operations} rowKey={(o) => `${o.kind} ${o.name}`} />}
 					</section>
 					<section>{map.data && <Neighbours service={service} map={map.data} colours={colours} />}</section>

@@ -225,7 +225,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 				<Breakdown model={model} row={row} />
 			</section>
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
-			{!s && answer.waiting && <Bones rows={8} />}
+			{!s && <Bones rows={8} shown={answer.waiting} />}
 			{s && (
 				<>
 					<Why key={s.span_id} span={s} />

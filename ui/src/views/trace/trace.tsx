@@ -135,7 +135,7 @@ export function Trace(props: { id: string }) {
 		) : (
 			<Failure error={answer.error} retry={answer.reload} />
 		);
-	if (!model) return answer.waiting ? <Bones rows={20} /> : <div style={{ minHeight: "600px" }} />;
+	if (!model) return <Bones rows={20} shown={answer.waiting} />;
 	const t = model.tree;
 	const timed = t.times.cpu.some((ns) => ns >= 0);
 	return (
