@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,8 +20,9 @@
 /* What the reader saw in the rings is worked on this often; they have room for far longer. */
 #define POLL_MS 25
 /* How long a first look at the processes that run may take before we say that we trace. */
-#define RUNTIMES_NS 300000000ull
-#define AGENTS_NS   15000000000ull
+#define RUNTIMES_NS	300000000ull
+#define AGENTS_NS	15000000000ull
+#define MAX_DESCRIPTORS 16384u
 
 /* The exporter becomes one more owner; the store takes them. */
 static void flush_spans(struct session *s)
@@ -83,6 +85,21 @@ static int on_record(void *user, const struct clew_rec *rec)
 
 /* ---- setting up ---- */
 
+/*
+ * A server's store has two descriptors an hour, and each client one. Not under `run`: the command
+ * would get the higher limit too.
+ */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MAX_DESCRIPTORS) {
+		limit.rlim_cur =
+			limit.rlim_max < MAX_DESCRIPTORS ? limit.rlim_max : MAX_DESCRIPTORS;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int open_store(struct session *s)
 {
 	struct clew_store_opts o = {.command = s->opts->argv	     ? "clew run"
@@ -94,6 +111,8 @@ static int open_store(struct session *s)
 
 	if (!s->opts->db || s->opts->capture_only)
 		return 0;
+	if (s->opts->server && !s->opts->argv)
+		raise_descriptors();
 	r = clew_store_open(s->opts->db, &o, &s->store, &error);
 	if (r < 0) {
 		log_error("--db %s: %s", s->opts->db, error ? error : strerror(-r));
@@ -410,7 +429,8 @@ static int serve_loop(struct session *s)
 {
 	while (!s->stop)
 		take_signals(s, 1000);
-	clew_log_event("stopping", "stopping");
+	if (!s->opts->quiet)
+		clew_log_event("stopping", "stopping");
 	return 0;
 }
 

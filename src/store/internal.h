@@ -115,6 +115,7 @@ struct clew_store {
 	uint64_t queued_seq, done_seq; /* spans ever queued, spans ever dealt with */
 	uint64_t queue_bytes;	       /* of the spans in it */
 	uint32_t flush_waiters;
+	bool writing;	    /* a batch was taken and is not dealt with */
 	uint32_t urgent_n;  /* spans in it that somebody waits for */
 	uint64_t urgent_ns; /* when the first of them came */
 	uint64_t oldest_ns; /* when the queue's first span came */

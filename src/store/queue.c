@@ -93,11 +93,14 @@ void clew_store_append(struct clew_store *st, struct clew_span *const *spans, si
 		clew_span_free(spans[taken]);
 }
 
-/* Under the lock. Failing: what is taken now would only wait for a disk that takes nothing. */
+/*
+ * Under the lock. Failing: what is taken now would only wait behind a batch that the disk does not
+ * take; where none waits, it is the attempt that shows whether it works again.
+ */
 static int take_durable(struct clew_store *st, struct clew_span *const *spans, size_t n,
 			struct clew_store_ticket *t)
 {
-	if (st->stats.failing)
+	if (st->stats.failing && (st->queue_n || st->writing))
 		return -EIO;
 	if (full(st) || n > st->opts.queue_spans - st->queue_n)
 		return -ENOBUFS;
@@ -208,6 +211,7 @@ size_t queue_take(struct clew_store *st, struct clew_span **batch)
 		st->queue_n--;
 	}
 	st->queue_bytes -= bytes;
+	st->writing = n > 0;
 	st->oldest_ns = st->urgent_ns = clew_mono_ns();
 	pthread_mutex_unlock(&st->queue_lock);
 	return n;
@@ -234,6 +238,7 @@ void queue_done(struct clew_store *st, struct clew_span *const *batch, size_t n)
 {
 	pthread_mutex_lock(&st->queue_lock);
 	st->done_seq += n;
+	st->writing = false;
 	pthread_cond_broadcast(&st->done_cond);
 	pthread_mutex_unlock(&st->queue_lock);
 	for (size_t i = 0; i < n; i++)

@@ -151,20 +151,46 @@ def test_what_is_no_http2_is_closed(serve):
         c.send(batch())
 
 
-def test_clients_that_vanish_in_the_middle(serve):
-    """Half a call, then nothing: its memory comes back and the others are served."""
-    s = serve()
+def half_a_call():
+    """The bytes of a client that begins a call and does not end it."""
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-    headers = (b"\x83\x86\x41\x09localhost\x04\x3d" + EXPORT.encode() +
+    headers = (b"\x83\x86\x41\x09localhost\x04" + bytes([len(EXPORT)]) + EXPORT.encode() +
                b"\x00\x0ccontent-type\x10application/grpc")
     frame = len(headers).to_bytes(3, "big") + b"\x01\x04\0\0\0\1" + headers
     data = (16000).to_bytes(3, "big") + b"\0\0\0\0\0\1" + b"\0\0\x10\0\0" + b"x" * 15995
+    return preface + frame + data
+
+
+def frames(c):
+    """(type, stream) of each frame that comes."""
+    data = b""
+    while (more := c.recv(65536)):
+        data += more
+        while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+            yield data[3], int.from_bytes(data[5:9], "big")
+            data = data[9 + int.from_bytes(data[:3], "big"):]
+
+
+def test_clients_that_vanish_in_the_middle(serve):
+    """Half a call, then nothing: its memory comes back and the others are served."""
+    s = serve()
     for _ in range(50):
         with socket.create_connection(("127.0.0.1", s.ports["otlp_grpc"]), 10) as c:
-            c.sendall(preface + frame + data * 3)
+            c.sendall(half_a_call())
     with Client(s) as c:
         c.send(batch())
     assert s.stop() == 0
+
+
+def test_a_call_that_never_ends_is_reset(serve):
+    s = serve()
+    with socket.create_connection(("127.0.0.1", s.ports["otlp_grpc"]), 60) as c:
+        begin = time.monotonic()
+        c.sendall(half_a_call())
+        assert (3, 1) in frames(c)  # RST_STREAM
+        assert 25 < time.monotonic() - begin < 50
+        with Client(s) as other:
+            other.send(batch())
 
 
 def test_kill_9_under_load_loses_nothing_acknowledged(serve):
