@@ -79,7 +79,7 @@ def test_usage_errors(clew, args, message):
     assert message in clew.usage(*args)
 
 
-@pytest.mark.parametrize("name", ["event", "export", "sample", "port-protocol"])
+@pytest.mark.parametrize("name", ["event", "sample", "port-protocol"])
 def test_names_kept_for_later(clew, name):
     for command in (["run", f"--{name}=x", "true"], ["traces", f"--{name}"]):
         assert f"--{name} is kept for later work" in clew.usage(*command)
@@ -137,7 +137,7 @@ def test_default_configuration_file(clew):
     ("payload = 12x\n", "clew.conf:1: payload: '12x' is not a size"),
     ("\ndb\n", "clew.conf:2: 'db' is not a setting; write key = value"),
     ("dbb = x\n", "clew.conf:1: unknown key 'dbb'; did you mean 'db'?"),
-    ("export = x\n", "clew.conf:1: export is kept for later work"),
+    ("event = x\n", "clew.conf:1: event is kept for later work"),
 ])
 def test_configuration_errors(clew, tmp_path, text, message):
     config = tmp_path / "clew.conf"
