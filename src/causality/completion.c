@@ -218,8 +218,9 @@ void completion_wake(struct clew_causality *c, const struct clew_rec_handoff *h)
 	if (to && from != to) {
 		bool out = in_call(to) || in_call(from) || passes_on(from, h);
 
+		/* Not learned from who passes on: Python makes its locks where others were before. */
 		if (h->kind == CLEW_HANDOFF_FUTEX) {
-			lock_learn(c, to->proc, h->key, out);
+			lock_learn(c, to->proc, h->key, in_call(to) || in_call(from));
 			to->woken_key = h->key;
 			to->woken_seq = to->todo_seq;
 		}

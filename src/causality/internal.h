@@ -604,10 +604,7 @@ static inline bool task_reads(uint64_t task)
 }
 
 /* lock.c */
-/*
- * A context of p was woken on the futex at key; held: while a call of it, or of its waker, was out, or by one that was
- * woken there itself.
- */
+/* A context of p was woken on the futex at key; held: while a call of it, or of its waker, was out. */
 void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool held);
 bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key);
 /* An owner was woken on it; tells: as it is when another's call has ended. Is it such a futex? */

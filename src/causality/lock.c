@@ -5,10 +5,7 @@
  * Who is woken while a call of its own is out does not wait for work or for a result: it waits for a
  * lock (an interpreter's, an allocator's). A futex on which that happens often enough is a lock, and
  * its wake-ups say nothing of who works for whom. So is one that is woken by a thread whose own call is
- * out: a blocking worker in the middle of a call has nothing to hand over. And one on which a worker was woken
- * that then, without a call between, wakes another one there: it passes the lock on.
- *
- * Apart from that: on which futexes those who wait for another's call are woken (coalesce.c).
+ * out: a blocking worker in the middle of a call has nothing to hand over.
  *
  * Limits: MAX_FUTEXES addresses, the oldest goes (many are made for one wait only).
  */
