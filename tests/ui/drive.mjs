@@ -174,6 +174,15 @@ await test("search: a brush in the plot narrows it", async (page) => {
 	check(after > 0 && after < before, `fewer than ${before}: ${after}`);
 });
 
+await test("search: the spans that fit, as a file", async (page) => {
+	await s.open(page, "/search?since=-2h&service=payments&error=1");
+	const link = page.getByRole("link", { name: "JSON lines" });
+	const [file] = await Promise.all([page.waitForEvent("download"), link.click()]);
+	const lines = fs.readFileSync(await file.path(), "utf8").trim().split("\n").map((l) => JSON.parse(l));
+	equal(file.suggestedFilename(), "spans.ndjson", "its name");
+	check(lines.length && lines.every((x) => x.service === "payments" && x.status === "error"), `failed spans of payments: ${lines.length}`);
+});
+
 await test("search: what cannot be asked is said, and what was there stays", async (page) => {
 	await s.open(page, "/search?since=-2h&service=web");
 	const field = page.getByLabel("Condition on an attribute");

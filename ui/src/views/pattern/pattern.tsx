@@ -74,6 +74,9 @@ export function PatternView(props: { service: string; id: string }) {
 			{graph.error && <Failure error={graph.error} retry={graph.reload} />}
 			{!g && <Bones rows={8} shown={graph.waiting} />}
 			<section>{g && <Graph of={g} colours={colours} />}</section>
+			{/* What stands below waits for what stands above it, so that nothing jumps. */}
+			{(g || graph.error) && (
+				<>
 			<section>
 				<h2>
 					Durations{" "}
@@ -123,7 +126,7 @@ export function PatternView(props: { service: string; id: string }) {
 					</div>
 				</div>
 			</section>
-			{range && (
+			{range && histogram.data && (
 				<section>
 					<h2>
 						What differs inside the range{" "}
@@ -135,6 +138,8 @@ export function PatternView(props: { service: string; id: string }) {
 					{!differences.data && <Bones rows={5} shown={differences.waiting} />}
 					{differences.data && <DifferenceList of={differences.data} service={props.service} />}
 				</section>
+			)}
+				</>
 			)}
 		</>
 	);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any condition, any service or none: a scatter plot of the traces above their list. Every state is in the URL.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { ApiError, fetchLines, type HistogramAnswer, type Lines, query, type TraceLine, useApi } from "../../base/api";
+import { API, ApiError, fetchLines, type HistogramAnswer, type Lines, query, type TraceLine, useApi } from "../../base/api";
 import { assign } from "../../base/colour";
 import { conditionCount, filterParams, NO_CONDITIONS } from "../../base/filter";
 import { absolute, ago, count, duration } from "../../base/format";
@@ -169,6 +169,7 @@ export function Search() {
 				<div class={answer.stale ? "stale" : ""}>
 					<Scatter rows={rows} histogram={histogram.data} />
 					<Table caption="Traces" columns={columns(colours, range, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} />
+					<Downloads />
 					{more.error && <Failure error={more.error} retry={more.load} />}
 					{more.next && (
 						<p class="more">
@@ -181,6 +182,27 @@ export function Search() {
 			)}
 			{rows && rows.length === 0 && <Nothing />}
 		</>
+	);
+}
+
+const FORMATS = [
+	{ format: "ndjson", name: "JSON lines", file: "spans.ndjson" },
+	{ format: "otlp", name: "OTLP", file: "traces.otlp.jsonl" },
+	{ format: "parquet", name: "Parquet", file: "spans.parquet" },
+];
+
+/** The spans that fit, as a file. */
+function Downloads() {
+	const r = useRoute();
+	return (
+		<p class="downloads small quiet">
+			Take these spans along:{" "}
+			{FORMATS.map((f) => (
+				<a key={f.format} class="plain" download={f.file} href={API + query("download", { ...filterParams(r), format: f.format })}>
+					{f.name}
+				</a>
+			))}
+		</p>
 	);
 }
 

@@ -33,7 +33,8 @@ function useZoom(total: number): [Zoom, (z: Zoom) => void] {
 	const rest = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
 	const change = (z: Zoom) => {
 		const least = Math.max(100, total / 1e6);
-		const length = Math.min(total, Math.max(least, z.to - z.from));
+		const wish = Math.min(total, Math.max(least, z.to - z.from));
+		const length = wish > total * 0.999 ? total : wish; // zooming in and out again ends at the whole
 		const from = Math.min(Math.max(0, z.from), total - length);
 		const next = { from, to: from + length };
 		set(next);
