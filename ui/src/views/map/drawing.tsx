@@ -29,7 +29,7 @@ export function drawingSize(of: Layout, down: boolean): { w: number; h: number }
 	const f = down ? DOWN : ACROSS;
 	const along = (of.ranks - 1) * f.step + (f.down ? f.boxH : f.boxW) + 8;
 	const across = of.width * f.apart + 8;
-	return f.down ? { w: across, h: along + 20 } : { w: along, h: across + 40 };
+	return f.down ? { w: across, h: along + 24 } : { w: along, h: across + 40 };
 }
 
 interface Line {
@@ -122,7 +122,7 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 		return all;
 	}, [of, f]);
 	return (
-		<svg class="map" viewBox={`-4 ${f.down ? -4 : -24} ${w} ${h}`} style={{ maxWidth: `${w}px`, minWidth: `${Math.min(w, f.down ? 260 : w * 0.62)}px` }} role="group" aria-label="Services and their calls">
+		<svg class="map" viewBox={`-4 -24 ${w} ${h}`} style={{ maxWidth: `${w}px`, minWidth: `${Math.min(w, f.down ? 260 : w * 0.62)}px` }} role="group" aria-label="Services and their calls">
 			<defs>
 				<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
 					<path d="M0 0L8 4L0 8z" class="arrow" />

@@ -46,15 +46,15 @@ function Summary(props: { model: TraceModel; id: string }) {
 			</span>
 			<span title={ago(t.start_ns)}>{absolute(t.start_ns)}</span>
 			<span>
-				{count(t.spans_total)} spans, {count(services)} services
+				{count(t.spans_total)} {t.spans_total === 1 ? "span" : "spans"}, {count(services)} {services === 1 ? "service" : "services"}
 				{!t.complete && (
 					<span class="quiet" title="Those that failed and the longest; +N beside a span fetches what is below it">
 						, {count(t.id.length)} shown
 					</span>
 				)}
 			</span>
-			{errors > 0 && <span class="error">{count(errors)} errors</span>}
-			{orphans > 0 && <span title="Spans whose parent is not known: they list the candidates">{count(orphans)} orphans</span>}
+			{errors > 0 && <span class="error">{count(errors)} {errors === 1 ? "error" : "errors"}</span>}
+			{orphans > 0 && <span title="Spans whose parent is not known: they list the candidates">{count(orphans)} {orphans === 1 ? "orphan" : "orphans"}</span>}
 			{incomplete > 0 && <span title="Part of these spans was not seen: their edge is torn">{count(incomplete)} incomplete</span>}
 			<span class="mono quiet clip">{t.trace_id}</span>
 		</div>
