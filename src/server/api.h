@@ -96,6 +96,29 @@ struct api_traces {
 int api_find_traces(struct api_call *c, const struct clew_span_filter *f, struct api_traces *ret);
 void api_traces_done(struct api_traces *t);
 
+/* What a trace's spans add up to. */
+struct api_sum {
+	struct clew_id128 id;
+	uint64_t first_ns, end_ns; /* first start, last end */
+	uint32_t spans, errors;
+	struct api_sum_service {
+		struct slice name; /* lives as long as the store */
+		uint32_t spans, errors;
+	} *services; /* in the order of their first span */
+	uint32_t n, cap;
+};
+
+/* Traces that are summed up at once, at most. */
+#define API_SUM_TRACES 32u
+
+/** api_row_fn - a span of the trace with this index, oldest first. */
+typedef int (*api_row_fn)(void *user, size_t trace, const struct clew_trace_row *row);
+
+/** api_sum_traces() - n of them; one that has gone has no spans. fn may be NULL. */
+int api_sum_traces(struct api_call *c, const struct clew_trace_summary *t, size_t n,
+		   struct api_sum ret[API_SUM_TRACES], api_row_fn fn, void *user);
+void api_sums_done(struct api_sum *s, size_t n);
+
 /* ---- lists of names, sorted; each once ---- */
 struct api_name {
 	struct slice name; /* lives as long as the store */

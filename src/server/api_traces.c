@@ -87,6 +87,83 @@ void api_traces_done(struct api_traces *t)
 	*t = (struct api_traces){0};
 }
 
+/* ---- sums ---- */
+
+struct summing {
+	struct api_sum *sums;
+	size_t n, last; /* last: that a span was of */
+	api_row_fn fn;
+	void *user;
+};
+
+static int sum_service(struct api_sum *s, const struct clew_trace_row *row)
+{
+	uint32_t i = 0;
+	int r;
+
+	while (i < s->n && s->services[i].name.p != row->service.p)
+		i++;
+	if (i == s->n) {
+		size_t cap = s->cap;
+
+		r = grow((void **)&s->services, s->n, &cap, sizeof(*s->services));
+		if (r < 0)
+			return r;
+		s->cap = (uint32_t)cap;
+		s->services[s->n++] = (struct api_sum_service){.name = row->service};
+	}
+	s->services[i].spans++;
+	s->services[i].errors += row->status == CLEW_STATUS_ERROR;
+	return 0;
+}
+
+static int sum_row(void *user, const struct clew_trace_row *row)
+{
+	struct summing *l = user;
+	struct api_sum *s;
+	size_t tried = 0;
+	int r;
+
+	while (tried < l->n && !clew_id128_eq(&l->sums[l->last].id, &row->trace_id)) {
+		l->last = l->last + 1 < l->n ? l->last + 1 : 0;
+		tried++;
+	}
+	if (tried == l->n)
+		return 0;
+	s = &l->sums[l->last];
+	if (!s->spans || row->start_ns < s->first_ns)
+		s->first_ns = row->start_ns;
+	if (row->start_ns + row->duration_ns > s->end_ns)
+		s->end_ns = row->start_ns + row->duration_ns;
+	s->spans++;
+	s->errors += row->status == CLEW_STATUS_ERROR;
+	r = sum_service(s, row);
+	return r < 0 || !l->fn ? r : l->fn(l->user, l->last, row);
+}
+
+int api_sum_traces(struct api_call *c, const struct clew_trace_summary *t, size_t n,
+		   struct api_sum ret[API_SUM_TRACES], api_row_fn fn, void *user)
+{
+	struct clew_id128 ids[API_SUM_TRACES];
+	struct summing l = {ret, n, 0, fn, user};
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = t[i].trace_id;
+		ret[i] = (struct api_sum){.id = t[i].trace_id};
+	}
+	r = clew_store_many_rows(c->st, ids, n, sum_row, &l, &c->error);
+	if (r < 0)
+		api_sums_done(ret, n);
+	return r;
+}
+
+void api_sums_done(struct api_sum *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(s[i].services);
+}
+
 /* ---- names ---- */
 
 struct naming {

@@ -297,49 +297,8 @@ static int trace(struct api_call *c)
 
 /* ---- summaries ---- */
 
-struct summing {
-	uint64_t start_ns, end_ns;
-	uint32_t spans, errors, n, cap;
-	struct {
-		struct slice name; /* one name is one address */
-		uint32_t spans, errors;
-	} *services;
-};
-
-static int sum_row(void *user, const struct clew_trace_row *row)
-{
-	struct summing *s = user;
-	uint32_t i = 0, error = row->status == CLEW_STATUS_ERROR;
-
-	while (i < s->n && s->services[i].name.p != row->service.p)
-		i++;
-	if (i == s->cap) {
-		uint32_t cap = s->cap ? s->cap * 2 : 16;
-		void *v = realloc(s->services, cap * sizeof(*s->services));
-
-		if (!v)
-			return -ENOMEM;
-		s->services = v;
-		s->cap = cap;
-	}
-	if (i == s->n) {
-		s->services[i].name = row->service;
-		s->services[i].spans = s->services[i].errors = 0;
-		s->n++;
-	}
-	s->services[i].spans++;
-	s->services[i].errors += error;
-	s->spans++;
-	s->errors += error;
-	if (s->spans == 1 || row->start_ns < s->start_ns)
-		s->start_ns = row->start_ns;
-	if (row->start_ns + row->duration_ns > s->end_ns)
-		s->end_ns = row->start_ns + row->duration_ns;
-	return 0;
-}
-
 static void put_summary(struct clew_buf *b, const struct clew_trace_summary *t,
-			const struct summing *s)
+			const struct api_sum *s)
 {
 	char hex[33];
 
@@ -352,7 +311,7 @@ static void put_summary(struct clew_buf *b, const struct clew_trace_summary *t,
 		      ",\"minStartTimeUnixNano\":\"%" PRIu64 "\",\"maxEndTimeUnixNano\":\"%" PRIu64
 		      "\",\"spanCount\":%u,\"errorSpanCount\":%u,\"orphanSpanCount\":%u,"
 		      "\"services\":[",
-		      s->start_ns, s->end_ns, s->spans, s->errors, t->orphans);
+		      s->first_ns, s->end_ns, s->spans, s->errors, t->orphans);
 	for (uint32_t i = 0; i < s->n; i++) {
 		clew_buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
 		clew_json_str(b, s->services[i].name);
@@ -364,20 +323,27 @@ static void put_summary(struct clew_buf *b, const struct clew_trace_summary *t,
 
 static int summaries(struct api_call *c)
 {
+	struct api_sum sums[API_SUM_TRACES];
 	struct api_traces found;
+	const char *sep = "";
 	int r = find(c, &found);
 
 	clew_buf_adds(&c->out, "{\"summaries\":[");
-	for (size_t i = 0; r == 0 && i < found.n; i++) {
-		struct summing s = {0};
+	for (size_t from = 0; r == 0 && from < found.n; from += API_SUM_TRACES) {
+		size_t n = found.n - from < API_SUM_TRACES ? found.n - from : API_SUM_TRACES;
 
-		r = clew_store_trace_rows(c->st, &found.v[i].trace_id, sum_row, &s, &c->error);
-		if (r == 0) {
-			clew_buf_adds(&c->out, i ? "," : "");
-			put_summary(&c->out, &found.v[i], &s);
-			r = api_hand_on(c);
+		r = api_sum_traces(c, found.v + from, n, sums, NULL, NULL);
+		if (r < 0)
+			break;
+		for (size_t i = 0; i < n; i++) {
+			if (!sums[i].spans)
+				continue;
+			clew_buf_adds(&c->out, sep);
+			put_summary(&c->out, &found.v[from + i], &sums[i]);
+			sep = ",";
 		}
-		free(s.services);
+		api_sums_done(sums, n);
+		r = api_hand_on(c);
 	}
 	api_traces_done(&found);
 	return r < 0 ? r : clew_buf_adds(&c->out, "]}");

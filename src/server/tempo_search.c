@@ -3,12 +3,13 @@
  * Tempo's search: traces that hold a span which meets all conditions, the newest first, each with
  * some of those spans.
  *
- * Conditions on whole traces (rootName, traceDuration, minDuration=...) are looked at here, page by page of what the
- * store finds for the others: at most MAX_LOOKED traces (inspectedTraces says how many it were).
+ * Conditions on whole traces (rootName, traceDuration, minDuration=...) are looked at here, page by page
+ * of what the store finds for the others, for at most MAX_LOOKED traces and LOOK_NS (inspectedTraces says
+ * how many it were). A least duration that stands alone is asked of the store: some span lasts so long.
  */
 #include <inttypes.h>
-#include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/units.h"
 #include "model/otlp_json.h"
 #include "server/tempo.h"
@@ -17,7 +18,8 @@
 /* Spans of a trace that are shown, by default and at most. */
 #define DEFAULT_SPANS 3u
 #define MAX_SPANS     100u
-#define MAX_LOOKED    20000u
+#define MAX_LOOKED    2000u
+#define LOOK_NS	      (10 * CLEW_NS_PER_S)
 #define PAGE	      200u
 
 struct search {
@@ -30,15 +32,18 @@ struct search {
 /* A trace that was found. */
 struct found {
 	struct search *s;
-	const struct clew_trace_summary *t;
-	uint64_t first_ns, last_ns, end_ns; /* first and last start */
+	const struct clew_trace_summary *t; /* NULL: it does not last as it should */
 	uint64_t matched;
 	struct clew_buf set; /* its spans that match, as JSON */
-	struct {
-		struct slice name; /* one name is one address */
-		uint32_t spans, errors;
-	} *services;
-	uint32_t n, cap;
+};
+
+/* Some of them at a time. */
+struct batch {
+	struct search *s;
+	struct clew_trace_summary t[API_SUM_TRACES];
+	struct api_sum sums[API_SUM_TRACES];
+	struct found v[API_SUM_TRACES];
+	size_t n;
 };
 
 /* ---- spans of a trace ---- */
@@ -106,8 +111,14 @@ static void put_shown(struct found *f, const struct clew_span *s)
 static int take_match(void *user, struct clew_span *span)
 {
 	_cleanup_(clew_span_freep) struct clew_span *s = span;
-	struct found *f = user;
+	struct batch *b = user;
+	struct found *f = NULL;
 
+	for (size_t i = 0; !f && i < b->n; i++)
+		if (clew_id128_eq(&b->t[i].trace_id, &s->trace_id))
+			f = &b->v[i];
+	if (!f)
+		return 0;
 	if (f->matched < f->s->spans) {
 		clew_span_show_fields(s);
 		put_span_head(f, &s->span_id, s->name, s->start_ns, s->duration_ns);
@@ -118,61 +129,22 @@ static int take_match(void *user, struct clew_span *span)
 	return f->set.err;
 }
 
-static int take_row(void *user, const struct clew_trace_row *row)
+/* Without conditions every span matches; then its attributes need not be read. */
+static int take_row(void *user, size_t trace, const struct clew_trace_row *row)
 {
-	struct found *f = user;
-	uint32_t i = 0;
+	struct batch *b = user;
+	struct found *f = &b->v[trace];
+	const char *sep = "";
 
-	while (i < f->n && f->services[i].name.p != row->service.p)
-		i++;
-	if (i == f->cap) {
-		uint32_t cap = f->cap ? f->cap * 2 : 16;
-		void *v = realloc(f->services, cap * sizeof(*f->services));
-
-		if (!v)
-			return -ENOMEM;
-		f->services = v;
-		f->cap = cap;
-	}
-	if (i == f->n) {
-		f->services[i].name = row->service;
-		f->services[i].spans = f->services[i].errors = 0;
-		f->n++;
-	}
-	f->services[i].spans++;
-	f->services[i].errors += row->status == CLEW_STATUS_ERROR;
-	if (!f->first_ns || row->start_ns < f->first_ns)
-		f->first_ns = row->start_ns;
-	if (row->start_ns > f->last_ns)
-		f->last_ns = row->start_ns;
-	if (row->start_ns + row->duration_ns > f->end_ns)
-		f->end_ns = row->start_ns + row->duration_ns;
-	if (!f->s->q.all)
+	if (!b->s->q.all)
 		return 0;
 	if (f->matched < f->s->spans) {
-		const char *sep = "";
-
 		put_span_head(f, &row->span_id, row->name, row->start_ns, row->duration_ns);
 		put_text_attr(&f->set, &sep, "service.name", row->service);
 		clew_buf_adds(&f->set, "]}");
 	}
 	f->matched++;
 	return f->set.err;
-}
-
-static int find_matches(struct found *f)
-{
-	struct clew_span_filter filter = f->s->q.filter;
-
-	filter.trace = &f->t->trace_id;
-	filter.sort = CLEW_SORT_DEFAULT;
-	filter.limit = 0;
-	filter.after.set = false;
-	if (f->first_ns > filter.since_ns)
-		filter.since_ns = f->first_ns;
-	if (!filter.until_ns || f->last_ns < filter.until_ns)
-		filter.until_ns = f->last_ns;
-	return clew_store_find_spans(f->s->c->st, &filter, take_match, f, &f->s->c->error);
 }
 
 /* ---- the answer ---- */
@@ -218,21 +190,21 @@ static bool duration_fits(const struct traceql *q, uint64_t ns)
 	return true;
 }
 
-static void put_stats(struct clew_buf *b, const struct found *f)
+static void put_stats(struct clew_buf *b, const struct api_sum *sum)
 {
 	clew_buf_adds(b, ",\"serviceStats\":{");
-	for (uint32_t i = 0; i < f->n; i++) {
+	for (uint32_t i = 0; i < sum->n; i++) {
 		clew_buf_adds(b, i ? "," : "");
-		clew_json_str(b, f->services[i].name);
-		clew_buf_addf(b, ":{\"spanCount\":%u", f->services[i].spans);
-		if (f->services[i].errors)
-			clew_buf_addf(b, ",\"errorCount\":%u", f->services[i].errors);
+		clew_json_str(b, sum->services[i].name);
+		clew_buf_addf(b, ":{\"spanCount\":%u", sum->services[i].spans);
+		if (sum->services[i].errors)
+			clew_buf_addf(b, ",\"errorCount\":%u", sum->services[i].errors);
 		clew_buf_addc(b, '}');
 	}
 	clew_buf_addc(b, '}');
 }
 
-static void put_trace(const struct found *f)
+static void put_trace(const struct found *f, const struct api_sum *sum)
 {
 	struct clew_buf *b = &f->s->c->out;
 	const char *set = f->set.data ? f->set.data : "";
@@ -247,53 +219,108 @@ static void put_trace(const struct found *f)
 	clew_buf_adds(b, ",\"rootTraceName\":");
 	clew_json_str(b, f->t->name);
 	clew_buf_addf(b, ",\"startTimeUnixNano\":\"%" PRIu64 "\",\"durationMs\":%" PRIu64,
-		      f->first_ns, (uint64_t)((f->end_ns - f->first_ns) / CLEW_NS_PER_MS));
+		      sum->first_ns, (uint64_t)((sum->end_ns - sum->first_ns) / CLEW_NS_PER_MS));
 	clew_buf_adds(b, ",\"spanSet\":{\"spans\":[");
 	clew_buf_adds(b, set);
 	clew_buf_addf(b, "],\"matched\":%" PRIu64 "},\"spanSets\":[{\"spans\":[", f->matched);
 	clew_buf_adds(b, set);
 	clew_buf_addf(b, "],\"matched\":%" PRIu64 "}]", f->matched);
-	put_stats(b, f);
+	put_stats(b, sum);
 	clew_buf_addc(b, '}');
 }
 
-static int look_at(struct search *s, const struct clew_trace_summary *t)
+static int find_matches(struct batch *b)
 {
-	struct found f = {.s = s, .t = t};
-	int r = 0;
+	struct clew_id128 ids[API_SUM_TRACES];
+	size_t n = 0;
 
-	s->looked++;
-	if (!name_fits(&s->q, t))
+	for (size_t i = 0; i < b->n; i++) {
+		const struct api_sum *sum = &b->sums[i];
+
+		if (sum->spans && duration_fits(&b->s->q, sum->end_ns - sum->first_ns))
+			ids[n++] = sum->id;
+		else
+			b->v[i].t = NULL;
+	}
+	if (b->s->q.all || !n)
 		return 0;
-	r = clew_store_trace_rows(s->c->st, &t->trace_id, take_row, &f, &s->c->error);
-	if (r == 0 && duration_fits(&s->q, f.end_ns - f.first_ns)) {
-		if (!s->q.all)
-			r = find_matches(&f);
-		if (r == 0) {
-			put_trace(&f);
+	return clew_store_match_spans(b->s->c->st, ids, n, &b->s->q.filter, take_match, b,
+				      &b->s->c->error);
+}
+
+static int look_at(struct batch *b)
+{
+	struct search *s = b->s;
+	int r;
+
+	for (size_t i = 0; i < b->n; i++)
+		b->v[i] = (struct found){.s = s, .t = &b->t[i]};
+	r = api_sum_traces(s->c, b->t, b->n, b->sums, take_row, b);
+	if (r == 0) {
+		r = find_matches(b);
+		for (size_t i = 0; r == 0 && i < b->n && s->given < s->limit; i++) {
+			if (!b->v[i].t)
+				continue;
+			put_trace(&b->v[i], &b->sums[i]);
 			s->given++;
 			r = api_hand_on(s->c);
 		}
+		api_sums_done(b->sums, b->n);
 	}
-	clew_buf_done(&f.set);
-	free(f.services);
-	return r == -ENOENT ? 0 : r; /* it was dropped just now */
+	for (size_t i = 0; i < b->n; i++)
+		clew_buf_done(&b->v[i].set);
+	b->n = 0;
+	return r;
+}
+
+static int look_through(struct search *s, const struct api_traces *page)
+{
+	struct batch b = {.s = s};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < page->n && s->given < s->limit; i++) {
+		s->looked++;
+		if (name_fits(&s->q, &page->v[i]))
+			b.t[b.n++] = page->v[i];
+		if (b.n == API_SUM_TRACES)
+			r = look_at(&b);
+	}
+	return r == 0 && b.n ? look_at(&b) : r;
+}
+
+/* That a trace must last to meet its conditions. */
+static uint64_t least_duration(const struct traceql *q)
+{
+	uint64_t ns = 0;
+
+	for (uint32_t i = 0; i < q->n_trace; i++) {
+		const struct traceql_trace_condition *w = &q->trace[i];
+		bool least = w->op == CLEW_WHERE_GT || w->op == CLEW_WHERE_GE;
+
+		if (w->of == TRACEQL_DURATION && least && w->ns > ns)
+			ns = w->ns;
+	}
+	return ns;
 }
 
 static int run(struct search *s)
 {
 	struct clew_span_filter *f = &s->q.filter;
+	uint64_t due = clew_mono_ns() + LOOK_NS;
 	bool more = !s->q.never;
 	int r = 0;
 
 	f->sort = CLEW_SORT_START;
-	while (r == 0 && more && s->given < s->limit && s->looked < MAX_LOOKED) {
+	if (s->q.all)
+		f->min_duration_ns = least_duration(&s->q);
+	while (r == 0 && more && s->given < s->limit && s->looked < MAX_LOOKED &&
+	       clew_mono_ns() < due) {
 		struct api_traces page;
 
 		f->limit = s->q.n_trace ? PAGE : s->limit;
 		r = api_find_traces(s->c, f, &page);
-		for (size_t i = 0; r == 0 && i < page.n && s->given < s->limit; i++)
-			r = look_at(s, &page.v[i]);
+		if (r == 0)
+			r = look_through(s, &page);
 		more = s->q.n_trace && page.n == f->limit;
 		if (more)
 			f->after = (struct clew_store_cursor){true, page.v[page.n - 1].start_ns,

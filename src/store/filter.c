@@ -210,17 +210,6 @@ static int wheres(struct clew_store *st, const struct clew_span_filter *f, struc
 	return r;
 }
 
-static int trace_condition(struct clew_store *st, const struct clew_id128 *id, struct clew_buf *out)
-{
-	struct trace_list l = {0};
-	int r = trace_list_add(&l, st, alias_canonical(st, *id));
-
-	if (r == 0)
-		r = clew_buf_addf(out, " AND trace_id IN (%s)", l.ids.data);
-	trace_list_done(&l);
-	return r;
-}
-
 int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out,
 		 char **ret_error)
 {
@@ -252,8 +241,6 @@ int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct
 		clew_buf_adds(out, " AND incomplete <> 0");
 	set_condition("kind", f->kinds, out);
 	set_condition("link_class", f->link_classes, out);
-	if (f->trace)
-		r = trace_condition(st, f->trace, out);
 	for (uint32_t i = 0; r == 0 && i < f->n_attrs; i++)
 		r = attr_condition(st, &f->attrs[i], out);
 	if (r == 0)

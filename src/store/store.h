@@ -252,8 +252,6 @@ struct clew_span_filter {
 	uint32_t kinds;		    /* a bit for each enum clew_span_kind; 0: any */
 	uint32_t link_classes;	    /* a bit for each enum clew_link_class; 0: any */
 	bool incomplete, root;	    /* only such spans; root: it is its trace's root */
-	const struct clew_id128
-		*trace; /* spans of this trace only; give since and until too; NULL: any */
 	uint64_t min_duration_ns;
 	uint64_t max_duration_ns; /* 0: none */
 	uint64_t since_ns;
@@ -329,6 +327,12 @@ int clew_store_many_rows(struct clew_store *st, const struct clew_id128 *ids, si
  * among them. */
 int clew_store_many_spans(struct clew_store *st, const struct clew_id128 *ids, size_t n,
 			  clew_span_fn fn, void *user, char **ret_error);
+
+/** clew_store_match_spans() - of these traces' spans those that match @f, oldest first; its limit and order
+ * are not looked at. */
+int clew_store_match_spans(struct clew_store *st, const struct clew_id128 *ids, size_t n,
+			   const struct clew_span_filter *f, clew_span_fn fn, void *user,
+			   char **ret_error);
 
 /**
  * clew_store_match_ids() - the (canonical) ids that begin with these hex digits, at most max.

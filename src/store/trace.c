@@ -32,7 +32,8 @@ static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
 	return 0;
 }
 
-/* All rows of some traces (of one: oldest first), with these columns; extra: more conditions. */
+/* All rows of some traces (of one: oldest first), with these columns; extra: more conditions, where t
+ * stands for all of these rows. */
 static int each_row(struct clew_store *st, const struct clew_id128 *ids, size_t n, const char *cols,
 		    const char *extra, duck_chunk_fn fn, void *user, char **ret_error)
 {
@@ -48,8 +49,8 @@ static int each_row(struct clew_store *st, const struct clew_id128 *ids, size_t 
 	if (r == 0)
 		r = filter_traces(&q, 0, q.n_parts, &list, cols, &rows, ret_error);
 	if (r == 0 && rows.len) {
-		clew_buf_addf(&sql, "SELECT * FROM (%s)%s ORDER BY start_ns, span_id", rows.data,
-			      extra);
+		clew_buf_addf(&sql, "WITH t AS (%s) SELECT * FROM t%s ORDER BY start_ns, span_id",
+			      rows.data, extra);
 		r = sql.err ? sql.err : query_each(&q, sql.data, fn, user, ret_error);
 	}
 	query_end(&q);
@@ -241,6 +242,26 @@ int clew_store_many_spans(struct clew_store *st, const struct clew_id128 *ids, s
 	struct giving_many g = {st, fn, user};
 
 	return n ? each_row(st, ids, n, "*", "", give_many, &g, ret_error) : 0;
+}
+
+int clew_store_match_spans(struct clew_store *st, const struct clew_id128 *ids, size_t n,
+			   const struct clew_span_filter *f, clew_span_fn fn, void *user,
+			   char **ret_error)
+{
+	struct giving_many g = {st, fn, user};
+	struct clew_buf where = {0};
+	int r;
+
+	clew_buf_adds(&where, " WHERE ");
+	r = filter_where(st, f, &where, ret_error);
+	if (f->root)
+		clew_buf_adds(&where, " AND (parent_id IS NULL OR (kind IN (2, 5) AND parent_id NOT"
+				      " IN (SELECT span_id FROM t)))");
+	if (r == 0 && n)
+		r = where.err ? where.err
+			      : each_row(st, ids, n, "*", where.data, give_many, &g, ret_error);
+	clew_buf_done(&where);
+	return r == -ENODATA ? 0 : r;
 }
 
 /* ---- by the beginning of an id ---- */
