@@ -481,7 +481,7 @@ typedef int (*clew_value_fn)(void *user, struct slice value, enum clew_attr_type
 
 /**
  * clew_store_values() - at most max different values of a key, in no order, of spans that match @f, newest
- * hours first (of an hour at most 300,000 of them are looked at). Values of resources are given whether
+ * hours first (at most 300,000 spans of each type are looked at). Values of resources are given whether
  * or not @f matches spans of theirs. CLEW_SCOPE_FIELD: names of spans, whatever the key.
  */
 int clew_store_values(struct clew_store *st, const struct clew_span_filter *f,

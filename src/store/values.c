@@ -7,7 +7,7 @@
 
 #include "store/internal.h"
 
-/* Matching spans of one partition that are looked at for values. */
+/* Matching spans of one type of the key that are looked at for values, the newest hours' first. */
 #define LOOK_AT_SPANS 300000u
 
 struct seen {
@@ -19,6 +19,7 @@ struct looking {
 	struct clew_store *st;
 	struct seen *seen;
 	uint64_t left;
+	uint64_t spans; /* that may still be looked at */
 	uint8_t type;
 	bool names; /* the column holds ids of operations */
 	clew_value_fn fn;
@@ -59,11 +60,14 @@ static int give(struct looking *l, struct slice text)
 
 static int take_values(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
-	struct duck_col v = duck_col(chunk, 0);
+	struct duck_col v = duck_col(chunk, 0), count = duck_col(chunk, 1);
 	struct looking *l = user;
 	int r = 0;
 
 	for (idx_t i = 0; r == 0 && i < rows; i++) {
+		uint64_t n = (uint64_t)((int64_t *)count.data)[i];
+
+		l->spans -= n < l->spans ? n : l->spans;
 		if (duck_null(&v, i))
 			continue;
 		r = give(l, l->names ? names_get(l->st, DICT_OPERATION, ((uint32_t *)v.data)[i])
@@ -81,15 +85,15 @@ static int ask_spans(struct query *q, const struct clew_span_filter *f, const ch
 	int r = filter_where(q->st, f, &where, ret_error);
 
 	filter_hours(q, f->since_ns, f->until_ns, &from, &to);
-	for (size_t i = to; r == 0 && i > from && l->left; i--) {
+	for (size_t i = to; r == 0 && i > from && l->left && l->spans; i--) {
 		struct clew_buf source = {0}, sql = {0};
 
 		r = filter_source(q, &q->parts[i - 1], f, column, where.data, &source, NULL,
 				  ret_error);
 		clew_buf_addf(&sql,
-			      "SELECT DISTINCT v FROM (SELECT v FROM (%s) LIMIT %u) LIMIT %" PRIu64,
-			      source.data ? source.data : "", LOOK_AT_SPANS,
-			      l->left + HASH_COUNT(l->seen));
+			      "SELECT v, count(*) FROM (SELECT v FROM (%s) LIMIT %" PRIu64
+			      ") GROUP BY v",
+			      source.data ? source.data : "", l->spans);
 		if (r == 0)
 			r = sql.err ? sql.err : query_each(q, sql.data, take_values, l, ret_error);
 		clew_buf_done(&source);
@@ -135,6 +139,7 @@ static int ask_key(struct query *q, const struct clew_span_filter *f, struct sli
 		snprintf(column, sizeof(column), "attr_values[list_position(attr_keys, %u)] AS v",
 			 id);
 		l->type = type;
+		l->spans = LOOK_AT_SPANS;
 		r = ask_spans(q, &with, column, l, ret_error);
 	}
 	return r;
@@ -144,7 +149,7 @@ int clew_store_values(struct clew_store *st, const struct clew_span_filter *f,
 		      enum clew_filter_scope scope, struct slice key, uint64_t max,
 		      clew_value_fn fn, void *user, char **ret_error)
 {
-	struct looking l = {.st = st, .left = max, .fn = fn, .user = user};
+	struct looking l = {.st = st, .left = max, .spans = LOOK_AT_SPANS, .fn = fn, .user = user};
 	struct seen *s, *next;
 	struct query q;
 	int r = query_begin(st, &q, ret_error);
