@@ -38,7 +38,7 @@ class Shop:
         at, failed = self.start + i * 10**9, i % 5 == 4
         root = Span(trace, 1, FRONT, "POST /orders", 2, at, 10 + i, None,
                     {"http.request.method": "POST", "http.response.status_code": 500 if failed else 200, "ratio": i / 4,
-                     "vip": i % 2 == 0, "order": "o-%d" % i, "big": 2**60 + i},
+                     "vip": i % 2 == 0, "order": "o-%d" % i, "big": 2**60 + i, "empty": "", "zero": 0},
                     2 if failed else 0, "no money" if failed else "", state="k=v%d" % i)
         call = Span(trace, 2, FRONT, "POST /pay", 3, at + MS, 5 + i / 2, root, {"server.address": "pay"})
         pay = Span(trace, 3, PAY, "POST /pay", 2, at + 2 * MS, 3 + i / 2, call, {"http.request.method": "POST"},
