@@ -67,24 +67,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, help="screenshots and stores go here")
     parser.add_argument("--only", help="only tests that have this in their name")
+    parser.add_argument("--ui-dir", help="the page's files from here, not those in the binary (not compressed then)")
     args = parser.parse_args()
     clean_up_when_terminated()
     ui, out, clew = os.path.join(ROOT, "ui"), os.path.abspath(args.out), find_clew()
     need("chromium", os.environ.get("CHROMIUM") or shutil.which("chromium"))
     need("ui/node_modules", os.path.join(ui, "node_modules", "playwright-core"))
-    need("ui/dist", os.path.join(ui, "dist", "index.html"))
     os.makedirs(out, exist_ok=True)
     passed, failed = (0, 0) if args.only else unit(ui)
     print(f"unit tests of the page: {passed} passed, {failed} failed".replace("passed, ", "good, ").replace("failed", "bad"))
     traced = capture(clew, os.path.join(out, "demo"))
     with Lab() as lab:
-        dist = ["--ui-dir", os.path.join(ui, "dist")]
+        dist = ["--ui-dir", os.path.abspath(args.ui_dir)] if args.ui_dir else []
         server = Server(lab, *dist)
         shop = data.Shop(server)
         shop.half_hour()
         big, made = shop.big(SPANS)
         assert made == SPANS
         base = "http://127.0.0.1:%d"
+        if "/assets/" not in server.ask("/").text:
+            sys.exit("tests/ui: this build of clew has no page: make builds it (tools/build-ui, then ninja)")
         facts = {"base": base % server.ports["http"], "otlp": base % server.ports["otlp_http"], "out": out, "big": big,
                  "empty": base % Server(lab, *dist).ports["http"]}
         if traced:

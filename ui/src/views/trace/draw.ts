@@ -325,9 +325,16 @@ function candidates(c: CanvasRenderingContext2D, l: Look, w: number, h: number, 
 		const text = elsewhere.length === 1 ? "may belong to another trace" : `may belong to one of ${elsewhere.length} others`;
 		const right = ((l.model.tree.start[i] as number) + (l.model.tree.duration[i] as number) - l.from) * scale;
 		const size = c.measureText(text).width;
-		const at = right + 84 + size < w ? right + 84 : x - size - 84 > 0 ? x - size - 84 : -1;
-		if (at < 0) continue;
+		let at = right + 84 + size < w ? right + 84 : x - size - 84 > 0 ? x - size - 84 : -1;
 		c.fillStyle = l.paint.quiet;
+		if (at < 0) {
+			// No room beside its bar: on it, as far as the screen shows it, clear of its duration at the right end.
+			at = Math.max(0, x) + 12;
+			if (Math.min(w, right) - at < size + 90) continue;
+			c.fillStyle = colourOf(l, i);
+			c.fillRect(at - 4, y - BAR / 2, size + 8, BAR);
+			c.fillStyle = inkOn(l, i);
+		}
 		c.fillText(text, at, y);
 		c.setLineDash([1.5, 3]);
 		c.beginPath();

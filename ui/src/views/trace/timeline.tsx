@@ -108,6 +108,9 @@ class Row extends Component<RowProps> {
 		const kind = (CLASSES[t.class[i] as number] ?? "root") as keyof typeof WHY;
 		const inside = shut ? model.summary(i) : null;
 		const away = inside ? inside.spans : missing;
+		// As it is seen beside the name, and so in what a screen reader says.
+		const beside = away ? `+${count(away)}` : "";
+		const bad = inside?.errors ? ` ${count(inside.errors)} err` : "";
 		return (
 			<div
 				id={`span-${t.id[i]}`}
@@ -116,7 +119,7 @@ class Row extends Component<RowProps> {
 				aria-level={(model.depth[i] as number) + 1}
 				aria-expanded={children ? !shut && (model.end[i] as number) > i + 1 : undefined}
 				aria-selected={selected}
-				aria-label={`${model.service(i)} ${model.name(i)}, ${duration(t.duration[i] as number)}${model.isError(i) ? ", error" : ""}, ${WHY[kind]}${away ? `, ${count(away)} spans folded` : ""}`}
+				aria-label={`${model.service(i)} ${model.name(i)} ${beside}${bad}, ${duration(t.duration[i] as number)}${model.isError(i) ? ", error" : ""}, ${WHY[kind]}`}
 				onPointerEnter={() => act.hover(i)}
 				onClick={() => patch({ span: selected ? null : (t.id[i] as string), why: null }, true)}
 			>
@@ -158,8 +161,8 @@ class Row extends Component<RowProps> {
 							else act.more(i);
 						}}
 					>
-						+{count(away)}
-						{inside && inside.errors > 0 && <span class="error"> {count(inside.errors)} err</span>}
+						{beside}
+						{bad && <span class="error">{bad}</span>}
 					</span>
 				)}
 			</div>
