@@ -91,4 +91,7 @@ function Page() {
 }
 
 const root = document.getElementById("page");
-if (root) render(<Page />, root);
+if (root) {
+	root.textContent = ""; // the header that index.html shows until now: the same is drawn at once
+	render(<Page />, root);
+}
