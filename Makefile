@@ -8,6 +8,7 @@
 #	make check-all  the same under ASan and UBSan, then `make test`
 #	make bench      the overhead benchmark (root, minutes)
 #	make accuracy   the accuracy suite: every case at 1, 10, 50, 200 in flight (root, hours)
+#	make peers      the export against a real OpenTelemetry Collector (root; Go, some 150 modules, minutes)
 #	make fuzz       fuzz each parser for FUZZ_SECONDS (60)
 #	make install    PREFIX=/usr/local, DESTDIR
 #	make deps       only what `make`, `make demo` and `make test` need
@@ -30,7 +31,7 @@ export CLEW_LOG_DIR = $(B)/logs
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps deps-build demo test check check-all bench accuracy fuzz install clean
+.PHONY: all build deps deps-build demo test check check-all bench accuracy peers fuzz install clean
 
 all: build
 
@@ -77,6 +78,10 @@ bench: build
 accuracy: build
 	@tools/setup build demo test accuracy
 	@$(PY) tools/run-tests --build $(B) accuracy-full
+
+peers: build
+	@tools/setup build demo test
+	@$(PY) -m pytest -q -p no:cacheprovider tests/peers
 
 fuzz: build
 	@$(PY) tools/run-tests --build $(B) --seconds $(FUZZ_SECONDS) fuzz-long

@@ -4,7 +4,7 @@
  *
  *	span ─► its message ─► spans of a scope ─► resource, scope, spans ─► the request
  *
- * Written straight from struct clew_span: 1.6 us a span of 35 attributes. Packing alone takes 2.1 with
+ * Written straight from struct clew_span: 1.5 us a span of 35 attributes. Packing alone takes 2.1 with
  * protobuf-c, which wants a tree of its own structs first.
  */
 #pragma once
