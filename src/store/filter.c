@@ -210,6 +210,20 @@ static int wheres(struct clew_store *st, const struct clew_span_filter *f, struc
 	return r;
 }
 
+void filter_bounds(const struct clew_span_filter *f, struct clew_buf *out)
+{
+	if (f->min_duration_ns)
+		clew_buf_addf(out, " AND duration_ns >= %" PRIu64, f->min_duration_ns);
+	if (f->max_duration_ns)
+		clew_buf_addf(out, " AND duration_ns <= %" PRIu64, f->max_duration_ns);
+	if (f->since_ns)
+		clew_buf_addf(out, " AND start_ns >= %" PRIu64, f->since_ns);
+	if (f->until_ns)
+		clew_buf_addf(out, " AND start_ns <= %" PRIu64, f->until_ns);
+	if (f->error)
+		clew_buf_adds(out, " AND status = 2");
+}
+
 int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out,
 		 char **ret_error)
 {
@@ -227,16 +241,7 @@ int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct
 			return -ENODATA;
 		clew_buf_addf(out, " AND operation = %u", id);
 	}
-	if (f->min_duration_ns)
-		clew_buf_addf(out, " AND duration_ns >= %" PRIu64, f->min_duration_ns);
-	if (f->max_duration_ns)
-		clew_buf_addf(out, " AND duration_ns <= %" PRIu64, f->max_duration_ns);
-	if (f->since_ns)
-		clew_buf_addf(out, " AND start_ns >= %" PRIu64, f->since_ns);
-	if (f->until_ns)
-		clew_buf_addf(out, " AND start_ns <= %" PRIu64, f->until_ns);
-	if (f->error)
-		clew_buf_adds(out, " AND status = 2");
+	filter_bounds(f, out);
 	if (f->incomplete)
 		clew_buf_adds(out, " AND incomplete <> 0");
 	set_condition("kind", f->kinds, out);

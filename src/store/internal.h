@@ -282,6 +282,8 @@ int alias_members(struct clew_store *st, struct clew_id128 canonical,
 struct clew_span *read_span(struct clew_store *st, duckdb_data_chunk chunk, idx_t row);
 
 /* ---- filter.c ---- */
+/** filter_bounds() - append the conditions on duration, start and error: columns of spans and of traces. */
+void filter_bounds(const struct clew_span_filter *f, struct clew_buf *out);
 /** filter_where() - the condition over span or hot. -ENODATA: nothing can match. */
 int filter_where(struct clew_store *st, const struct clew_span_filter *f, struct clew_buf *out,
 		 char **ret_error);

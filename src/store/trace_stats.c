@@ -51,16 +51,7 @@ static void line_condition(const struct source *s, struct clew_buf *out)
 		clew_buf_addf(out, " AND service = %u", s->service);
 	if (f->name.p)
 		clew_buf_addf(out, " AND operation = %u", s->operation);
-	if (f->min_duration_ns)
-		clew_buf_addf(out, " AND duration_ns >= %" PRIu64, f->min_duration_ns);
-	if (f->max_duration_ns)
-		clew_buf_addf(out, " AND duration_ns <= %" PRIu64, f->max_duration_ns);
-	if (f->since_ns)
-		clew_buf_addf(out, " AND start_ns >= %" PRIu64, f->since_ns);
-	if (f->until_ns)
-		clew_buf_addf(out, " AND start_ns <= %" PRIu64, f->until_ns);
-	if (f->error)
-		clew_buf_adds(out, " AND status = 2");
+	filter_bounds(f, out);
 	for (uint32_t k = 0; f->kinds && k <= CLEW_KIND_CONSUMER; k++)
 		if (!(f->kinds >> k & 1))
 			clew_buf_addf(out, " AND kind <> %u", k);
