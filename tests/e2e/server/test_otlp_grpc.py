@@ -10,7 +10,7 @@ import pytest
 import otlp
 from lib.lab import wait_for
 from otlp import Request, Response, add_scope, add_span, batch, ids
-from test_http import TOKEN, certificate
+from test_serving import TOKEN, certificate
 from test_otlp_http import stored
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
