@@ -3,6 +3,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { query, type SpanDetail, useApi } from "../../base/api";
 import { TIMES } from "../../base/colour";
+import { quoted } from "../../base/filter";
 import { absolute, duration, percent } from "../../base/format";
 import { link, patch, useRoute } from "../../base/route";
 import { Service } from "../../parts/service";
@@ -163,12 +164,6 @@ function Attributes(props: { title: string; of: Record<string, Value> }) {
 			{shown.length === 0 && <p class="quiet small">None of {entries.length} fits.</p>}
 		</section>
 	);
-}
-
-/** As a condition takes it. */
-function quoted(v: Value): string {
-	const text = String(v);
-	return /^[\w.:/-]+$/.test(text) ? text : `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
 
 /** What its sender left out, or what was beyond our limits. */
