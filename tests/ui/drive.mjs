@@ -24,6 +24,7 @@ async function drag(page, locator, [x1, y1], [x2, y2]) {
 const row = (page, n) => page.locator(".span-row").nth(n);
 const section = (page, title) => page.locator("section").filter({ has: page.getByRole("heading", { name: title }) });
 const selected = (page) => page.locator(".span-row.is-selected");
+const failed = (page) => page.locator(".span-row.is-selected .error");
 
 await s.begin();
 const patterns = (await api("patterns?service=web&any=1&since=-2h")).patterns;
@@ -276,7 +277,7 @@ await test("keys: the next error", async (page) => {
 	const bad = await api("traces?since=-2h&service=web&error=1&limit=1");
 	await s.open(page, `/trace/${bad[0].trace_id}`);
 	await page.keyboard.press("e");
-	check(await page.locator(".span-row.is-selected .error").count(), "e selects a failed span");
+	await failed(page).waitFor(); // e selects a failed span
 });
 
 await test("everything can be reached by Tab, and the focus is seen", async (page) => {
@@ -466,7 +467,7 @@ await test("100,000 spans: what was not sent is fetched on demand", async (page)
 	const next = page.locator(`#${id} + .span-row`);
 	equal(await next.getAttribute("aria-level"), String(Number(await page.locator(`#${id}`).getAttribute("aria-level")) + 1), "what is below it follows it");
 	await page.keyboard.press("e");
-	check(await page.locator(".span-row.is-selected .error").count(), "failed spans are among those that are sent");
+	await failed(page).waitFor(); // failed spans are among those that are sent
 	await page.keyboard.press("Escape");
 	await page.keyboard.press("f");
 	await page.keyboard.type("group 39");
