@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -116,6 +118,8 @@ void grpc_conn_new(struct grpc_loop *l, int fd)
 		return;
 	}
 	*c = (struct grpc_conn){.loop = l, .fd = fd, .active_ns = clew_mono_ns()};
+	/* A WINDOW_UPDATE goes out while a call waits for the store: its answer must not wait for that one's ACK. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	c->next = l->conns;
 	if (c->next)
 		c->next->prev = c;
