@@ -368,6 +368,7 @@ static int capture_loop(struct session *s)
 			s->stop = true;
 		r = take_records(s);
 		session_keep_services(s, clew_mono_ns());
+		session_tell_figures(s, clew_mono_ns());
 		session_watch_export(s);
 	}
 	if (!s->reader)

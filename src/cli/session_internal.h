@@ -37,6 +37,7 @@ struct session {
 	uint64_t agents_failed;	  /* of which the user was told */
 	uint64_t services_due_ns; /* when what is known of services is kept next; 0: not set */
 	bool services_failed;	  /* ... and could not be, last time */
+	uint64_t figures_due_ns;  /* when the server is told our figures next */
 };
 
 /** session_print_agents() - warn of agents that could not be put in since the last call. */
@@ -63,3 +64,6 @@ void session_finish_export(struct session *s, void (*take_signals)(struct sessio
 void session_keep_services(struct session *s, uint64_t now_ns);
 /** session_keep_services_last() - the same, now: nothing more comes. */
 void session_keep_services_last(struct session *s);
+/** session_tell_figures() - what was captured, made of it, exported and lost, to the server's /metrics;
+ * once a second. */
+void session_tell_figures(struct session *s, uint64_t now_ns);

@@ -124,11 +124,13 @@ struct clew_server {
 	struct ingest_counters ingest;
 	_Atomic uint32_t submissions; /* that the store has not answered */
 
-	pthread_mutex_t lock; /* conns, queries, decoding */
+	pthread_mutex_t lock; /* conns, queries, decoding, figures */
 	pthread_cond_t cond;
 	struct conn *conns;
 	uint32_t queries;
 	uint64_t decoding; /* bytes that requests take while they are decoded */
+	struct clew_server_figure figures[CLEW_SERVER_FIGURES];
+	size_t n_figures;
 	pthread_t watch;
 	bool has_watch;
 };

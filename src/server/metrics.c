@@ -216,6 +216,37 @@ static void put_http(struct clew_server *s, struct clew_buf *b)
 		lost);
 }
 
+void clew_server_figures(struct clew_server *s, const struct clew_server_figure *v, size_t n)
+{
+	n = n < CLEW_SERVER_FIGURES ? n : CLEW_SERVER_FIGURES;
+	pthread_mutex_lock(&s->lock);
+	memcpy(s->figures, v, n * sizeof(*v));
+	s->n_figures = n;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void put_figures(struct clew_server *s, struct clew_buf *b)
+{
+	struct clew_server_figure v[CLEW_SERVER_FIGURES];
+	const char *last = "";
+	size_t n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->n_figures;
+	memcpy(v, s->figures, n * sizeof(*v));
+	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(last, v[i].name) != 0)
+			clew_buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", v[i].name, v[i].help,
+				      v[i].name, v[i].gauge ? "gauge" : "counter");
+		last = v[i].name;
+		if (v[i].reason)
+			reason(b, v[i].name, v[i].reason, v[i].value);
+		else
+			clew_buf_addf(b, "%s %" PRIu64 "\n", v[i].name, v[i].value);
+	}
+}
+
 static void put_process(struct clew_buf *b)
 {
 	struct rusage ru;
@@ -246,6 +277,7 @@ enum MHD_Result metrics_answer(struct request *rq)
 	clew_buf_addf(&b, "# TYPE clew_build_info gauge\nclew_build_info{version=\"%s\"} 1\n",
 		      CLEW_VERSION);
 	put_process(&b);
+	put_figures(s, &b);
 	put_store(s, &b);
 	put_otlp(s, &b);
 	put_http(s, &b);

@@ -63,6 +63,20 @@ struct clew_server_ports {
 
 void clew_server_ports(const struct clew_server *s, struct clew_server_ports *ret);
 
+/* A figure of what feeds the store (capture, pipeline, export), for /metrics. Texts are static. */
+struct clew_server_figure {
+	const char *name, *help;
+	const char *reason; /* figures of one name follow each other and differ in it; or NULL */
+	bool gauge;	    /* else a counter */
+	uint64_t value;
+};
+
+/* Kept at a time; more are left out. */
+#define CLEW_SERVER_FIGURES 48u
+
+/** clew_server_figures() - show these from now on, in place of the last ones. Of any thread. */
+void clew_server_figures(struct clew_server *s, const struct clew_server_figure *v, size_t n);
+
 /**
  * clew_server_stop() - before the store is closed. Takes no new requests, lets those that run end
  * (5 s), then closes. Takes NULL.

@@ -247,4 +247,14 @@ def test_a_recording_serves_too(lab, verb):
                              capture_output=True, text=True, check=True).stdout
         return sum(json.loads(line)["requests"] for line in out.splitlines()) >= 20
     wait_for(stored, 20, "the spans over HTTP")
+
+    def figures():
+        out = subprocess.run(["curl", "-s", "http://127.0.0.1:%d/metrics" % ports["http"]],
+                             capture_output=True, text=True, check=True).stdout
+        return dict(line.rsplit(" ", 1) for line in out.splitlines() if not line.startswith("#"))
+    wait_for(lambda: int(figures().get("clew_exchanges_total", 0)) >= 20, 20, "what was captured, in /metrics")
+    f = figures()
+    assert int(f["clew_capture_records_total"]) > 40 and int(f["clew_spans_total"]) >= 20, f
+    assert f['clew_capture_lost_total{reason="ring"}'] == "0", f
+    assert "clew_export_sent_spans_total" not in f, "nothing is exported"
     r.stop(2 if verb == "record" else 15)
