@@ -11,17 +11,17 @@ clang=${CLANG:-$(command -v clang-19 || command -v clang)} || {
 	exit 1
 }
 otlp=
-if [ "$target" = otlp ]; then # protobuf-c's code is made, as the build makes it
+if [ "$target" = otlp ] || [ "$target" = ask ]; then # protobuf-c's code is made, as the build makes it
 	made=$(dirname "$out")
 	"$here/../../tools/otlp-c" "$here/../../.deps/otlp/otlp.desc" "$made/otlp.pb-c.c" "$made/otlp.pb-c.h"
-	otlp="-w -isystem $made $made/otlp.pb-c.c $(echo "$root"/src/model/*.c) $root/src/base/json.c
-		$root/src/base/marks.c -lprotobuf-c -lm"
+	otlp="-w -isystem $made $made/otlp.pb-c.c $(echo "$root"/src/model/*.c) -lprotobuf-c -lm"
 fi
+[ "$target" != ask ] || otlp="$otlp $root/src/server/traceql.c"
 # shellcheck disable=SC2086
 exec "$clang" -std=gnu17 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "$@" \
 	-I"$root" -I"$root/src" -I"$here" "$here/fuzz_$target.c" \
-	"$root"/src/base/buf.c "$root"/src/base/id.c "$root"/src/base/pool.c "$root"/src/base/slice.c \
+	"$root"/src/base/*.c \
 	"$root"/src/proto/*.c "$root"/src/stream/*.c \
 	"$root"/src/capture/recording.c "$root"/src/capture/record_check.c "$root"/src/capture/record_json.c \
 	$otlp -lxxhash -ljansson -o "$out"

@@ -143,7 +143,25 @@ def otlp():
     yield b"\1{}"
 
 
+def ask():
+    """TraceQL, Tempo's tags, and what a receiver of OTLP answers."""
+    for q in ('{}', '{ true }', '{ span.http.response.status_code >= 500 && resource.service.name = "front" && duration > 10ms }',
+              '{ (span.order = "o-3") && ((.vip = false)) }', '{ span.order !~ "o-[12]?[0-9]" && kind != server }',
+              '{ name = `reserve` && span."messaging.system" = "a\\"b\\n" }', '{ span.ratio = 0.75 && span.big = 1152921504606846979 }',
+              '{ rootServiceName = "front" && trace:duration >= 38ms && nestedSetParent < 0 }', '{ span.a = "x" || span.b = 2 }',
+              '{ span.order = nil && statusMessage != "no" } | count() > 2', '{ span:name =~ "a.*" } >> { .b = true }'):
+        yield b"\0" + q.encode()
+    yield b'\1service.name=front http.method="GET a" error=true'
+    yield b"\2" + field(1, field(1, 3) + field(2, b"out of time"))
+    yield b'\3{"partialSuccess":{"rejectedSpans":"3","errorMessage":"x"}}'
+    retry = field(1, b"type.googleapis.com/google.rpc.RetryInfo") + field(2, field(1, field(1, 2) + field(2, 500000000)))
+    yield b"\4" + field(1, 14) + field(2, b"later") + field(3, retry)
+    yield (b'\5{"code":14,"message":"later","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo",'
+           b'"retryDelay":"2.5s"}]}')
+
+
 put("http1", http1())
 put("stream", stream())
 put("recording", recording())
 put("otlp", otlp())
+put("ask", ask())

@@ -17,7 +17,7 @@ for patch in "$here"/planted/*.patch; do
 	dir=$work/$name
 	mkdir -p "$dir/root/src" "$dir/corpus" "$dir/seeds"
 	cp -r "$root/abi" "$dir/root/"
-	for f in base proto stream capture model; do
+	for f in base proto stream capture model store query server; do
 		cp -r "$root/src/$f" "$dir/root/src/"
 	done
 	patch -s -d "$dir/root" -p1 <"$patch"

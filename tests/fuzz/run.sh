@@ -17,7 +17,7 @@ root=$(cd "$here/../.." && pwd)
 out=${FUZZ_OUT:-$root/build-fuzz}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-[ $# -gt 0 ] || set -- http1 stream recording otlp
+[ $# -gt 0 ] || set -- http1 stream recording otlp ask
 cov=$(command -v llvm-cov-19 || command -v llvm-cov)
 profdata=$(command -v llvm-profdata-19 || command -v llvm-profdata)
 found=0
@@ -28,6 +28,7 @@ sources() {
 	stream) echo "$root/src/stream $root/src/proto" ;;
 	recording) echo "$root/src/capture" ;;
 	otlp) echo "$root/src/model" ;;
+	ask) echo "$root/src/server/traceql.c $root/src/model/otlp_answer_in.c" ;;
 	esac
 }
 
