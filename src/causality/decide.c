@@ -98,6 +98,8 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 	bool slept = n->on_path ? n->stretch & STRETCH_SLEPT : n->birth.slept;
 
 	if (n->on_path && !slept) {
+		if (!model_calls_awake(g))
+			return VERDICT_FAIL;
 		l->evidence |= CLEW_EV_EXCLUSIVE;
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);
 	}
@@ -227,11 +229,27 @@ static bool by_itself(const struct node *n)
 	       !b->connect;
 }
 
+/* How the calls of a service that are made with one request open follow what was read. */
+static void look_alone(struct node *n)
+{
+	const struct birth *b = &n->birth;
+	struct group *g = b->ctx->proc->group;
+	bool slept = n->on_path ? n->stretch & STRETCH_SLEPT : b->slept;
+
+	if (n->looked_pace || b->n_proc != 1 || !b->chain)
+		return;
+	n->looked_pace = true;
+	g->alone_slept += slept;
+	g->alone_awake += n->on_path && !slept;
+}
+
 /* Its request is over, so it is known whether its response led to the answer. */
 static void look_at(struct node *n)
 {
 	struct birth *b = &n->birth;
 
+	if (b->ctx)
+		look_alone(n);
 	if (!n->looked_alone && b->ctx && by_itself(n)) {
 		n->looked_alone = true;
 		b->ctx->proc->group->self_calls++;

@@ -165,8 +165,10 @@ struct group {
 		alongside; /* ... by their readers, while other requests were open in the process */
 	uint64_t strays; /* calls by contexts that serve, but had no request open, while others had
 			  */
-	uint64_t strays_lone;	 /* ... and that did not answer another one next that was there */
-	uint64_t self_calls;	 /* calls without cause by contexts that serve requests: timers */
+	uint64_t strays_lone; /* ... and that did not answer another one next that was there */
+	uint64_t self_calls;  /* calls without cause by contexts that serve requests: timers */
+	/* Calls with one request open, of its chain: awake and on the path; after a sleep. */
+	uint64_t alone_awake, alone_slept;
 	uint64_t reads;		 /* of loops */
 	uint64_t reads_slept[2]; /* ... after a sleep; [1]: and a pause of GAP_NS */
 	uint64_t beside, lone;	 /* awake: made in one stretch with a call on the path; alone */
@@ -393,6 +395,7 @@ struct node {
 	bool born, decided;
 	bool looked_at;	   /* counted in the group's off_calls, if it is one */
 	bool looked_alone; /* ... for a timer's */
+	bool looked_pace;  /* ... in its alone_awake or alone_slept */
 	bool on_path;	   /* its response led to the answer of its owner */
 	uint8_t stretch;   /* of that path: enum stretch */
 	uint64_t sink;	   /* its response led to the answer of another request: that one's id */
@@ -683,6 +686,8 @@ enum verdict model_beside(const struct group *g, uint8_t stretch, double *ret_wr
 /* Work is done by contexts that did not read its request. */
 bool model_moves(const struct group *g);
 bool model_no_timers(const struct group *g);
+/** model_calls_awake() - whether calls that follow what was read without a sleep are no rarity. */
+bool model_calls_awake(const struct group *g);
 /* Contexts that seem to work for one request at a time may be loops, whose timers call. */
 bool model_maybe_loop(const struct group *g);
 

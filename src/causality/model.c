@@ -236,3 +236,12 @@ bool model_no_timers(const struct group *g)
 	}
 	return g->self_calls * 2000 <= g->answers && misses * 500 <= hits;
 }
+
+/*
+ * A timer that is due while the loop is awake calls as if for the request that was just read. Where the
+ * service's own calls come after sleeps, the few that do not are such.
+ */
+bool model_calls_awake(const struct group *g)
+{
+	return g->alone_awake * 50 >= g->alone_slept;
+}

@@ -74,6 +74,43 @@ static void test_slept(void **state)
 	assert_link(1003, 0, CLEW_LINK_ORPHAN);
 }
 
+/* A loop whose calls come after sleeps: one that does not, is a timer's that was due when it was awake. */
+static void test_awake(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, x;
+
+	start(NULL);
+	warm_up(&t, 1, 200);
+	for (uint64_t id = 1001; id < 1201; id += 2) {
+		request(&a, id, &t);
+		if (id != 1151)
+			t.nvcsw++;
+		call(&x, id + 1, &t);
+		response(&x, &t);
+		answer(&a, &t);
+	}
+	stop();
+	assert_link(1152, 0, CLEW_LINK_ORPHAN);
+	assert_int_equal(got.link[1152].candidates[0], 1151);
+}
+
+/* ... and one of which it is not known yet. */
+static void test_awake_alone(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, x;
+
+	start(NULL);
+	warm_up(&t, 1, 200);
+	request(&a, 1001, &t);
+	call(&x, 1002, &t);
+	response(&x, &t);
+	answer(&a, &t);
+	stop();
+	assert_link(1002, 1001, CLEW_LINK_CERTAIN);
+}
+
 /* Two requests in one read: what comes next may be for either. */
 static void test_pipelined(void **state)
 {
@@ -245,6 +282,8 @@ int main(void)
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_conflict),
 		cmocka_unit_test(test_slept),
+		cmocka_unit_test(test_awake),
+		cmocka_unit_test(test_awake_alone),
 		cmocka_unit_test(test_pipelined),
 		cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_connect_in_advance),
