@@ -7,7 +7,9 @@
  *
  * Limits: MAX_PENDING connections, and stream_ns, between connect() and the first exchange.
  */
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/task.h"
+#include "causality/turn.h"
 
 static void add_near(struct birth *b, uint64_t id)
 {

@@ -5,7 +5,12 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "causality/internal.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/lock.h"
+#include "causality/relay.h"
+#include "causality/task.h"
+#include "causality/turn.h"
 
 #define DECIDE_NS (2ull * 1000 * 1000 * 1000)
 #define STREAM_NS (30ull * 1000 * 1000 * 1000)

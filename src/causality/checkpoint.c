@@ -8,7 +8,10 @@
  * wrong link, so none of them is believed, and what hangs from R otherwise was not what led to its
  * answer.
  */
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/model.h"
+
+#define MAX_PATH 4096 /* calls in one chain that are marked */
 
 static uint8_t path_stretch(const struct node *cur, bool slept, uint32_t *ret_calls)
 {

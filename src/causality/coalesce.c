@@ -18,7 +18,11 @@
  * X waits for its decision until those who were woken go on. A call that failed and was made again is for
  * the same ones. Limits: N_TOLD calls whose makers woke one owner, the latest count; MAX_SHARERS requests.
  */
-#include "causality/internal.h"
+#include "causality/coalesce.h"
+#include "causality/engine.h"
+#include "causality/lock.h"
+#include "causality/shared.h"
+#include "causality/told.h"
 
 #define AGAIN_NS  1000000ull
 #define MAX_AGAIN 16

@@ -34,7 +34,12 @@
  */
 #include <math.h>
 
-#include "causality/internal.h"
+#include "causality/coalesce.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/lock.h"
+#include "causality/model.h"
+#include "causality/order.h"
 
 #define LOCKS_KNOWN 64 /* completions, after which locks have been learned */
 #define AT_ONCE_NS  1000000ull

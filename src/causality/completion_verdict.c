@@ -5,7 +5,10 @@
  */
 #include <math.h>
 
-#include "causality/internal.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/model.h"
+#include "causality/order.h"
 
 #define SAFETY	     2.0
 #define UNSEEN	     0.5

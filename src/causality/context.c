@@ -7,7 +7,13 @@
  * group, and so what was learned about it. Limits: MAX_CONTEXTS (least recently used goes),
  * MAX_PROCESSES (oldest goes).
  */
-#include "causality/internal.h"
+#include "causality/coalesce.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/relay.h"
+#include "causality/task.h"
+#include "causality/told.h"
+#include "causality/turn.h"
 
 static void group_put(struct group *g)
 {

@@ -8,7 +8,15 @@
  * Where the service is not known well enough yet, it waits that long too. Beyond max_open undecided
  * calls the oldest is decided as things stand.
  */
-#include "causality/internal.h"
+#include "causality/coalesce.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/model.h"
+#include "causality/order.h"
+#include "causality/relay.h"
+#include "causality/task.h"
+#include "causality/told.h"
+#include "causality/turn.h"
 
 static enum verdict accept(struct clew_link *l, enum clew_link_class class, double wrong)
 {

@@ -9,7 +9,8 @@
  *
  * Limits: MAX_FUTEXES addresses, the oldest goes (many are made for one wait only).
  */
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/lock.h"
 
 #define MIN_PROOFS   2
 #define LOCK_PERCENT 3

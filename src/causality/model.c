@@ -16,7 +16,8 @@
  * Stretches in which the context slept are counted apart: what comes after a sleep on an event loop
  * was a timer or another thread, not what was read.
  */
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/model.h"
 
 #define SAFETY	     2.0
 #define UNSEEN	     0.05

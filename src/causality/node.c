@@ -5,7 +5,11 @@
  * A node stays in the list while it is open or undecided; after that it lives as long as a context
  * or an undecided call points at it.
  */
-#include "causality/internal.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/shared.h"
+#include "causality/task.h"
+#include "causality/turn.h"
 
 struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
 {

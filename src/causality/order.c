@@ -32,7 +32,9 @@
  */
 #include <math.h>
 
-#include "causality/internal.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/order.h"
 
 #define SAFETY	2.0
 #define UNSEEN	0.25

@@ -30,7 +30,10 @@
  * Limits: MAX_PIPES connections (the oldest goes), MAX_TOLD ends and answers of each, MAX_RELAY_CALLS
  * calls of a worker between two ends; a stretch that had more is not charged.
  */
-#include "causality/internal.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/model.h"
+#include "causality/relay.h"
 
 #define MAX_PIPES	4096
 #define MAX_TOLD	64 /* a power of two */

@@ -5,7 +5,10 @@
  */
 #include <stdlib.h>
 
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/model.h"
+#include "causality/task.h"
+#include "causality/turn.h"
 
 static void add_buckets(const struct group *g, struct clew_service_report *r)
 {

@@ -6,7 +6,15 @@
  * first byte of an answer a checkpoint; other writes mean nothing (an event loop goes on writing
  * whenever a socket has room, whatever it was working on).
  */
-#include "causality/internal.h"
+#include "causality/coalesce.h"
+#include "causality/completion.h"
+#include "causality/engine.h"
+#include "causality/model.h"
+#include "causality/relay.h"
+#include "causality/shared.h"
+#include "causality/task.h"
+#include "causality/told.h"
+#include "causality/turn.h"
 
 /* Voluntary switches of the thread so far, where the record has them. */
 static bool switches(const struct clew_rec_io *io, uint64_t *ret)

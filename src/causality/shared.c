@@ -15,7 +15,8 @@
  * Limits: MAX_SHARERS are remembered; beyond them the connection's calls stay shared until one is
  * made while only one request is open.
  */
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/shared.h"
 
 static void add(struct sharers **at, struct node *req)
 {

@@ -24,7 +24,9 @@
  * used again: if that happens more often than links may be wrong, ids of this service are no tasks); one
  * whose next answer, right after this one, is for another request that waited as well (a batch).
  */
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/shared.h"
+#include "causality/task.h"
 
 struct ctx *task_ctx(struct clew_causality *c, const struct clew_rec_io *io, bool reads)
 {

@@ -23,7 +23,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/shared.h"
+#include "causality/told.h"
 
 #define N_LED	256
 #define FAR_NS	2000000ull

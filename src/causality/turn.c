@@ -32,7 +32,9 @@
  *
  * Limits: none of its own; a request has N_TURNS turns, a call as many names.
  */
-#include "causality/internal.h"
+#include "causality/engine.h"
+#include "causality/model.h"
+#include "causality/turn.h"
 
 #define SAFETY	   2.0
 #define UNSEEN	   1.0 /* misses */

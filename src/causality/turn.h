@@ -7,13 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "causality/model.h"
+
 struct clew_causality;
 struct ctx;
 struct group;
 struct node;
-
-/* What is known of a hypothesis: it is believed, more will tell, it is wrong. */
-enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
 
 /* By which rule a loop takes the turns of its requests: see turn.c. */
 enum turn_rule { TURN_FIRST, TURN_LAST, TURN_ONCE, N_TURNS, TURN_ONCE_ANSWERS = N_TURNS };

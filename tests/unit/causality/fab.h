@@ -17,7 +17,7 @@ struct fab_thread {
 	uint64_t nvcsw;
 	bool no_counters;
 	uint16_t flags; /* of its records */
-	uint16_t lost; /* records of it lost before the next one */
+	uint16_t lost;	/* records of it lost before the next one */
 };
 
 struct fab_exchange {
@@ -108,4 +108,24 @@ static inline void fab_thread_event(struct clew_causality *c, enum clew_thread_e
 				    .event = event};
 
 	clew_causality_record(c, &r.hdr);
+}
+
+static inline void fab_handoff(struct clew_causality *c, const struct fab_thread *from,
+			       const struct fab_thread *to, enum clew_handoff_kind kind,
+			       uint64_t key, uint64_t ns)
+{
+	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
+				     .ts_ns = ns,
+				     .key = key,
+				     .from_task = kind == CLEW_HANDOFF_TASK ? from->task : 0,
+				     .from_start_ns = from->start_ns,
+				     .to_start_ns = to->start_ns,
+				     .from_tgid = from->tgid,
+				     .from_tid = from->tid,
+				     .to_tgid = to->tgid,
+				     .to_tid = to->tid,
+				     .hdr_bytes = sizeof(h),
+				     .kind = kind};
+
+	clew_causality_record(c, &h.hdr);
 }

@@ -37,6 +37,27 @@ struct fab_thread thread(uint32_t tgid, uint32_t tid)
 	return (struct fab_thread){.tgid = tgid, .tid = tid, .start_ns = tgid * 10ull};
 }
 
+struct fab_thread python(uint32_t id)
+{
+	struct fab_thread t = thread(10, 10);
+
+	t.task = id ? CLEW_TASK(CLEW_TASK_PYTHON, id) : 0;
+	return t;
+}
+
+struct fab_thread goroutine(uint32_t id)
+{
+	struct fab_thread t = thread(10, 10 + id);
+
+	t.task = id ? CLEW_TASK(CLEW_TASK_GO, id) : 0;
+	return t;
+}
+
+void wakes(const struct fab_thread *from, const struct fab_thread *to, uint64_t key)
+{
+	fab_handoff(c, from, to, CLEW_HANDOFF_FUTEX, key, tick());
+}
+
 void request(struct fab_exchange *f, uint64_t id, struct fab_thread *t)
 {
 	fab_init(f, id, CLEW_ROLE_SERVER, 1000 + id);

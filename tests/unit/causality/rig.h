@@ -34,6 +34,12 @@ void stop(void);
 uint64_t tick(void);
 
 struct fab_thread thread(uint32_t tgid, uint32_t tid);
+/* The task id of process 10's loop; 0: the loop itself. */
+struct fab_thread python(uint32_t id);
+/* A goroutine of process 10, which may be on any thread; 0: none. */
+struct fab_thread goroutine(uint32_t id);
+/* from wakes to, which waits on a futex. */
+void wakes(const struct fab_thread *from, const struct fab_thread *to, uint64_t key);
 void request(struct fab_exchange *f, uint64_t id, struct fab_thread *t);
 void answer(struct fab_exchange *f, struct fab_thread *t);
 void call(struct fab_exchange *f, uint64_t id, struct fab_thread *t);

@@ -62,12 +62,17 @@ void sim_core_end(struct sim_core *core)
 	free(core->decided);
 }
 
+static uint64_t shift(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
 static uint64_t rnd(struct sim_core *core)
 {
-	core->rng ^= core->rng << 13;
-	core->rng ^= core->rng >> 7;
-	core->rng ^= core->rng << 17;
-	return core->rng * 0x2545f4914f6cdd1dull;
+	return shift(&core->rng) * 0x2545f4914f6cdd1dull;
 }
 
 uint64_t sim_below(struct sim_core *core, uint64_t n)
@@ -140,4 +145,32 @@ uint64_t sim_new_id(struct sim_core *core, uint64_t truth, enum sim_id kind)
 	core->truth[id] = truth;
 	core->kind[id] = (uint8_t)kind;
 	return id;
+}
+
+double sim_pct(uint64_t part, uint64_t all)
+{
+	return all ? 100.0 * (double)part / (double)all : 0;
+}
+
+double sim_wrong_pct(const struct sim_result *r)
+{
+	return sim_pct(r->wrong + r->background_linked, r->calls + r->background);
+}
+
+void sim_add(struct sim_result *sum, const struct sim_result *r)
+{
+	sum->calls += r->calls;
+	sum->right += r->right;
+	sum->wrong += r->wrong;
+	sum->orphan += r->orphan;
+	sum->root += r->root;
+	sum->background += r->background;
+	sum->background_linked += r->background_linked;
+	sum->undecided += r->undecided;
+	sum->decided_twice += r->decided_twice;
+}
+
+uint32_t sim_dice(uint64_t *state, uint32_t n)
+{
+	return (uint32_t)((shift(state) >> 11) % n);
 }

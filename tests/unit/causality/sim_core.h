@@ -68,3 +68,13 @@ void sim_push(struct sim_core *core, struct sim_heap *heap, struct sim_event e);
 struct sim_event sim_pop(struct sim_heap *heap);
 
 uint64_t sim_new_id(struct sim_core *core, uint64_t truth, enum sim_id kind);
+
+/* ---- what tests make of results ---- */
+
+double sim_pct(uint64_t part, uint64_t all);
+/* Of all calls, the background's included. */
+double sim_wrong_pct(const struct sim_result *r);
+/* Calls, links and mistakes of r are added. */
+void sim_add(struct sim_result *sum, const struct sim_result *r);
+/* 0 to n - 1; *state begins as anything but 0. */
+uint32_t sim_dice(uint64_t *state, uint32_t n);

@@ -2,86 +2,45 @@
 /*
  * owner (a thread for each client) ── task ──► queue ──► worker: think, call, think ... ── wakes owner
  *
- * One heap of events for all. A worker that is idle is woken by who brings a task; a busy one takes the
- * next task without a wake. Whom a lock wakes is anybody who waits: owners for their results, workers
- * in a call.
+ * A worker that is idle is woken by who brings a task; a busy one takes the next task without a wake. Whom a
+ * lock wakes is anybody who waits: owners for their results, workers in a call.
  */
 #include <stdlib.h>
 
-#include "fab.h"
 #include "sim_pool.h"
+#include "sim_threads.h"
 
-#define QUEUE  65536u
 #define GLOBAL 0x1000
 #define PASSED 0x2000
-#define START  5
 
-struct request {
-	struct fab_exchange f;
-	uint32_t client, waiting, rounds;
-	struct request *also; /* answered by the same task */
-};
-
-struct task {
-	struct request *r; /* NULL: somebody else's */
-	uint64_t truth;	   /* id of the request that brought it */
-	uint32_t calls;
-	bool waited_for;
-};
-
-struct worker {
-	struct fab_thread th;
-	struct task task;
-	struct fab_exchange call;
-	bool busy, out;
-};
-
-enum what { ARRIVE, STEP, RESPONSE, ANSWER, ANSWERED, OTHER };
+enum what { ARRIVE = SIM_ARRIVE, STEP = SIM_OWN, RESPONSE, ANSWER, ANSWERED, OTHER };
 
 struct sim {
+	struct sim_threads t;
 	const struct sim_pool *s;
-	struct sim_core core;
-	struct sim_heap heap;
-	struct worker *w;
 	struct fab_thread *owner;
-	struct request **cur;
-	uint32_t n_clients, started, wanted, finished;
-	struct task queue[QUEUE];
-	uint32_t q_head, q_tail;
 };
 
 static uint64_t rnd(struct sim *s, uint64_t n)
 {
-	return sim_below(&s->core, n);
+	return sim_below(&s->t.core, n);
 }
 
 static bool chance(struct sim *s, uint32_t pct)
 {
-	return sim_chance(&s->core, pct);
+	return sim_chance(&s->t.core, pct);
 }
 
-static void push(struct sim *s, uint64_t ns, enum what what, uint32_t who)
+static void push(struct sim *s, uint64_t us, enum what what, uint32_t who)
 {
-	sim_push(&s->core, &s->heap, (struct sim_event){.ns = ns, .kind = what, .who = who});
+	sim_later(&s->t, s->t.core.now + us * US, what, who);
 }
 
 static void wake(struct sim *s, const struct fab_thread *from, const struct fab_thread *to,
 		 uint64_t key)
 {
-	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
-				     .ts_ns = s->core.now,
-				     .key = key,
-				     .from_start_ns = START,
-				     .to_start_ns = START,
-				     .from_tgid = from->tgid,
-				     .from_tid = from->tid,
-				     .to_tgid = to->tgid,
-				     .to_tid = to->tid,
-				     .hdr_bytes = sizeof(h),
-				     .kind = CLEW_HANDOFF_FUTEX};
-
-	s->core.now += 2 * US;
-	clew_causality_record(s->core.c, &h.hdr);
+	fab_handoff(s->t.core.c, from, to, CLEW_HANDOFF_FUTEX, key, s->t.core.now);
+	s->t.core.now += 2 * US;
 }
 
 static uint64_t park(const struct fab_thread *t)
@@ -97,15 +56,15 @@ static void noise(struct sim *s, const struct fab_thread *from)
 
 	if (!all && !own)
 		return;
-	to = chance(s, 50) ? &s->owner[rnd(s, s->n_clients)] : &s->w[rnd(s, s->s->workers)].th;
+	to = chance(s, 50) ? &s->owner[rnd(s, s->t.n_clients)] : &s->t.w[rnd(s, s->t.n_workers)].th;
 	if (to != from)
 		wake(s, from, to, all ? GLOBAL : park(to));
 }
 
 /* The worker waits for a lock; one of the others has it. */
-static void lock(struct sim *s, const struct worker *w)
+static void lock(struct sim *s, const struct sim_worker *w)
 {
-	const struct fab_thread *holder = &s->w[rnd(s, s->s->workers)].th;
+	const struct fab_thread *holder = &s->t.w[rnd(s, s->t.n_workers)].th;
 
 	if (holder == &w->th)
 		return;
@@ -115,47 +74,40 @@ static void lock(struct sim *s, const struct worker *w)
 		uint64_t key = PASSED + rnd(s, 4) * 64;
 
 		wake(s, holder, &w->th, key);
-		wake(s, &w->th, &s->owner[rnd(s, s->n_clients)], key);
+		wake(s, &w->th, &s->owner[rnd(s, s->t.n_clients)], key);
 	}
-}
-
-static void io(struct sim *s, struct fab_exchange *f, enum clew_part part, struct fab_thread *t)
-{
-	s->core.now += 3 * US;
-	s->core.res->ops++;
-	t->nvcsw++;
-	fab_io(s->core.c, f, part, t, s->core.now);
 }
 
 static void begin(struct sim *s, uint32_t i)
 {
-	struct worker *w = &s->w[i];
+	struct sim_worker *w = &s->t.w[i];
 
-	if (w->busy || s->q_head == s->q_tail)
+	if (w->busy || !sim_queued(&s->t))
 		return;
 	w->busy = true;
-	w->task = s->queue[s->q_head++ % QUEUE];
-	push(s, s->core.now + (10 + rnd(s, s->s->rush_us ? s->s->rush_us : 15000)) * US, STEP, i);
+	w->task = sim_take(&s->t, 0);
+	push(s, 10 + rnd(s, s->s->rush_us ? s->s->rush_us : 15000), STEP, i);
 }
 
-static void bring(struct sim *s, const struct fab_thread *from, struct request *r, bool waited_for)
+static void bring(struct sim *s, const struct fab_thread *from, struct sim_request *r,
+		  bool waited_for)
 {
-	struct task t = {r, r ? r->f.x.id : 0, s->s->calls, waited_for};
+	struct sim_task t = {r, r ? r->f.x.id : 0, s->s->calls, waited_for, false};
 
 	if (!t.calls)
 		t.calls = rnd(s, s->s->calls_max + 1);
 	if (chance(s, s->s->empty_pct))
 		t.calls = 0;
-	s->queue[s->q_tail++ % QUEUE] = t;
-	for (uint32_t i = 0; i < s->s->workers; i++)
-		if (!s->w[i].busy) {
-			wake(s, from, &s->w[i].th, park(&s->w[i].th));
+	sim_queue(&s->t, t);
+	for (uint32_t i = 0; i < s->t.n_workers; i++)
+		if (!s->t.w[i].busy) {
+			wake(s, from, &s->t.w[i].th, park(&s->t.w[i].th));
 			begin(s, i);
 			return;
 		}
 }
 
-static void hand_over(struct sim *s, struct request *r)
+static void hand_over(struct sim *s, struct sim_request *r)
 {
 	r->rounds++;
 	r->waiting = s->s->tasks ? s->s->tasks : 1;
@@ -165,22 +117,13 @@ static void hand_over(struct sim *s, struct request *r)
 
 static void arrive(struct sim *s, uint32_t client)
 {
-	struct request *r = calloc(1, sizeof(*r));
 	struct fab_thread *t = &s->owner[client];
+	struct sim_request *r = sim_ask(&s->t, client, t);
 
 	if (!r)
-		abort();
-	if (s->started++ >= s->wanted) {
-		free(r);
 		return;
-	}
-	r->client = client;
-	s->cur[client] = r;
-	fab_init(&r->f, sim_new_id(&s->core, 0, SIM_REQUEST), CLEW_ROLE_SERVER, 1000000 + client);
-	r->f.rx = r->f.tx = s->core.next_id * 1000;
-	io(s, &r->f, CLEW_PART_REQUEST, t);
 	if (chance(s, s->s->direct_pct)) {
-		push(s, s->core.now + 100 * US, ANSWER, client);
+		push(s, 100, ANSWER, client);
 		return;
 	}
 	if (chance(s, s->s->job_pct))
@@ -188,31 +131,18 @@ static void arrive(struct sim *s, uint32_t client)
 	hand_over(s, r);
 }
 
-static void answered(struct sim *s, uint32_t client)
-{
-	struct request *r = s->cur[client];
-
-	fab_end(s->core.c, &r->f, 0);
-	s->cur[client] = NULL;
-	free(r);
-	s->finished++;
-	push(s, s->core.now + (50 + rnd(s, 1000)) * US, ARRIVE, client);
-}
-
 static void answer(struct sim *s, uint32_t client, struct fab_thread *by)
 {
-	struct request *r = s->cur[client];
-
 	noise(s, by);
-	io(s, &r->f, CLEW_PART_RESPONSE, by);
+	sim_io(&s->t, &s->t.cur[client]->f, CLEW_PART_RESPONSE, by);
 	if (s->s->late_us)
-		push(s, s->core.now + s->s->late_us * US, ANSWERED, client);
+		push(s, s->s->late_us, ANSWERED, client);
 	else
-		answered(s, client);
+		sim_answered(&s->t, client);
 }
 
 /* The task is done: its request goes on when all of them are. */
-static void done(struct sim *s, struct worker *w, struct request *r)
+static void done(struct sim *s, struct sim_worker *w, struct sim_request *r)
 {
 	struct fab_thread *t = &s->owner[r->client];
 
@@ -227,21 +157,17 @@ static void done(struct sim *s, struct worker *w, struct request *r)
 	if (r->rounds < s->s->sequence)
 		hand_over(s, r);
 	else
-		push(s, s->core.now + (20 + rnd(s, 200)) * US, ANSWER, r->client);
+		push(s, 20 + rnd(s, 200), ANSWER, r->client);
 }
 
 static void finish(struct sim *s, uint32_t i)
 {
-	struct worker *w = &s->w[i];
+	struct sim_worker *w = &s->t.w[i];
 
 	if (w->task.waited_for) {
 		done(s, w, w->task.r);
-		if (chance(s, s->s->batch_pct) && s->q_head != s->q_tail &&
-		    s->queue[s->q_head % QUEUE].waited_for) {
-			struct task also = s->queue[s->q_head++ % QUEUE];
-
-			done(s, w, also.r);
-		}
+		if (chance(s, s->s->batch_pct) && sim_queued(&s->t) && sim_next(&s->t)->waited_for)
+			done(s, w, sim_take(&s->t, 0).r);
 	}
 	w->busy = false;
 	begin(s, i);
@@ -249,7 +175,7 @@ static void finish(struct sim *s, uint32_t i)
 
 static void step(struct sim *s, uint32_t i)
 {
-	struct worker *w = &s->w[i];
+	struct sim_worker *w = &s->t.w[i];
 
 	noise(s, &w->th);
 	lock(s, w);
@@ -257,31 +183,43 @@ static void step(struct sim *s, uint32_t i)
 		finish(s, i);
 		return;
 	}
-	w->task.calls--;
-	/* What a job or another's task calls may be anybody's who says so, or nobody's. */
-	fab_init(&w->call,
-		 sim_new_id(&s->core, w->task.truth, w->task.waited_for ? SIM_CALL : SIM_AFTER),
-		 CLEW_ROLE_CLIENT, 5000 + i);
-	io(s, &w->call, CLEW_PART_REQUEST, &w->th);
+	sim_call(&s->t, i);
 	noise(s, &w->th);
-	push(s, s->core.now + (500 + rnd(s, 15000)) * US, RESPONSE, i);
+	push(s, 500 + rnd(s, 15000), RESPONSE, i);
 }
 
 static void give_up(struct sim *s, uint32_t i)
 {
-	struct worker *w = &s->w[i];
+	struct sim_worker *w = &s->t.w[i];
 
 	w->call.x.http.status = 503;
-	fab_end(s->core.c, &w->call, 0);
+	fab_end(s->t.core.c, &w->call, 0);
 	if (w->task.waited_for)
-		push(s, s->core.now + 20 * MS, ANSWER, w->task.r->client);
+		push(s, 20000, ANSWER, w->task.r->client);
 	w->busy = false;
 	begin(s, i);
 }
 
-static void handle(struct sim *s, const struct sim_event *e)
+static void respond(struct sim *s, uint32_t i)
 {
-	struct worker *w = &s->w[e->who];
+	struct sim_worker *w = &s->t.w[i];
+
+	sim_io(&s->t, &w->call, CLEW_PART_RESPONSE, &w->th);
+	if (chance(s, s->s->give_up_pct)) {
+		give_up(s, i);
+		return;
+	}
+	if (s->s->retry_pct && chance(s, s->s->retry_pct)) {
+		w->call.x.http.status = 503;
+		w->task.calls++;
+	}
+	fab_end(s->t.core.c, &w->call, 0);
+	push(s, 10 + rnd(s, w->call.x.http.status ? 100 : 5000), STEP, i);
+}
+
+static void handle(void *user, const struct sim_event *e)
+{
+	struct sim *s = user;
 
 	switch ((enum what)e->kind) {
 	case ARRIVE:
@@ -291,29 +229,18 @@ static void handle(struct sim *s, const struct sim_event *e)
 		step(s, e->who);
 		break;
 	case RESPONSE:
-		io(s, &w->call, CLEW_PART_RESPONSE, &w->th);
-		if (chance(s, s->s->give_up_pct)) {
-			give_up(s, e->who);
-			break;
-		}
-		if (s->s->retry_pct && chance(s, s->s->retry_pct)) {
-			w->call.x.http.status = 503;
-			w->task.calls++;
-		}
-		fab_end(s->core.c, &w->call, 0);
-		push(s, s->core.now + (10 + rnd(s, w->call.x.http.status ? 100 : 5000)) * US, STEP,
-		     e->who);
+		respond(s, e->who);
 		break;
 	case ANSWER:
 		answer(s, e->who, &s->owner[e->who]);
 		break;
 	case ANSWERED:
-		answered(s, e->who);
+		sim_answered(&s->t, e->who);
 		break;
 	case OTHER:
-		bring(s, &s->owner[s->n_clients], NULL, false);
-		if (s->finished < s->wanted && s->started <= s->wanted)
-			push(s, s->core.now + s->s->other_us * US, OTHER, 0);
+		bring(s, &s->owner[s->t.n_clients], NULL, false);
+		if (s->t.finished < s->t.wanted && s->t.started <= s->t.wanted)
+			push(s, s->s->other_us, OTHER, 0);
 		break;
 	}
 }
@@ -321,39 +248,17 @@ static void handle(struct sim *s, const struct sim_event *e)
 void sim_pool_run(const struct sim_pool *service, uint32_t in_flight, uint32_t requests,
 		  uint64_t seed, struct sim_result *ret)
 {
-	struct sim *s = calloc(1, sizeof(*s));
+	struct sim s = {.s = service};
 
-	if (!s)
+	s.owner = calloc(in_flight + 1, sizeof(*s.owner));
+	if (!s.owner)
 		abort();
-	sim_core_begin(&s->core, seed, ret);
-	s->s = service;
-	s->wanted = requests;
-	s->n_clients = in_flight;
-	s->w = calloc(service->workers, sizeof(*s->w));
-	s->owner = calloc(in_flight + 1, sizeof(*s->owner));
-	s->cur = calloc(in_flight, sizeof(*s->cur));
-	if (!s->w || !s->owner || !s->cur)
-		abort();
-	for (uint32_t i = 0; i < service->workers; i++)
-		s->w[i].th = (struct fab_thread){.tgid = 100, .tid = 1000 + i, .start_ns = START};
 	for (uint32_t i = 0; i <= in_flight; i++)
-		s->owner[i] = (struct fab_thread){.tgid = 100, .tid = 2000 + i, .start_ns = START};
-	for (uint32_t i = 0; i < in_flight; i++)
-		push(s, 1 * MS + rnd(s, 20000) * US, ARRIVE, i);
+		s.owner[i] =
+			(struct fab_thread){.tgid = 100, .tid = 2000 + i, .start_ns = SIM_START_NS};
+	sim_threads_begin(&s.t, service->workers, in_flight, requests, seed, ret);
 	if (service->other_us)
-		push(s, 1 * MS, OTHER, 0);
-	while (s->heap.n) {
-		struct sim_event e = sim_pop(&s->heap);
-
-		if (e.ns > s->core.now)
-			s->core.now = e.ns;
-		clew_causality_advance(s->core.c, s->core.now);
-		handle(s, &e);
-	}
-	sim_core_end(&s->core);
-	free(s->heap.e);
-	free(s->w);
-	free(s->owner);
-	free(s->cur);
-	free(s);
+		sim_later(&s.t, 1 * MS, OTHER, 0);
+	sim_threads_run(&s.t, handle, &s);
+	free(s.owner);
 }

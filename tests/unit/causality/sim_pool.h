@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "sim.h"
+#include "sim_core.h"
 
 struct sim_pool {
 	const char *name;

@@ -7,177 +7,126 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fab.h"
 #include "sim_relay.h"
+#include "sim_threads.h"
 
-#define QUEUE 4096u
-#define START 5
-#define IN    701 /* the loop's end of the socket */
-#define OUT   702
+#define MAX_RESULTS 4096u
+#define IN	    701 /* the loop's end of the socket */
+#define OUT	    702
 
-struct request {
-	struct fab_exchange f;
-	uint32_t client;
-};
-
-struct task {
-	struct request *r; /* NULL: a job */
-	uint64_t truth;
-	uint32_t calls;
-	bool silent;
-};
-
-struct worker {
-	struct fab_thread th;
-	struct task task;
-	struct fab_exchange call;
-	bool busy;
-};
-
-enum what { ARRIVE, STEP, RESPONSE, TELL, TAKE, HEAR, DIRECT };
+enum what { ARRIVE = SIM_ARRIVE, STEP = SIM_OWN, RESPONSE, TELL, TAKE, HEAR, DIRECT };
 
 struct sim {
+	struct sim_threads t;
 	const struct sim_relay *s;
-	struct sim_core core;
-	struct sim_heap heap;
-	struct worker *w;
 	struct fab_thread loop;
-	struct request **cur;
-	uint32_t n_clients, started, wanted;
-	struct task queue[QUEUE];
-	uint32_t n_queue;
-	struct request *results[QUEUE];
-	uint32_t n_results, untold;
+	struct sim_request *results[MAX_RESULTS];
+	uint32_t n_results;
 	uint64_t told, heard;
 	bool hears;
 };
 
-static void push(struct sim *s, uint64_t ns, enum what what, uint32_t who)
+static void push(struct sim *s, uint64_t us, enum what what, uint32_t who)
 {
-	sim_push(&s->core, &s->heap, (struct sim_event){.ns = ns, .kind = what, .who = who});
+	sim_later(&s->t, s->t.core.now + us * US, what, who);
 }
 
 static uint64_t up_to(struct sim *s, uint64_t us)
 {
-	return (1 + sim_below(&s->core, us + 1)) * US;
+	return 1 + sim_below(&s->t.core, us + 1);
 }
 
 static void think(struct sim *s, uint32_t i)
 {
-	push(s, s->core.now + up_to(s, s->s->think_us ? s->s->think_us : 5000), STEP, i);
-}
-
-static void io(struct sim *s, struct fab_exchange *f, enum clew_part part, struct fab_thread *t)
-{
-	s->core.now += 2 * US;
-	s->core.res->ops++;
-	t->nvcsw++;
-	fab_io(s->core.c, f, part, t, s->core.now);
+	push(s, up_to(s, s->s->think_us ? s->s->think_us : 5000), STEP, i);
 }
 
 static void socket_end(struct sim *s, uint64_t cookie, uint64_t peer)
 {
 	struct clew_rec_conn r = {.hdr = {sizeof(r), CLEW_REC_CONN, 0},
-				  .ts_ns = s->core.now,
+				  .ts_ns = s->t.core.now,
 				  .conn = cookie,
 				  .peer_conn = peer,
-				  .proc_start_ns = START,
+				  .proc_start_ns = SIM_START_NS,
 				  .tgid = 100,
 				  .tid = s->loop.tid,
 				  .hdr_bytes = sizeof(r),
 				  .event = CLEW_CONN_ADOPTED,
 				  .family = CLEW_AF_UNIX};
 
-	clew_causality_record(s->core.c, &r.hdr);
+	clew_causality_record(s->t.core.c, &r.hdr);
 }
 
 static void bytes(struct sim *s, const struct fab_thread *t, uint64_t cookie, uint64_t at,
 		  uint32_t n)
 {
 	struct clew_rec_io r = {.hdr = {sizeof(r), CLEW_REC_IO, 0},
-				.begin_ns = s->core.now,
-				.end_ns = s->core.now,
+				.begin_ns = s->t.core.now,
+				.end_ns = s->t.core.now,
 				.conn = cookie,
 				.offset = at,
 				.bytes = n,
-				.proc_start_ns = START,
+				.proc_start_ns = SIM_START_NS,
 				.tgid = t->tgid,
 				.tid = t->tid,
 				.hdr_bytes = sizeof(r),
 				.dir = cookie == IN ? CLEW_DIR_RX : CLEW_DIR_TX};
 
-	clew_causality_record(s->core.c, &r.hdr);
+	clew_causality_record(s->t.core.c, &r.hdr);
 }
 
-static struct task take(struct sim *s)
+static uint32_t next(struct sim *s)
 {
-	uint32_t i = s->s->taking == TAKE_FIRST	 ? 0
-		     : s->s->taking == TAKE_LAST ? s->n_queue - 1
-						 : (uint32_t)sim_below(&s->core, s->n_queue);
-	struct task t = s->queue[i];
-
-	s->n_queue--;
-	memmove(&s->queue[i], &s->queue[i + 1], (s->n_queue - i) * sizeof(s->queue[0]));
-	return t;
+	switch (s->s->taking) {
+	case TAKE_FIRST:
+		return 0;
+	case TAKE_LAST:
+		return sim_queued(&s->t) - 1;
+	case TAKE_ANY:
+		break;
+	}
+	return (uint32_t)sim_below(&s->t.core, sim_queued(&s->t));
 }
 
 static void begin(struct sim *s, uint32_t i)
 {
-	if (s->w[i].busy || !s->n_queue)
+	if (s->t.w[i].busy || !sim_queued(&s->t))
 		return;
-	s->w[i].busy = true;
-	s->w[i].task = take(s);
+	s->t.w[i].busy = true;
+	s->t.w[i].task = sim_take(&s->t, next(s));
 	think(s, i);
 }
 
-static void bring(struct sim *s, struct task t)
+static void bring(struct sim *s, struct sim_request *r, uint64_t truth, bool silent)
 {
-	if (s->n_queue == QUEUE)
-		abort();
-	s->queue[s->n_queue++] = t;
-	for (uint32_t i = 0; i < s->s->workers; i++)
-		begin(s, i);
-}
+	uint64_t calls = s->s->calls ? s->s->calls : sim_below(&s->t.core, s->s->calls_max + 1);
 
-static uint32_t calls(struct sim *s)
-{
-	return s->s->calls ? s->s->calls : (uint32_t)sim_below(&s->core, s->s->calls_max + 1);
+	sim_queue(&s->t, (struct sim_task){r, truth, (uint32_t)calls, r != NULL, silent});
+	for (uint32_t i = 0; i < s->t.n_workers; i++)
+		begin(s, i);
 }
 
 static void arrive(struct sim *s, uint32_t client)
 {
-	struct request *r;
-	uint64_t id;
+	struct sim_request *r = sim_ask(&s->t, client, &s->loop);
 
-	if (s->started++ >= s->wanted)
-		return;
-	r = calloc(1, sizeof(*r));
 	if (!r)
-		abort();
-	r->client = client;
-	s->cur[client] = r;
-	id = sim_new_id(&s->core, 0, SIM_REQUEST);
-	fab_init(&r->f, id, CLEW_ROLE_SERVER, 1000000 + client);
-	r->f.rx = r->f.tx = s->core.next_id * 1000;
-	io(s, &r->f, CLEW_PART_REQUEST, &s->loop);
-	if (sim_chance(&s->core, s->s->direct_pct)) {
-		push(s, s->core.now + 100 * US, DIRECT, client);
+		return;
+	if (sim_chance(&s->t.core, s->s->direct_pct)) {
+		push(s, 100, DIRECT, client);
 		return;
 	}
-	bring(s, (struct task){r, id, calls(s), false});
-	if (sim_chance(&s->core, s->s->job_pct))
-		bring(s, (struct task){NULL, id, calls(s), false});
-	if (sim_chance(&s->core, s->s->silent_pct))
-		bring(s, (struct task){NULL, id, calls(s), true});
+	bring(s, r, r->f.x.id, false);
+	if (sim_chance(&s->t.core, s->s->job_pct))
+		bring(s, NULL, r->f.x.id, false);
+	if (sim_chance(&s->t.core, s->s->silent_pct))
+		bring(s, NULL, r->f.x.id, true);
 }
 
-static void answer(struct sim *s, struct request *r)
+static void answer(struct sim *s, struct sim_request *r)
 {
-	io(s, &r->f, CLEW_PART_RESPONSE, &s->loop);
-	fab_end(s->core.c, &r->f, 0);
-	s->cur[r->client] = NULL;
-	push(s, s->core.now + (50 + sim_below(&s->core, 1000)) * US, ARRIVE, r->client);
-	free(r);
+	sim_io(&s->t, &r->f, CLEW_PART_RESPONSE, &s->loop);
+	sim_answered(&s->t, r->client);
 }
 
 static void hear(struct sim *s)
@@ -189,8 +138,8 @@ static void hear(struct sim *s)
 		bytes(s, &s->loop, IN, s->heard, (uint32_t)(s->told - s->heard));
 	s->heard = s->told;
 	for (; n; n--) {
-		uint32_t i = s->s->any_answer ? (uint32_t)sim_below(&s->core, n) : 0;
-		struct request *r = s->results[i];
+		uint32_t i = s->s->any_answer ? (uint32_t)sim_below(&s->t.core, n) : 0;
+		struct sim_request *r = s->results[i];
 
 		s->n_results--;
 		memmove(&s->results[i], &s->results[i + 1],
@@ -201,33 +150,31 @@ static void hear(struct sim *s)
 
 static void step(struct sim *s, uint32_t i)
 {
-	struct worker *w = &s->w[i];
+	const struct sim_worker *w = &s->t.w[i];
 
 	if (!w->task.calls) {
 		if (w->task.r)
 			s->results[s->n_results++] = w->task.r;
-		push(s, s->core.now + up_to(s, s->s->late_us), w->task.silent ? TAKE : TELL, i);
+		push(s, up_to(s, s->s->late_us), w->task.silent ? TAKE : TELL, i);
 		return;
 	}
-	w->task.calls--;
-	fab_init(&w->call, sim_new_id(&s->core, w->task.truth, w->task.r ? SIM_CALL : SIM_AFTER),
-		 CLEW_ROLE_CLIENT, 5000 + i);
-	io(s, &w->call, CLEW_PART_REQUEST, &w->th);
-	push(s, s->core.now + (500 + sim_below(&s->core, 5000)) * US, RESPONSE, i);
+	sim_call(&s->t, i);
+	push(s, 500 + sim_below(&s->t.core, 5000), RESPONSE, i);
 }
 
 static void tell(struct sim *s, uint32_t i)
 {
-	bytes(s, &s->w[i].th, OUT, s->told++, 1);
+	bytes(s, &s->t.w[i].th, OUT, s->told++, 1);
 	if (!s->hears)
-		push(s, s->core.now + up_to(s, 300), HEAR, 0);
+		push(s, up_to(s, 300), HEAR, 0);
 	s->hears = true;
-	push(s, s->core.now + up_to(s, s->s->take_us), TAKE, i);
+	push(s, up_to(s, s->s->take_us), TAKE, i);
 }
 
-static void handle(struct sim *s, const struct sim_event *e)
+static void handle(void *user, const struct sim_event *e)
 {
-	struct worker *w = &s->w[e->who];
+	struct sim *s = user;
+	struct sim_worker *w = &s->t.w[e->who];
 
 	switch ((enum what)e->kind) {
 	case ARRIVE:
@@ -237,8 +184,8 @@ static void handle(struct sim *s, const struct sim_event *e)
 		step(s, e->who);
 		break;
 	case RESPONSE:
-		io(s, &w->call, CLEW_PART_RESPONSE, &w->th);
-		fab_end(s->core.c, &w->call, 0);
+		sim_io(&s->t, &w->call, CLEW_PART_RESPONSE, &w->th);
+		fab_end(s->t.core.c, &w->call, 0);
 		think(s, e->who);
 		break;
 	case TELL:
@@ -252,7 +199,7 @@ static void handle(struct sim *s, const struct sim_event *e)
 		hear(s);
 		break;
 	case DIRECT:
-		answer(s, s->cur[e->who]);
+		answer(s, s->t.cur[e->who]);
 		break;
 	}
 }
@@ -262,33 +209,14 @@ void sim_relay_run(const struct sim_relay *service, uint32_t in_flight, uint32_t
 {
 	struct sim *s = calloc(1, sizeof(*s));
 
-	if (!s)
+	if (!s || in_flight > MAX_RESULTS)
 		abort();
-	sim_core_begin(&s->core, seed, ret);
 	s->s = service;
-	s->wanted = requests;
-	s->w = calloc(service->workers, sizeof(*s->w));
-	s->cur = calloc(in_flight, sizeof(*s->cur));
-	if (!s->w || !s->cur)
-		abort();
-	s->loop = (struct fab_thread){.tgid = 100, .tid = 100, .start_ns = START};
-	for (uint32_t i = 0; i < service->workers; i++)
-		s->w[i].th = (struct fab_thread){.tgid = 100, .tid = 1000 + i, .start_ns = START};
+	s->loop = (struct fab_thread){.tgid = 100, .tid = 100, .start_ns = SIM_START_NS};
+	sim_threads_begin(&s->t, service->workers, in_flight, requests, seed, ret);
+	s->t.op_ns = 2 * US;
 	socket_end(s, IN, OUT);
 	socket_end(s, OUT, IN);
-	for (uint32_t i = 0; i < in_flight; i++)
-		push(s, 1 * MS + sim_below(&s->core, 20000) * US, ARRIVE, i);
-	while (s->heap.n) {
-		struct sim_event e = sim_pop(&s->heap);
-
-		if (e.ns > s->core.now)
-			s->core.now = e.ns;
-		clew_causality_advance(s->core.c, s->core.now);
-		handle(s, &e);
-	}
-	sim_core_end(&s->core);
-	free(s->heap.e);
-	free(s->w);
-	free(s->cur);
+	sim_threads_run(&s->t, handle, s);
 	free(s);
 }

@@ -43,19 +43,7 @@ static uint32_t dice(uint32_t n)
 
 static void wake(uint32_t from, uint32_t to, uint64_t key)
 {
-	const struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
-					   .ts_ns = tick(),
-					   .key = key,
-					   .from_start_ns = s.t[from].start_ns,
-					   .to_start_ns = s.t[to].start_ns,
-					   .from_tgid = s.t[from].tgid,
-					   .from_tid = s.t[from].tid,
-					   .to_tgid = s.t[to].tgid,
-					   .to_tid = s.t[to].tid,
-					   .hdr_bytes = sizeof(h),
-					   .kind = CLEW_HANDOFF_FUTEX};
-
-	clew_causality_record(c, &h.hdr);
+	wakes(&s.t[from], &s.t[to], key);
 	s.t[to].nvcsw++;
 }
 

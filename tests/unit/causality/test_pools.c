@@ -73,22 +73,6 @@ static const struct row rows[] = {
 	{{"the last worker answers", 16, .calls = 1, .tasks = 2, .last_answers = true}, 0},
 };
 
-static double pct(uint64_t part, uint64_t all)
-{
-	return all ? 100.0 * (double)part / (double)all : 0;
-}
-
-static void add(struct sim_result *sum, const struct sim_result *r)
-{
-	sum->calls += r->calls;
-	sum->right += r->right;
-	sum->wrong += r->wrong;
-	sum->background += r->background;
-	sum->background_linked += r->background_linked;
-	sum->undecided += r->undecided;
-	sum->decided_twice += r->decided_twice;
-}
-
 static int table(uint32_t runs, uint32_t requests, bool long_runs)
 {
 	int failures = 0;
@@ -102,15 +86,15 @@ static int table(uint32_t runs, uint32_t requests, bool long_runs)
 			for (uint32_t seed = 1; seed <= runs; seed++) {
 				sim_pool_run(&rows[i].s, loads[k], requests, seed * 7919 + k + i,
 					     &r);
-				add(&sum, &r);
+				sim_add(&sum, &r);
 			}
-			wrong = pct(sum.wrong + sum.background_linked, sum.calls + sum.background);
-			printf("  %5.1f/%5.1f/%4.2f%c", pct(sum.right, sum.calls),
-			       pct(sum.calls - sum.right - sum.wrong, sum.calls), wrong,
+			wrong = sim_wrong_pct(&sum);
+			printf("  %5.1f/%5.1f/%4.2f%c", sim_pct(sum.right, sum.calls),
+			       sim_pct(sum.calls - sum.right - sum.wrong, sum.calls), wrong,
 			       wrong > 0.1 ? '!' : ' ');
 			failures += wrong > 0.1 || sum.undecided || sum.decided_twice ||
 				    (long_runs && loads[k] >= 10 &&
-				     pct(sum.right, sum.calls) < rows[i].min_right);
+				     sim_pct(sum.right, sum.calls) < rows[i].min_right);
 		}
 		printf("\n");
 	}
@@ -133,10 +117,7 @@ static uint64_t dice_state = 88172645463325252ull;
 
 static uint32_t dice(uint32_t n)
 {
-	dice_state ^= dice_state << 13;
-	dice_state ^= dice_state >> 7;
-	dice_state ^= dice_state << 17;
-	return (uint32_t)((dice_state >> 11) % n);
+	return sim_dice(&dice_state, n);
 }
 
 static uint32_t some(uint32_t n)
@@ -174,7 +155,7 @@ static void test_random_pools(void **state)
 		s.passed_pct = some(10);
 		s.late_us = some(2000);
 		sim_pool_run(&s, in_flight[i % 8], 1000, i + 1, &r);
-		add(&sum, &r);
+		sim_add(&sum, &r);
 		if (r.wrong + r.background_linked > worst)
 			worst = r.wrong + r.background_linked;
 		if (getenv("CLEW_TEST_WORST") && r.wrong + r.background_linked)
@@ -189,11 +170,9 @@ static void test_random_pools(void **state)
 		assert_int_equal(r.undecided + r.decided_twice, 0);
 	}
 	printf("120 random pools: %.1f %% right, %.3f %% wrong, %llu at most in one\n",
-	       pct(sum.right, sum.calls),
-	       pct(sum.wrong + sum.background_linked, sum.calls + sum.background),
-	       (unsigned long long)worst);
+	       sim_pct(sum.right, sum.calls), sim_wrong_pct(&sum), (unsigned long long)worst);
 	assert_true(sum.calls > 50000);
-	assert_true(pct(sum.wrong + sum.background_linked, sum.calls + sum.background) <= 0.05);
+	assert_true(sim_wrong_pct(&sum) <= 0.05);
 }
 
 static void test_deterministic(void **state)

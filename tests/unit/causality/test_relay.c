@@ -42,11 +42,6 @@ static const struct row rows[] = {
 	{{"nothing in order", 20, .calls = 2, .taking = TAKE_ANY, .any_answer = true}, {0}, true},
 };
 
-static double pct(uint64_t part, uint64_t all)
-{
-	return all ? 100.0 * (double)part / (double)all : 0;
-}
-
 static int table(uint32_t runs, uint32_t requests, bool long_runs)
 {
 	int failures = 0;
@@ -60,17 +55,12 @@ static int table(uint32_t runs, uint32_t requests, bool long_runs)
 			for (uint32_t seed = 1; seed <= runs; seed++) {
 				sim_relay_run(&rows[i].s, loads[k], requests, seed * 7919 + k + i,
 					      &r);
-				sum.calls += r.calls;
-				sum.right += r.right;
-				sum.wrong += r.wrong;
-				sum.background += r.background;
-				sum.background_linked += r.background_linked;
-				sum.undecided += r.undecided + r.decided_twice;
+				sim_add(&sum, &r);
 			}
-			wrong = pct(sum.wrong + sum.background_linked, sum.calls + sum.background);
-			right = pct(sum.right, sum.calls);
+			wrong = sim_wrong_pct(&sum);
+			right = sim_pct(sum.right, sum.calls);
 			printf("  %5.1f/%4.2f%c", right, wrong, wrong > 0.1 ? '!' : ' ');
-			failures += wrong > 0.1 || sum.undecided ||
+			failures += wrong > 0.1 || sum.undecided || sum.decided_twice ||
 				    (long_runs && right < rows[i].right[k]) ||
 				    (rows[i].refused && loads[k] >= 50 && right > 1);
 		}

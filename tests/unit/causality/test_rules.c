@@ -309,6 +309,73 @@ static void test_anything(void **state)
 	assert_true(calls > 1000);
 }
 
+/* FastCGI: after the answer the rest of the request is read; the next one comes while that is open. */
+static void test_rest_of_request(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, rest, x;
+
+	for (int waited = 0; waited < 2; waited++) {
+		start(NULL);
+		request(&a, 1, &t);
+		a.x.proto = CLEW_PROTO_RAW;
+		answer(&a, &t);
+		fab_init(&rest, 2, CLEW_ROLE_SERVER, a.conn.cookie);
+		rest.x.proto = CLEW_PROTO_RAW;
+		t.nvcsw += (uint64_t)waited; /* then it is another request */
+		fab_io(c, &rest, CLEW_PART_REQUEST, &t, tick());
+		request(&b, 3, &t);
+		call(&x, 4, &t);
+		response(&x, &t);
+		fab_end(c, &rest, CLEW_INC_NO_RESPONSE);
+		answer(&b, &t);
+		clew_causality_advance(c, now += 5 * SEC);
+		if (!waited)
+			assert_link(4, 3, CLEW_LINK_PROBABLE);
+		else
+			assert_int_not_equal(got.link[4].class, CLEW_LINK_CERTAIN);
+		stop();
+	}
+}
+
+/*
+ * A loop reads two requests at a time for a thread that also reads for itself. given: what it reads for
+ * itself another one answers.
+ */
+static uint32_t reactor_run(uint32_t n, bool given)
+{
+	struct fab_thread loop = thread(10, 10), t = thread(10, 11), u = thread(10, 12);
+	struct fab_exchange a, b, own, x;
+	uint32_t linked = 0;
+	uint64_t id = 1;
+
+	start(NULL);
+	for (uint32_t i = 0; i < n; i++, id += 8) {
+		request(&a, id, &loop);
+		request(&b, id + 1, &loop);
+		call(&x, id + 2, &t);
+		response(&x, &t);
+		answer(&a, &t);
+		call(&x, id + 3, &t);
+		response(&x, &t);
+		answer(&b, &t);
+		request(&own, id + 4, &t);
+		call(&x, id + 5, &t);
+		response(&x, &t);
+		answer(&own, given ? &u : &t);
+		clew_causality_advance(c, now += 3 * SEC);
+		linked += got.link[id + 5].parent == id + 4;
+	}
+	stop();
+	return linked;
+}
+
+static void test_loop_reads_for_others(void **state)
+{
+	assert_int_equal(reactor_run(100, false), 100);
+	assert_int_equal(reactor_run(100, true), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +390,8 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_never_ends),
 		cmocka_unit_test(test_anything),
+		cmocka_unit_test(test_rest_of_request),
+		cmocka_unit_test(test_loop_reads_for_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,11 +142,6 @@ static const struct row rows[] = {
 	 0},
 };
 
-static double pct(uint64_t part, uint64_t all)
-{
-	return all ? 100.0 * (double)part / (double)all : 0;
-}
-
 static void test_services(void **state)
 {
 	int failures = 0;
@@ -157,19 +152,16 @@ static void test_services(void **state)
 		printf("%-32s", rows[i].s.name);
 		for (size_t k = 0; k < 5; k++) {
 			struct sim_result r;
-			uint64_t all, wrong;
 
 			sim_run(&rows[i].s, loads[k], REQUESTS, 1 + i * 5 + k, &r);
-			all = r.calls + r.background;
-			wrong = r.wrong + r.background_linked;
-			printf("  %5.1f/%5.1f/%4.2f", pct(r.right, r.calls),
-			       pct(r.orphan + r.root, r.calls), pct(wrong, all));
+			printf("  %5.1f/%5.1f/%4.2f", sim_pct(r.right, r.calls),
+			       sim_pct(r.orphan + r.root, r.calls), sim_wrong_pct(&r));
 			if (getenv("CLEW_TEST_COST"))
 				printf(" %.0f ns", r.ns_per_op);
 			if (rows[i].s.kind == SIM_LOOP && r.ns_per_op > cost)
 				cost = r.ns_per_op;
-			failures += pct(wrong, all) > 0.1 || r.undecided || r.decided_twice ||
-				    pct(r.right, r.calls) < rows[i].min_right;
+			failures += sim_wrong_pct(&r) > 0.1 || r.undecided || r.decided_twice ||
+				    sim_pct(r.right, r.calls) < rows[i].min_right;
 		}
 		printf("\n");
 	}
@@ -186,21 +178,15 @@ static void test_short_runs(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		printf("%-32s", rows[i].s.name);
 		for (size_t k = 0; k < 5; k++) {
-			uint64_t all = 0, calls = 0, right = 0, wrong = 0, lost = 0;
+			struct sim_result sum = {0}, r;
 
 			for (uint64_t seed = 1; seed <= 25; seed++) {
-				struct sim_result r;
-
 				sim_run(&rows[i].s, loads[k], 100, seed * 7919 + k, &r);
-				all += r.calls + r.background;
-				calls += r.calls;
-				right += r.right;
-				lost += r.orphan + r.root;
-				wrong += r.wrong + r.background_linked;
+				sim_add(&sum, &r);
 			}
-			printf("  %5.1f/%5.1f/%4.2f", pct(right, calls), pct(lost, calls),
-			       pct(wrong, all));
-			failures += pct(wrong, all) > 0.1;
+			printf("  %5.1f/%5.1f/%4.2f", sim_pct(sum.right, sum.calls),
+			       sim_pct(sum.orphan + sum.root, sum.calls), sim_wrong_pct(&sum));
+			failures += sim_wrong_pct(&sum) > 0.1;
 		}
 		printf("\n");
 	}
@@ -211,10 +197,7 @@ static uint64_t dice_state = 88172645463325252ull;
 
 static uint32_t dice(uint32_t n)
 {
-	dice_state ^= dice_state << 13;
-	dice_state ^= dice_state >> 7;
-	dice_state ^= dice_state << 17;
-	return (uint32_t)((dice_state >> 11) % n);
+	return sim_dice(&dice_state, n);
 }
 
 /* One in four gets n or less of it, but not nothing. */
@@ -273,24 +256,24 @@ static struct sim_service random_service(void)
 static void test_random_services(void **state)
 {
 	static const uint32_t in_flight[] = {1, 2, 3, 5, 10, 30, 100};
-	uint64_t all = 0, right = 0, wrong = 0, worst = 0;
+	struct sim_result sum = {0};
+	uint64_t worst = 0;
 
 	for (uint32_t i = 0; i < 100; i++) {
 		struct sim_service s = random_service();
 		struct sim_result r;
 
 		sim_run(&s, in_flight[i % 7], 1500, i + 1, &r);
-		all += r.calls + r.background;
-		right += r.right;
-		wrong += r.wrong + r.background_linked;
-		worst = r.wrong + r.background_linked > worst ? r.wrong + r.background_linked
-							      : worst;
+		sim_add(&sum, &r);
+		if (r.wrong + r.background_linked > worst)
+			worst = r.wrong + r.background_linked;
 		assert_int_equal(r.undecided + r.decided_twice, 0);
 	}
 	printf("100 random services: %.1f %% right, %.3f %% wrong, %llu at most in one\n",
-	       pct(right, all), pct(wrong, all), (unsigned long long)worst);
-	assert_true(all > 100000);
-	assert_true(pct(wrong, all) <= 0.02);
+	       sim_pct(sum.right, sum.calls + sum.background), sim_wrong_pct(&sum),
+	       (unsigned long long)worst);
+	assert_true(sum.calls + sum.background > 100000);
+	assert_true(sim_wrong_pct(&sum) <= 0.02);
 }
 
 static void test_deterministic(void **state)

@@ -4,22 +4,6 @@
  */
 #include "rig.h"
 
-static struct fab_thread python(uint32_t id)
-{
-	return (struct fab_thread){.tgid = 10,
-				   .tid = 10,
-				   .start_ns = 100,
-				   .task = id ? CLEW_TASK(CLEW_TASK_PYTHON, id) : 0};
-}
-
-static struct fab_thread goroutine(uint32_t id)
-{
-	struct fab_thread t = {.tgid = 10, .tid = 10 + id, .start_ns = 100};
-
-	t.task = id ? CLEW_TASK(CLEW_TASK_GO, id) : 0;
-	return t;
-}
-
 /* from gave its work to the task to, age_us ago, and that one has (replied) sent something since it had any. */
 static void gives(const struct fab_thread *from, const struct fab_thread *to, uint32_t age_us,
 		  bool replied)

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: what it holds, and how records become decisions. The rules are in docs/causality.md.
+ *
+ *	process ──► group (siblings: one program's workers; their statistics are pooled)
+ *	   │ requests that are open in it
+ *	   ▼
+ *	context (thread or runtime task) ── cur ──► node that it read last
+ *	                                             │ owner
+ *	node (exchange): call ── parent ──► node ──► request
+ *
+ * A node is an exchange. Reading a request, or the response of a call, makes its node the context's
+ * current one: that stretch of the context's life is a segment, and all segments of one node share
+ * its owner, so the node stands for them. A call hangs from the node that was current when it was
+ * born.
+ *
+ * Invariants: a request is its own owner; owner, parent and cur hold references; a decided call has
+ * no parent, so chains never grow without bound. Lists are in the order of the records and hash
+ * tables are never walked, so the same records give the same decisions.
+ */
+#pragma once
+
+#include "base/pool.h"
+#include "causality/causality.h"
+#include "causality/context.h"
+#include "causality/group.h"
+#include "causality/hash.h"
+#include "causality/node.h"
+
+/* After an answer: what follows may tell that it was not the only one. */
+#define SETTLE_NS 100000000
+
+struct clew_causality {
+	clew_decide_fn decide;
+	void *user;
+	struct clew_causality_opts opts;
+	struct clew_causality_stats stats;
+	uint64_t now_ns;
+
+	struct clew_pool pool;
+	struct ctx *recent[N_RECENT]; /* contexts by a hash of their key */
+	uint64_t ticks;
+	struct node *all;     /* nodes that are open or undecided */
+	struct node *by_conn; /* calls whose response is being read */
+	struct proc *procs, *proc_list;
+	uint32_t n_procs;
+	struct ctx *ctxs, *lru;
+	uint32_t n_ctxs;
+	struct pending *pendings, *pending_list;
+	uint32_t n_pending;
+
+	struct relay_pipe *pipes, *pipe_list;
+	uint32_t n_pipes;
+
+	struct futex *futexes, *futex_list;
+	uint32_t n_futexes;
+
+	struct node *by_age; /* undecided calls, oldest first */
+	uint32_t n_undecided;
+	struct node *loose; /* undecided calls without an owner, first due first */
+	struct node *fresh; /* requests that are over since SETTLE_NS at most, the same */
+	struct node *done;  /* requests that are over and have undecided calls */
+
+	struct tally *tallies;
+};
+
+static inline bool without(const struct clew_causality *c, enum clew_source source)
+{
+	return c->opts.without & source;
+}
+
+/* segment.c */
+void segment_io(struct clew_causality *c, struct node *n, const struct clew_exchange *x,
+		enum clew_part part, bool first, const struct clew_rec_io *io);
+/* A read that found the end of the connection: where the response ends with it, that is read then.
+ */
+void segment_eof(struct clew_causality *c, const struct clew_rec_io *io);
+void segment_call_ended(struct clew_causality *c, struct node *n, const struct clew_exchange *x);
+
+/* decide.c */
+void decide_begun(struct clew_causality *c, struct node *call);
+void decide_born(struct clew_causality *c, struct node *call);
+/* A call without an owner is the request's. */
+void decide_charge(struct clew_causality *c, struct node *call, struct node *req, enum claim how);
+void decide_call_ended(struct clew_causality *c, struct node *call);
+void decide_request_ended(struct clew_causality *c, struct node *req);
+void decide_due(struct clew_causality *c);
+void decide_all(struct clew_causality *c);

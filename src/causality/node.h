@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes: the exchanges that are known, with reference counts (node.c); and what was true of a context when it called
+ * (birth.c).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/pool.h"
+#include "causality/causality.h"
+#include "causality/completion.h"
+#include "causality/context.h"
+#include "causality/hash.h"
+#include "causality/model.h"
+#include "causality/shared.h"
+#include "causality/turn.h"
+
+#define MAX_PENDING 65536 /* connects without an exchange, oldest first beyond it */
+
+/* What was true of a context when it called, or called connect(). */
+struct birth {
+	struct ctx *ctx;
+	struct node *parent;	/* current node; NULL unless its owner was open */
+	struct node *owner;	/* the request that it is charged to, NULL: none */
+	struct node *closed;	/* the chain's owner where that was over already */
+	uint32_t n_ctx, n_proc; /* requests open */
+	bool sole;		/* owner is the only one open in the context */
+	bool chain;		/* owner is the one of the node read last */
+	bool fork;		/* owner was inherited */
+	uint64_t read_ns;	/* when it read last: the same for all that one stretch begets */
+	bool counted;		/* its last read told its voluntary switches */
+	bool slept;		/* the context waited between its last read and this */
+	bool lost;
+	bool connect;
+	uint64_t near[CLEW_MAX_NEAR]; /* open requests, best first */
+	uint32_t n_near;
+};
+
+/* Evidence of other contexts that charged a call to its request after its birth. */
+enum claim {
+	CLAIM_NONE,
+	CLAIM_TASK,	 /* the task that called wrote the answer */
+	CLAIM_HANDED,	 /* a task of the request began the one that called, or gave it its work */
+	CLAIM_DONE,	 /* the worker that called then woke the one who answers, or answered */
+	CLAIM_DONE_BACK, /* ... but called again before that */
+};
+
+struct node {
+	struct clew_pool *pool; /* that it is from */
+	struct node *all_prev, *all_next;
+	UT_hash_handle hc; /* a call whose response is being read: by conn */
+	uint64_t id;
+	uint32_t refs;
+	bool is_call;
+	bool ended;
+	bool hashed;
+	uint64_t conn;	    /* cookie */
+	struct node *owner; /* NULL: none known. A request's is itself, not referenced */
+
+	/* a call's */
+	struct birth birth;
+	bool born, decided;
+	bool looked_at;	   /* counted in the group's off_calls, if it is one */
+	bool looked_alone; /* ... for a timer's */
+	bool looked_pace;  /* ... in its alone_awake or alone_slept */
+	bool on_path;	   /* its response led to the answer of its owner */
+	uint8_t stretch;   /* of that path: enum stretch */
+	uint64_t sink;	   /* its response led to the answer of another request: that one's id */
+	uint64_t born_ns, born_seq;
+	bool resp_seen;
+	bool beside;	   /* off the path, but made in one stretch with a call that is on it */
+	bool post;	   /* what its context went on with after the answer */
+	bool on_conn;	   /* is in the table by conn */
+	bool shared;	   /* several requests' messages are in it */
+	bool maybe_shared; /* ... if these wait for its response: shared_answered() */
+	struct sharers *sharers;
+	uint32_t n_told,
+		n_sharing; /* owners that its maker woke and that did nothing yet; that answered then */
+	bool told;	   /* goroutines that may have waited for it answered */
+	struct node *turn; /* ... one that called, instead */
+	enum claim claim;
+	struct work *work; /* the task's, when it was born */
+	struct node *work_prev, *work_next;
+	struct ctx *todo_of; /* the worker in whose list it is */
+	uint64_t todo_seq;
+	struct node *todo_prev, *todo_next;
+	struct node *named[N_TURNS]; /* whose turn it was, by each rule */
+	uint8_t stretch_calls;
+	bool over_wake;	 /* its worker was woken between it and the end: see completion.c */
+	bool again;	 /* it, or one after it in its task, failed and was made again at once */
+	bool again_only; /* ... and so till the end */
+	enum done_by done_by;
+	uint64_t failed_ns; /* when a response came that said so (5xx); 0: it did not */
+	bool loose;
+	uint64_t due_ns;		  /* loose: looked at then */
+	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
+	struct node *age_prev, *age_next; /* all undecided calls, oldest first */
+
+	/* a request's */
+	struct proc *proc;
+	struct node *calls;
+	uint32_t n_calls_open; /* of its undecided calls, those that have not ended */
+	bool answered;
+	uint64_t place;	     /* a request's: its number among the process's */
+	uint64_t taken_ns;   /* ... when a worker took it; 0: not known */
+	uint64_t trial_ns;   /* see order.c; 0: none */
+	bool order_known;    /* its calls have their scores */
+	uint8_t score;	     /* a call's: see order.c */
+	bool given;	     /* ... by a context that did not read it */
+	bool rest;	     /* perhaps only bytes that the request before left over */
+	bool sink_elsewhere; /* its answer was written where another request's work was expected */
+	bool confirmed;	     /* some call of it is on the path */
+	struct node **queue; /* the list that it is in: over, with undecided calls */
+	uint64_t ended_ns;   /* a call's: when its response was read last */
+	struct node *open_prev, *open_next; /* of the process */
+	struct node *done_prev, *done_next;
+	struct reader readers[MAX_READERS];
+	uint32_t n_readers;
+	struct done *done; /* MAX_DONE of them, or NULL */
+	uint32_t n_done;
+	struct turns *turns;
+	bool done_lost; /* there were more */
+};
+
+/* connect() was called; the first exchange of the connection was born then. */
+struct pending {
+	UT_hash_handle hh; /* by cookie */
+	struct pending *prev, *next;
+	uint64_t cookie;
+	uint64_t ns;
+	uint64_t base_nv;	       /* voluntary switches at the read before */
+	struct pending *uprev, *unext; /* of the context's unsettled ones */
+	bool unsettled;
+	struct birth birth;
+	struct node *named[N_TURNS];
+};
+
+/* node.c */
+struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call);
+void node_unhash(struct clew_causality *c, struct node *n);
+void node_put(struct node *n);
+void node_done(struct clew_causality *c);
+/* The call's response is being read: node_on_conn() finds it until it has ended. */
+void node_set_conn(struct clew_causality *c, struct node *n);
+void node_clear_conn(struct clew_causality *c, struct node *n);
+struct node *node_on_conn(struct clew_causality *c, uint64_t conn);
+
+static inline struct node *node_get(struct node *n)
+{
+	if (n)
+		n->refs++;
+	return n;
+}
+
+/* birth.c */
+static inline uint8_t birth_stretch(const struct birth *b)
+{
+	return (b->slept ? STRETCH_SLEPT : 0) | (b->connect ? STRETCH_CONNECT : 0);
+}
+void birth_make(struct ctx *ctx, bool slept, struct birth *ret);
+void birth_clear(struct birth *b);
+/* The context's first operation after a connect(): nv are its voluntary switches, if counted. */
+void birth_settle(struct ctx *ctx, bool counted, uint64_t nv);
+void birth_connect(struct clew_causality *c, const struct clew_conn *conn);
+/* What connect() knew of this connection goes to ret, which takes the references; false if nothing.
+ */
+bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth *ret,
+			struct node *named[N_TURNS]);
+void birth_choose(struct birth *write, struct birth *connect);
+/* The connection is gone unused: its connector works on what it connected for. */
+void birth_conn_closed(struct clew_causality *c, uint64_t cookie);
+void birth_expire(struct clew_causality *c);
+void birth_done(struct clew_causality *c);

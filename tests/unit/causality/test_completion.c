@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Completions and locks, on a few exchanges each.
+ */
+#include "rig.h"
+
+#define LOCK 0x5000
+
+struct pool {
+	struct fab_thread owner[4], worker[2];
+	struct fab_exchange req[4], call[2];
+	uint64_t id;
+	bool lock;
+};
+
+static void pool_init(struct pool *p)
+{
+	p->id = 1;
+	for (uint32_t i = 0; i < 4; i++)
+		p->owner[i] = thread(10, 100 + i);
+	for (uint32_t i = 0; i < 2; i++)
+		p->worker[i] = thread(10, 200 + i);
+}
+
+/* The worker's lock is given back to somebody who waits, in the middle of it all. */
+static void unlock(struct pool *p, uint32_t w, uint32_t i)
+{
+	if (p->lock)
+		wakes(&p->worker[w], &p->owner[(i + 1) % 4], LOCK);
+}
+
+/* Worker w ends its call for request i and wakes the owner, who answers and reads the next one. */
+static void finish(struct pool *p, uint32_t i, uint32_t w)
+{
+	response(&p->call[w], &p->worker[w]);
+	unlock(p, w, i);
+	wakes(&p->worker[w], &p->owner[i], 0x9000 + i * 64);
+	answer(&p->req[i], &p->owner[i]);
+	request(&p->req[i], p->id++, &p->owner[i]);
+}
+
+/* n rounds of four requests; returns how many calls have the right parent, *ret_wrong the wrong ones. */
+static uint32_t pool_run(uint32_t n, bool lock, uint32_t without, uint32_t *ret_wrong)
+{
+	uint64_t truth[MAX] = {0};
+	uint32_t right = 0;
+	struct pool p;
+
+	start(&(struct clew_causality_opts){.without = without});
+	pool_init(&p);
+	for (uint32_t i = 0; i < 4; i++)
+		request(&p.req[i], p.id++, &p.owner[i]);
+	p.lock = lock;
+	for (uint32_t i = 0; i < 4 * n; i++) {
+		truth[p.id] = p.req[i % 4].x.id;
+		call(&p.call[i % 2], p.id++, &p.worker[i % 2]);
+		unlock(&p, i % 2, i % 4);
+		if (i) /* while the other one's call is out */
+			finish(&p, (i - 1) % 4, (i - 1) % 2);
+	}
+	clew_causality_advance(c, now + 5 * SEC);
+	stop();
+	*ret_wrong = 0;
+	for (uint64_t id = 1; id < MAX; id++) {
+		right += truth[id] && got.link[id].parent == truth[id];
+		*ret_wrong += truth[id] && got.link[id].parent && got.link[id].parent != truth[id];
+	}
+	return right;
+}
+
+static void test_completion(void **state)
+{
+	uint32_t wrong;
+
+	assert_true(pool_run(200, false, 0, &wrong) >= 780);
+	assert_int_equal(wrong, 0);
+	assert_int_equal(pool_run(200, false, CLEW_SOURCE_COMPLETION, &wrong), 0);
+	assert_int_equal(wrong, 0);
+	/* Too few to know the service. */
+	assert_int_equal(pool_run(5, false, 0, &wrong), 0);
+	assert_int_equal(wrong, 0);
+}
+
+/* Owners are woken at a lock all the time: learned from those woken while a call was out. */
+static void test_lock(void **state)
+{
+	uint32_t wrong;
+
+	assert_true(pool_run(200, true, 0, &wrong) >= 700);
+	assert_int_equal(wrong, 0);
+}
+
+/* Three requests at a time, each read by a connection's thread that begins one to serve it. */
+static uint32_t begun_run(uint32_t n, bool swapped)
+{
+	struct fab_exchange req[3], x;
+	uint64_t id = 1, first;
+	uint32_t right = 0;
+
+	start(NULL);
+	for (uint32_t i = 0; i < n; i++) {
+		struct fab_thread reader[3], t[3];
+
+		first = id;
+		for (uint32_t k = 0; k < 3; k++) {
+			reader[k] = thread(10, 20 + k);
+			t[k] = thread(10, 1000 + i * 3 + k);
+			request(&req[k], id++, &reader[k]);
+			fab_thread_event(c, CLEW_THREAD_FORK, &t[k], 10, 20 + k, tick());
+		}
+		for (uint32_t k = 0; k < 3; k++) {
+			call(&x, id++, &t[k]);
+			response(&x, &t[k]);
+			answer(&req[swapped ? (k + 1) % 3 : k], &t[k]);
+			fab_thread_event(c, CLEW_THREAD_EXIT, &t[k], 10, 20 + k, tick());
+		}
+		clew_causality_advance(c, now += SEC);
+		for (uint32_t k = 0; k < 3; k++) {
+			uint64_t parent = got.link[first + 3 + k].parent;
+
+			right += parent == first + (swapped ? (k + 1) % 3 : k);
+		}
+	}
+	stop();
+	return right;
+}
+
+static void test_thread_begun(void **state)
+{
+	assert_in_range(begun_run(60, false), 140, 180);
+	/* They answer others than they were begun for; what is believed then is who answers. */
+	begun_run(60, true);
+	for (uint64_t first = 1; first < 360; first += 6)
+		for (uint64_t k = 0; k < 3; k++)
+			assert_true(!got.link[first + 3 + k].parent ||
+				    got.link[first + 3 + k].parent == first + (k + 1) % 3);
+}
+
+/* A worker that woke the owner is gone when that one answers. */
+static void test_worker_gone(void **state)
+{
+	struct fab_thread owner = thread(10, 10), w = thread(10, 11);
+	struct fab_exchange a, x;
+
+	start(NULL);
+	request(&a, 1, &owner);
+	call(&x, 2, &w);
+	response(&x, &w);
+	wakes(&w, &owner, 0x7000);
+	fab_thread_event(c, CLEW_THREAD_EXIT, &w, 10, 10, tick());
+	answer(&a, &owner);
+	stop();
+	assert_true(got.link[2].class == CLEW_LINK_ORPHAN || got.link[2].parent == 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_completion),
+		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_thread_begun),
+		cmocka_unit_test(test_worker_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
