@@ -82,6 +82,7 @@ enum clew_io_flags {
 		1 << 9, /* Go, a server's answer: the goroutine was last let go on by another one */
 	CLEW_IO_SELECTED =
 		1 << 10, /* ... or by what ended a select: another one, a timer, its own call */
+	CLEW_IO_AWAITED = 1 << 11, /* task is not the thread's own: it waits for what this does */
 };
 
 /* One operation that moved bytes. Tail: n_counters u64 counters, then cap_len bytes of prefix. */
@@ -165,6 +166,9 @@ enum clew_task_kind {
 	CLEW_TASK_PYTHON = 2, /* address of the contextvars Context that is entered */
 	CLEW_TASK_JVM = 3,    /* id of the mounted virtual thread */
 	CLEW_TASK_AGENT = 4,  /* number that an agent inside the runtime gave to a request */
+	CLEW_TASK_GREENLET =
+		5,	    /* address of the greenlet that runs, if not the thread's main one */
+	CLEW_TASK_WORK = 6, /* number of the work that one of Python's worker threads does */
 };
 
 /*

@@ -26,6 +26,7 @@
 #include "bpf/runtime.bpf.h"
 #include "bpf/go.bpf.h"
 #include "bpf/go_channel.bpf.h"
+#include "bpf/python_task.bpf.h"
 #include "bpf/current.bpf.h"
 #include "bpf/sock.bpf.h"
 #include "bpf/io.bpf.h"

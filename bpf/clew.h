@@ -64,7 +64,7 @@ struct clew_sock_state {
 	__u64 task;		     /* that used it last */
 	__u16 waited; /* what a goroutine waited for before it sent: a flag of its record */
 	__u16 pad1;
-	__u32 pad2;
+	__u32 task_tid; /* a worker thread of Python's whose work that task is; 0: none */
 };
 
 /* Hooks that cost something each time and are attached when a target first needs them. */
@@ -110,6 +110,36 @@ struct clew_chain_guard {
 /* What is probed in a Go process. */
 enum clew_go_flags { CLEW_GO_ROUND_TRIP = 1, CLEW_GO_CHANNELS = 2 };
 
+/* A function in whose frame worker threads run work: found by its name, kept by its code object. */
+struct clew_python_worker {
+	__u64 code; /* 0: none was seen yet */
+	__u64 at;   /* where its frame stands behind the beginning of a thread's stack of frames */
+};
+enum clew_python_work { CLEW_PYTHON_WORK_ITEM, CLEW_PYTHON_ANYIO, CLEW_PYTHON_WORKERS };
+
+/* CPython alone: what bpf/python_task.bpf.h needs beside the chain. Offsets in bytes; 0: not to be looked at. */
+struct clew_python {
+	/* The greenlet extension: where its thread-local block is in the thread's vector of these; in that block */
+	__s32 green_dtv, green_tls;
+	__u8 queues; /* uvloop: what tasks write is sent later, and for all in one place */
+	__u8 makers; /* who makes locks is noted */
+	__u8 pad[2];
+	/* Frames, since 3.11 */
+	__u32 stack;			/* PyThreadState.datastack_chunk */
+	__u16 frame_code, frame_locals; /* _PyInterpreterFrame: f_code, localsplus */
+	__u16 code_size, code_more,
+		code_header;	  /* frame = (size + more) * 8 + header; PyCodeObject */
+	__u16 code_name;	  /* co_qualname */
+	__u16 text;		  /* behind which a str of ASCII has its characters */
+	__u16 closure;		  /* PyFunctionObject.func_closure */
+	__s16 values, values_add; /* an instance's attributes: *(object + values) + values_add; no
+				     values: object + values_add */
+	__u64 function_type;	  /* PyCFunction_Type */
+	struct clew_python_worker worker[CLEW_PYTHON_WORKERS]; /* written by BPF without locks */
+	__u32 looks; /* how often frames were searched for them */
+	__u32 pad2;
+};
+
 struct clew_task_chain {
 	/* Whose: filled in by runtime.c. A process after exec() has another image. */
 	__u64 start_ns;
@@ -140,6 +170,7 @@ struct clew_task_chain {
 	__u8 go_sched_bp;   /* g.sched.bp */
 	__u8 go_select;	    /* the wait reason of a select; 0: reasons are not known */
 	__u64 go_told;	    /* bits: the wait reasons that another goroutine ends */
+	struct clew_python python;
 	/* What the hooks read: for the self-test. Written by BPF without locks. */
 	__u32 n_samples; /* how many were ever written; stops at 1024 */
 	__u32 n_faults;	 /* addresses that could not be read */

@@ -43,6 +43,8 @@ __noinline __u64 task_of_chain(struct clew_sock_state *st, __u32 n, bool tx)
 		else if (st->role != CLEW_ROLE_SERVER && (c->go_flags & CLEW_GO_ROUND_TRIP))
 			task = go_conn_task(t, st->cookie, task, tx);
 	}
+	if (c->kind == CLEW_TASK_PYTHON)
+		task = python_task(st, c, t, task, n, tx);
 	st->task = task;
 	return task;
 }

@@ -11,9 +11,6 @@
  */
 #pragma once
 
-#define S_IFMT	 0170000
-#define S_IFSOCK 0140000
-
 #define GO_PERSIST_CONN 80 /* net/http.persistConn.conn, a net.Conn; 1.21 to 1.26 */
 #define GO_FD_SYSFD	16 /* net.netFD.pfd.Sysfd; the same */
 
@@ -39,22 +36,11 @@ __u64 go_conns_unknown;
 /* The cookie of the socket behind a net.netFD; 0: there is none. */
 static __always_inline __u64 go_fd_cookie(struct task_struct *t, __u64 netfd)
 {
-	struct files_struct *files = t->files;
-	struct fdtable *fdt;
-	struct file *file;
-	struct socket *socket;
 	__u64 fd = 0;
 
-	if (!files || bpf_probe_read_user(&fd, sizeof(fd), (void *)(netfd + GO_FD_SYSFD)))
+	if (bpf_probe_read_user(&fd, sizeof(fd), (void *)(netfd + GO_FD_SYSFD)))
 		return 0;
-	fdt = files->fdt;
-	if (!fdt || fd >= fdt->max_fds)
-		return 0;
-	file = view(struct file, view(struct list_head, (__u64)fdt->fd + fd * 8)->next);
-	if ((file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
-		return 0;
-	socket = view(struct socket, file->private_data);
-	return view(struct sock, socket->sk)->__sk_common.skc_cookie.counter;
+	return fd_cookie(t, fd);
 }
 
 /*

@@ -7,6 +7,8 @@
 
 #define TS_COMPAT    2
 #define X32_SYSCALL  0x40000000
+#define S_IFMT	     0170000
+#define S_IFSOCK     0140000
 #define NOT_RETURNED -38 /* ax holds -ENOSYS from the entry until the call's result replaces it */
 
 /*
@@ -51,4 +53,24 @@ static __always_inline bool fd_is_sock(struct task_struct *t, __u32 fd, struct s
 	/* Any struct whose first member is a pointer will do to read one. */
 	cell = (__u64)view(struct list_head, cell)->next;
 	return cell && cell == (__u64)socket->file;
+}
+
+/* The cookie of the socket behind descriptor fd of the current thread t; 0: there is none. */
+static __always_inline __u64 fd_cookie(struct task_struct *t, __u64 fd)
+{
+	struct files_struct *files = t->files;
+	struct fdtable *fdt;
+	struct file *file;
+	struct socket *socket;
+
+	if (!files)
+		return 0;
+	fdt = files->fdt;
+	if (!fdt || fd >= fdt->max_fds)
+		return 0;
+	file = view(struct file, view(struct list_head, (__u64)fdt->fd + fd * 8)->next);
+	if ((file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = view(struct socket, file->private_data);
+	return view(struct sock, socket->sk)->__sk_common.skc_cookie.counter;
 }

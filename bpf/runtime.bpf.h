@@ -116,7 +116,7 @@ static __always_inline struct clew_task_chain *chain_of(struct clew_sock_state *
  * One task began another, or gave work to it: now, or at some time since since_ns. What is not static
  * here is global for the verifier: looked at once, not again for each way that leads to it.
  */
-__noinline int tell_task_since(__u64 from, __u64 to, __u64 since_ns, __u64 flags)
+__noinline int tell_task_by(__u32 from_tid, __u64 from, __u64 to, __u64 since_ns, __u64 flags)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct clew_rec_handoff *r = ring_reserve(sizeof(*r));
@@ -133,7 +133,7 @@ __noinline int tell_task_since(__u64 from, __u64 to, __u64 since_ns, __u64 flags
 	r->from_start_ns = t->group_leader->start_time;
 	r->to_start_ns = t->group_leader->start_time;
 	r->from_tgid = t->tgid;
-	r->from_tid = t->pid;
+	r->from_tid = from_tid;
 	r->to_tgid = t->tgid;
 	r->to_tid = t->pid;
 	r->hdr_bytes = sizeof(*r);
@@ -146,6 +146,11 @@ __noinline int tell_task_since(__u64 from, __u64 to, __u64 since_ns, __u64 flags
 	}
 	ring_commit(&r->hdr, sizeof(*r), sizeof(*r));
 	return 0;
+}
+
+static __always_inline int tell_task_since(__u64 from, __u64 to, __u64 since_ns, __u64 flags)
+{
+	return tell_task_by(bpf_get_current_task_btf()->pid, from, to, since_ns, flags);
 }
 
 static __always_inline void tell_task(__u64 from, __u64 to)

@@ -83,6 +83,7 @@ static const struct word io_flags[] = {
 	{CLEW_IO_NEWRUN, "newrun"},
 	{CLEW_IO_TOLD, "told"},
 	{CLEW_IO_SELECTED, "selected"},
+	{CLEW_IO_AWAITED, "awaited"},
 	{0, NULL},
 };
 static const char *const counters[CLEW_CNT_MAX] = {

@@ -189,7 +189,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 	n->born = true;
 	shared_born(ctx, n, x->proto == CLEW_PROTO_RAW);
 	decide_born(c, n);
-	if (!relay_call(c, io, n) || task_handed(ctx))
+	if (io->hdr.flags & CLEW_IO_AWAITED || !relay_call(c, io, n) || task_handed(ctx))
 		task_call(c, ctx, n);
 	coalesce_call(c, ctx, n);
 	completion_call(ctx, n);

@@ -76,7 +76,7 @@ const struct clew_option cli_options[] = {
 	 "two calls.",
 	 .env = "CLEW_GO_CHANNELS", .config = true},
 	{"python-copies", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CAPTURE,
-	 "Follow work through asyncio's gather, create_task and to_thread, whose calls are orphans "
+	 "Follow work through asyncio's gather and create_task, whose calls are orphans "
 	 "otherwise: a probe on each copy of a context, 2 to 3 us each, 6 to 20 a request.",
 	 .env = "CLEW_PYTHON_COPIES", .config = true},
 	{"capture-header", 0, CLEW_OPT_STRING, "NAME", NULL, CLI_SESSION,
@@ -176,7 +176,8 @@ const struct clew_option cli_options[] = {
 	 .repeat = true},
 	{"where", 0, CLEW_OPT_STRING, "COND", NULL, CLI_FILTER,
 	 "Only spans of which this holds: key=value, key!=value, <, <=, >, >=, key=~regex, "
-	 "key!~regex, key (it is there), !key (it is not). All that are given must hold. !=, =~, !~ "
+	 "key!~regex, key (it is there), !key (it is not). All that are given must hold. !=, =~, "
+	 "!~ "
 	 "and !key alone want --since, at most a day ago.",
 	 .repeat = true},
 	{"any", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_PATTERNS | CLI_HIST | CLI_DIFF,
@@ -210,8 +211,7 @@ const struct clew_option cli_options[] = {
 	 "services: how the calls of each were linked to its requests, and what would settle the "
 	 "orphans."},
 	{"dot", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_MAP, "Print the map for Graphviz."},
-	{"json", 0, CLEW_OPT_FLAG, NULL, NULL,
-	 CLI_CHECK | CLI_QUERY,
+	{"json", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_CHECK | CLI_QUERY,
 	 "Print JSON: lists as one object a line, a trace as one OTLP/JSON document."},
 	{"csv", 0, CLEW_OPT_FLAG, NULL, NULL, CLI_SQL, "Print comma-separated values (RFC 4180)."},
 

@@ -65,7 +65,7 @@ static bool by_runtime(const struct clew_service_model *m, struct advice *a, uin
 	else if (slice_eq(m->runtime, SLICE("cpython")) && slice_eq(m->task, SLICE("context")) &&
 		 !is_on(m->options, "python-copies"))
 		say(m, a, orphans, "--python-copies",
-		    "Python: work handed on by gather, create_task or to_thread is not seen");
+		    "Python: work handed on by gather or create_task is not seen");
 	else if (slice_eq(m->runtime, SLICE("go")) && slice_eq(m->task, SLICE("goroutine")) &&
 		 !is_on(m->options, "go-channels"))
 		say(m, a, orphans, "--go-channels",

@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #include "abi/record.h"
-#include "capture/runtime/runtime.h"
+#include "capture/runtime/cpython.h"
 
 /* Source: the headers of 3.9.18, 3.10.13, 3.11.2, 3.11.7, 3.12.1 and 3.13.0. */
 struct layout {
@@ -244,6 +244,10 @@ static int find_chain(const struct runtime_proc *p, const struct runtime_elf *e,
 	snprintf(ret->task, sizeof(ret->task), "context");
 	if (p->opts->python_copies)
 		want_copies(e, ret);
+	cpython_add_frames(e, minor, &ret->chain);
+	cpython_add_makers(p, ret);
+	cpython_add_loops(p, e, ret);
+	ret->more = true;
 	return 0;
 }
 

@@ -19,6 +19,10 @@
 /* Who may have begun a moment ago is looked at then, and again: after this time each. */
 static const uint64_t tries_ns[] = {10 * MS, 50 * MS, 250 * MS, 1000 * MS, 5000 * MS};
 #define TRIES (sizeof(tries_ns) / sizeof(*tries_ns))
+/* A runtime that is known may load more: looked for then. */
+static const uint64_t later_ns[] = {250 * MS,  500 * MS,  1000 * MS,  2000 * MS,
+				    4000 * MS, 8000 * MS, 30000 * MS, 120000 * MS};
+#define LATER (sizeof(later_ns) / sizeof(*later_ns))
 
 /* The first that knows the process has it. */
 static const struct {
@@ -30,52 +34,6 @@ static const struct {
 	{"nodejs", runtime_detect_node},
 	{"jvm", runtime_detect_hotspot},
 };
-
-/* Probes */
-
-static void probes_detach(struct proc *p)
-{
-	for (size_t i = 0; i < RUNTIME_MAX_PROBES; i++) {
-		bpf_link__destroy(p->links[i]);
-		p->links[i] = NULL;
-	}
-}
-
-static void follow_channels(struct runtimes *r, struct proc *p, bool all)
-{
-	struct clew_task_chain chain;
-
-	if (all && !chain_read(r, p, &chain)) {
-		chain.go_flags |= CLEW_GO_CHANNELS;
-		chain_write(r, p, &chain);
-		return;
-	}
-	snprintf(p->info->why_not, sizeof(p->info->why_not),
-		 "channels are not followed: a probe could not be attached");
-}
-
-static void probes_attach(struct runtimes *r, struct proc *p)
-{
-	bool all = true;
-
-	for (size_t i = 0; i < p->info->n_probes; i++) {
-		const struct runtime_probe *probe = &p->info->probes[i];
-		DECLARE_LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = probe->at_return);
-		struct bpf_program *prog =
-			bpf_object__find_program_by_name(r->capture->skel->obj, probe->program);
-
-		p->links[i] =
-			prog ? bpf_program__attach_uprobe_opts(prog, (pid_t)p->tgid, probe->path,
-							       probe->offset, &opts)
-			     : NULL;
-		all &= p->links[i] != NULL;
-		if (!p->links[i])
-			log_debug("process %u: cannot attach %s: %s", p->tgid, probe->program,
-				  strerror(prog ? errno : ENOENT));
-	}
-	if (p->info->go_channels)
-		follow_channels(r, p, all);
-}
 
 /* Processes */
 
@@ -103,6 +61,7 @@ static void proc_reset(struct runtimes *r, struct proc *p)
 	free(p->info);
 	p->info = NULL;
 	p->tries = 0;
+	p->later = 0;
 }
 
 static void proc_forget(struct runtimes *r, struct proc *p)
@@ -145,6 +104,16 @@ void runtime_emit(struct runtimes *r, struct proc *p)
 		atomic_fetch_add(&r->dropped, 1);
 }
 
+static void look_later(struct runtimes *r, struct proc *p)
+{
+	uint64_t now = clew_mono_ns();
+
+	while (p->later < LATER && p->born_ns + later_ns[p->later] <= now)
+		p->later++;
+	if (p->info->more && p->later < LATER)
+		proc_wait(r, p, p->born_ns + later_ns[p->later]);
+}
+
 /* p->info was filled in: put it to use. */
 static void proc_found(struct runtimes *r, struct proc *p)
 {
@@ -168,6 +137,8 @@ static void proc_found(struct runtimes *r, struct proc *p)
 		if (info->plausible) {
 			p->check_ns = CHECK_FIRST;
 			proc_wait(r, p, clew_mono_ns() + p->check_ns);
+		} else {
+			look_later(r, p);
 		}
 	}
 	agents_found(r, p);
@@ -253,6 +224,34 @@ static void proc_try(struct runtimes *r, struct proc *p)
 				 strerror(-err));
 	}
 	p->info = clew_steal(info);
+	proc_found(r, p);
+}
+
+/* What it has loaded since may add to what was found. */
+static void proc_again(struct runtimes *r, struct proc *p)
+{
+	_cleanup_(freep) struct runtime_info *info = calloc(1, sizeof(*info));
+	struct runtime_proc *proc = &r->data->proc;
+	int err = runtime_proc_init(r->data, p->tgid, p->t.proc_start_ns);
+
+	proc->capture = r->capture;
+	proc->opts = &r->opts;
+	proc_idle(r, p);
+	if (!info || err || proc->image != p->image)
+		return;
+	err = ask_finders(r, info);
+	if (err ||
+	    (info->n_probes == p->info->n_probes &&
+	     !memcmp(&info->chain.python, &p->info->chain.python, sizeof(info->chain.python)))) {
+		look_later(r, p);
+		return;
+	}
+	chain_remove(r, p);
+	probes_detach(p);
+	free(p->info);
+	p->info = clew_steal(info);
+	atomic_fetch_sub(&r->found, 1);
+	atomic_fetch_sub(&r->tasks, 1);
 	proc_found(r, p);
 }
 
@@ -358,8 +357,10 @@ static uint64_t round_of(struct runtimes *r, struct event *events)
 	{
 		if (p->next_ns > now)
 			continue;
-		if (p->info)
+		if (p->info && p->info->plausible)
 			proc_check(r, p);
+		else if (p->info)
+			proc_again(r, p);
 		else
 			proc_try(r, p);
 		/* That may have attached an agent, which takes long. */

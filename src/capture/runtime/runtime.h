@@ -153,6 +153,7 @@ struct runtime_info {
 	struct runtime_probe probes[RUNTIME_MAX_PROBES];
 	size_t n_probes;
 	bool go_channels; /* CLEW_GO_CHANNELS is to be set once all of the probes stand */
+	bool more; /* what the process loads later may add to the chain or the probes: look again */
 	/*
 	 * The self-test: the chain is trusted after so many samples that plausible() accepted; 0: at once,
 	 * as the finder checked it against the process's own threads. Until then records name no task.

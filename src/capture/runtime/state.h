@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the thread that finds runtimes keeps: for runtime.c, chains.c and agents.c alone.
+ * What the thread that finds runtimes keeps: for runtime.c, chains.c, probes.c and agents.c alone.
  *
  *	inbox (lock)    thread records of processes, from the reader
  *	procs           one for each process that lives; with what was found, its chain and probes
@@ -32,6 +32,7 @@ struct proc {
 	struct clew_rec_thread t; /* what it was first heard by */
 	uint64_t image, born_ns, next_ns;
 	size_t tries; /* done; TRIES: no more */
+	size_t later; /* looks after it was found: which is next */
 	bool active;
 	struct runtime_info *info; /* NULL: no runtime is known */
 	uint32_t slot;		   /* of its chain; 0: none */
@@ -85,6 +86,12 @@ void chain_remove(struct runtimes *r, struct proc *p);
 /** chain_read() - what stands in p's slot now; chain_write() - replaces it. */
 int chain_read(struct runtimes *r, const struct proc *p, struct clew_task_chain *ret);
 void chain_write(struct runtimes *r, const struct proc *p, const struct clew_task_chain *chain);
+
+/* probes.c */
+
+/** probes_attach() - p->info's. What cannot be attached is left out, and said where it matters. */
+void probes_attach(struct runtimes *r, struct proc *p);
+void probes_detach(struct proc *p);
 
 /* agents.c: the agents inside processes. */
 

@@ -18,7 +18,7 @@ VARIANTS = [
     {"name": "python-threads", "program": "threads.py", "mode": "thread", "ask": OWN,
      "quick": {"load": 10, "right": 0.97}},
     {"name": "python-threads-background", "program": "threads.py", "mode": "thread", "ask": OWN, "work": BESIDE},
-    {"name": "python-future", "program": "threads.py", "mode": "future", "ask": POOL, "quick": {"load": 50}},
+    {"name": "python-future", "program": "threads.py", "mode": "future", "ask": POOL, "quick": {"load": 50, "right": 0.97}},
     {"name": "python-future-each", "program": "threads.py", "mode": "future-each", "ask": {"right": {50: 0.9}}},
     {"name": "python-pool", "program": "pool.py", "ask": POOL},
     {"name": "python-pool-background", "program": "pool.py", "ask": POOL, "work": BESIDE},

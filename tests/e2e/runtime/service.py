@@ -3,9 +3,9 @@
 
     service.py KIND MODE PORT NEXT TRUTH
 
-KIND: streams (asyncio's own), aiohttp, uvicorn (FastAPI and httpx); KIND-uvloop runs it on uvloop.
+KIND: streams (asyncio's own), aiohttp, uvicorn (FastAPI and httpx); KIND-uvloop runs it on uvloop; gevent.
 MODE: sequential; gather (both calls at once); child (the calls in a task of their own); thread (in
-asyncio.to_thread); pool (in run_in_executor, which copies no context).
+asyncio.to_thread); pool (in run_in_executor, which copies no context); own-thread (a thread that tells the loop).
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import os
 import random
 import secrets
 import sys
+import threading
 
 KIND, MODE, PORT, NEXT, TRUTH = sys.argv[1:6]
 PORT, NEXT = int(PORT), int(NEXT)
@@ -62,6 +63,14 @@ async def work(token, fetch):
         await asyncio.create_task(sequential(token, fetch))
     elif MODE == "thread":
         await asyncio.to_thread(blocking_calls, token)
+    elif MODE == "own-thread":
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def run():
+            blocking_calls(token)
+            loop.call_soon_threadsafe(done.set)
+        threading.Thread(target=run).start()
+        await done.wait()
     else:
         await asyncio.get_running_loop().run_in_executor(None, blocking_calls, token)
 
@@ -136,7 +145,30 @@ def uvicorn_main():
     uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="warning", loop=LOOP or "asyncio", backlog=1024)
 
 
+def gevent_main():
+    from gevent import monkey
+    monkey.patch_all()
+    from gevent.server import StreamServer
+
+    def client(sock, address):
+        data = b""
+        while True:
+            while b"\r\n\r\n" not in data:
+                more = sock.recv(4096)
+                if not more:
+                    return
+                data += more
+            token = data.split(b" ")[1].rsplit(b"/", 1)[-1].decode()
+            data = b""
+            blocking_calls(token)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+
+    StreamServer(("127.0.0.1", PORT), client, backlog=1024).serve_forever()
+
+
 def main():
+    if KIND == "gevent":
+        return gevent_main()
     if KIND == "uvicorn":
         return uvicorn_main()
     if LOOP == "uvloop":

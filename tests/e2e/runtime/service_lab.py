@@ -12,7 +12,7 @@ IN_FLIGHT = 50
 class Service:
     """A service of this folder under clew; its leaf is nginx."""
 
-    def __init__(self, lab, command, kind, mode):
+    def __init__(self, lab, command, kind, mode, wait=True):
         self.lab = lab
         self.leaf, self.port = lab.port(), lab.port()
         self.truth = lab.path("truth.tsv")
@@ -20,7 +20,8 @@ class Service:
         lab.nginx("leaf", 'server { listen 127.0.0.1:%d backlog=1024; location / { return 200 "leaf\\n"; } }' % self.leaf,
                   wait=self.leaf)
         self.proc = lab.spawn(command + [kind, mode, self.port, self.leaf, self.truth], "service")
-        lab.wait_port(self.port, self.proc)
+        if wait:
+            lab.wait_port(self.port, self.proc)
 
     def record(self, *options):
         self.raw = self.lab.path(self.lab.name("recording"))

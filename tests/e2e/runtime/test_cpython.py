@@ -46,7 +46,58 @@ def test_each_version(lab, python):
     assert told in (version, version.rsplit(".", 1)[0])
 
 
-@pytest.mark.parametrize("mode", ["gather", "child", "thread"])
+def minor(python):
+    return int(subprocess.run([python, "-c", "import sys; print(sys.version_info[1])"], capture_output=True, text=True,
+                              check=True).stdout)
+
+
+@pytest.mark.parametrize("mode", ["thread", "pool"])
+@pytest.mark.parametrize("python", pythons(), ids=lambda p: p.replace("/", "_").strip("_"))
+def test_workers(lab, python, mode):
+    """What a worker thread does is for the task that waits for it: to_thread and run_in_executor, from 3.11 on."""
+    if minor(python) < 11:
+        pytest.skip("its frames are not looked at")
+    found, score = run(lab, [python], "streams", mode)
+    assert score["wrong"] == 0 and score["right"] >= 594
+
+
+@pytest.mark.parametrize("kind", ["streams-uvloop", "aiohttp-uvloop", "uvicorn-uvloop"])
+def test_uvloop(lab, kind):
+    """uvloop sends what all tasks wrote from one place, and loads long after the interpreter is up."""
+    found, score = run(lab, [DEBIAN], kind, "sequential")
+    assert score == {"right": 600, "wrong": 0, "undecided": 0}
+
+
+def test_uvloop_workers(lab):
+    found, score = run(lab, [DEBIAN], "uvicorn-uvloop", "thread")
+    assert score["wrong"] == 0 and score["right"] >= 594
+
+
+def test_greenlets(lab):
+    """gevent: no context is entered, the greenlet is the task."""
+    found, score = run(lab, [DEBIAN], "gevent", "sequential")
+    assert score == {"right": 600, "wrong": 0, "undecided": 0}
+    assert [r.rsplit("/", 1)[1] for r in found.runtimes] == ["context+greenlet"]
+
+
+def test_loaded_later(lab):
+    """Modules that come after the first look: it is looked again."""
+    go = lab.path("go")
+    late = ("import os, runpy, sys, time\nwhile not os.path.exists(%r): time.sleep(0.01)\ndel sys.argv[0]\n"
+            "runpy.run_path(sys.argv[0], run_name='__main__')" % go)
+    service = Service(lab, [DEBIAN, "-c", late, os.path.join(HERE, "service.py")], "gevent", "sequential", wait=False)
+    recording = service.record()
+    wait_for(said(recording, "/context\n"), what="the finder's first word")
+    lab.write("go", "")
+    lab.wait_port(service.port, service.proc)
+    wait_for(said(recording, "context+greenlet"), what="the finder's second word")
+    service.load(100)
+    recording.finish()
+    found, score = service.score()
+    assert score == {"right": 200, "wrong": 0, "undecided": 0}
+
+
+@pytest.mark.parametrize("mode", ["gather", "child"])
 def test_copies(lab, mode):
     """Work that runs in a copy of the request's context: nothing without the probe, all of it with it."""
     found, score = run(lab, [DEBIAN], "streams", mode)
@@ -57,8 +108,8 @@ def test_copies(lab, mode):
 
 
 def test_without_a_context(lab):
-    """run_in_executor copies none: the thread's base context is no task."""
-    found, score = run(lab, [DEBIAN], "streams", "pool", "--python-copies", requests=100)
+    """A thread that runs nobody's future: its base context is no task."""
+    found, score = run(lab, [DEBIAN], "streams", "own-thread", "--python-copies", requests=100)
     assert score == {"right": 0, "wrong": 0, "undecided": 200}
 
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "capture/runtime/cpython.h"
 #include "capture/runtime/go.h"
 #include "capture/runtime/runtime.h"
 
@@ -165,6 +166,30 @@ static void test_prologues(void **state)
 	}
 }
 
+static void test_probe_places(void **state)
+{
+	static const struct {
+		struct slice code;
+		unsigned at;
+	} cases[] = {
+		{SLICE("\x55\x48\x89\xe5"), 0},				/* push */
+		{SLICE("\xf3\x0f\x1e\xfa\x41\x57\x41\x56"), 4},		/* endbr64, push r15 */
+		{SLICE("\x85\xd2\x78\x1c\x89\xd0"), 2},			/* test, js */
+		{SLICE("\xf3\x0f\x1e\xfa\x85\xd2\x0f\x88\x10\x00"), 6}, /* ..., js far */
+		/* What is not emulated, or may change a register: at the beginning. */
+		{SLICE("\x85\xd2\x89\xd0"), 0},
+		{SLICE("\x48\x89\xfb\x53"), 0},
+		{SLICE("\x58\xc3"), 0},
+		{SLICE("\x41\x58"), 0},
+		{SLICE("\xf3\x0f\x1e\xfa"), 0},
+		{SLICE("\xf3\x0f\x1e\xfa\x41"), 0},
+		{SLICE(""), 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(cpython_probe_at(cases[i].code), cases[i].at);
+}
+
 static void look_around(const struct runtime_elf *e)
 {
 	static const char *const sections[] = {".text", ".go.buildinfo", ".bss", ".dynstr"};
@@ -264,9 +289,10 @@ static void test_bad_elf(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_version),	  cmocka_unit_test(test_calls),
-		cmocka_unit_test(test_functions), cmocka_unit_test(test_prologues),
-		cmocka_unit_test(test_good_elf),  cmocka_unit_test(test_bad_elf),
+		cmocka_unit_test(test_version),	     cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_functions),    cmocka_unit_test(test_prologues),
+		cmocka_unit_test(test_probe_places), cmocka_unit_test(test_good_elf),
+		cmocka_unit_test(test_bad_elf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
