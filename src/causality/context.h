@@ -41,11 +41,13 @@ struct proc {
 	struct group *group;
 	struct node *open; /* requests, oldest first */
 	uint32_t n_open;
-	uint64_t n_read;    /* requests */
-	struct take *takes; /* when a worker took them: see order.c */
-	bool gone;	    /* not listed any more */
-	struct led *led;    /* calls of goroutines: see told.c */
-	uint64_t n_told;    /* ends that its workers told of: see relay.c */
+	uint64_t n_read;	      /* requests */
+	uint32_t n_calls, most_calls; /* that wait for their responses: now, at any time */
+	uint32_t n_timed;	      /* ... of these: after a sleep, or for no request */
+	struct take *takes;	      /* when a worker took them: see order.c */
+	bool gone;		      /* not listed any more */
+	struct led *led;	      /* calls of goroutines: see told.c */
+	uint64_t n_told;	      /* ends that its workers told of: see relay.c */
 	struct relay_lags relay;
 	struct node *inherited; /* the request that its parent served when it forked */
 };

@@ -106,7 +106,7 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 	bool slept = n->on_path ? n->stretch & STRETCH_SLEPT : n->birth.slept;
 
 	if (n->on_path && !slept) {
-		if (!model_calls_awake(g))
+		if (n->birth.queued || !model_calls_awake(g))
 			return VERDICT_FAIL;
 		l->evidence |= CLEW_EV_EXCLUSIVE;
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);

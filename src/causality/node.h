@@ -33,6 +33,7 @@ struct birth {
 	bool counted;		/* its last read told its voluntary switches */
 	bool slept;		/* the context waited between its last read and this */
 	bool lost;
+	bool queued; /* perhaps a call that had waited for a connection until this one's response came */
 	bool connect;
 	uint64_t near[CLEW_MAX_NEAR]; /* open requests, best first */
 	uint32_t n_near;
@@ -62,6 +63,7 @@ struct node {
 	/* a call's */
 	struct birth birth;
 	bool born, decided;
+	bool timed;	   /* after a sleep or for no request: counted in proc's n_timed */
 	bool looked_at;	   /* counted in the group's off_calls, if it is one */
 	bool looked_alone; /* ... for a timer's */
 	bool looked_pace;  /* ... in its alone_awake or alone_slept */
@@ -98,8 +100,9 @@ struct node {
 	struct node *sib_prev, *sib_next; /* owner's undecided calls, or the loose ones */
 	struct node *age_prev, *age_next; /* all undecided calls, oldest first */
 
+	struct proc *proc; /* that serves it, or that calls */
+
 	/* a request's */
-	struct proc *proc;
 	struct node *calls;
 	uint32_t n_calls_open; /* of its undecided calls, those that have not ended */
 	bool answered;

@@ -152,6 +152,28 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	ctx->answer_counted = switches(io, &ctx->answer_nv);
 }
 
+/*
+ * A pool of connections that is exhausted keeps calls waiting, and writes the next one when a response
+ * frees its connection: as if for that one's request. It may be so while a timer's call is out, or another
+ * request's, and never more were.
+ */
+static bool may_be_queued(const struct proc *p, const struct node *owner)
+{
+	bool others = p->n_timed || p->n_calls > (owner ? owner->n_calls_open : 0);
+
+	return others && p->n_calls + 1 >= p->most_calls;
+}
+
+static void calls_out(struct proc *p, struct node *n)
+{
+	n->proc = p;
+	p->refs++;
+	n->timed = n->birth.slept || !n->owner;
+	p->n_timed += n->timed;
+	if (++p->n_calls > p->most_calls)
+		p->most_calls = p->n_calls;
+}
+
 static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *loop,
 			 struct node *n, const struct clew_exchange *x,
 			 const struct clew_rec_io *io)
@@ -182,11 +204,13 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 	}
 	if (write.slept)
 		ctx->hard_seq = ctx->seq;
+	write.queued = may_be_queued(ctx->proc, write.owner);
 	if (loop)
 		turn_born(loop, n);
 	n->birth = write;
 	n->owner = node_get(write.owner);
 	n->born = true;
+	calls_out(ctx->proc, n);
 	shared_born(ctx, n, x->proto == CLEW_PROTO_RAW);
 	decide_born(c, n);
 	if (io->hdr.flags & CLEW_IO_AWAITED || !relay_call(c, io, n) || task_handed(ctx))
@@ -284,6 +308,10 @@ void segment_call_ended(struct clew_causality *c, struct node *n, const struct c
 {
 	struct ctx *ctx = n->birth.ctx;
 
+	if (n->proc) {
+		n->proc->n_calls--;
+		n->proc->n_timed -= n->timed;
+	}
 	if (!(x->incomplete & CLEW_INC_NO_RESPONSE) || n->resp_seen || !ctx || !ctx->hashed)
 		return;
 	ctx_set_cur(ctx, n);

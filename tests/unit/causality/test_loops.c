@@ -81,18 +81,40 @@ static void test_awake(void **state)
 	struct fab_exchange a, x;
 
 	start(NULL);
-	warm_up(&t, 1, 200);
-	for (uint64_t id = 1001; id < 1201; id += 2) {
+	warm_up(&t, 1, 4);
+	for (uint64_t id = 1001; id < 1801; id += 2) {
 		request(&a, id, &t);
-		if (id != 1151)
+		if (id != 1701)
 			t.nvcsw++;
 		call(&x, id + 1, &t);
 		response(&x, &t);
 		answer(&a, &t);
 	}
 	stop();
-	assert_link(1152, 0, CLEW_LINK_ORPHAN);
-	assert_int_equal(got.link[1152].candidates[0], 1151);
+	assert_link(1702, 0, CLEW_LINK_ORPHAN);
+	assert_int_equal(got.link[1702].candidates[0], 1701);
+}
+
+/* A timer has one of two connections: what goes out when the other is free again may have waited for it. */
+static void test_awake_queued(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, x, timer, next;
+
+	start(NULL);
+	warm_up(&t, 1, 200);
+	request(&a, 1001, &t);
+	call(&x, 1002, &t);
+	t.nvcsw++;
+	call(&timer, 1003, &t);
+	response(&x, &t);
+	call(&next, 1004, &t);
+	response(&timer, &t);
+	response(&next, &t);
+	answer(&a, &t);
+	stop();
+	assert_link(1002, 1001, CLEW_LINK_CERTAIN);
+	assert_link(1004, 0, CLEW_LINK_ORPHAN);
 }
 
 /* ... and one of which it is not known yet. */
@@ -283,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_conflict),
 		cmocka_unit_test(test_slept),
 		cmocka_unit_test(test_awake),
+		cmocka_unit_test(test_awake_queued),
 		cmocka_unit_test(test_awake_alone),
 		cmocka_unit_test(test_pipelined),
 		cmocka_unit_test(test_retry),
