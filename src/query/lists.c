@@ -75,9 +75,13 @@ static int put_trace(void *user, const struct clew_trace_summary *t)
 int call_traces(struct call *c)
 {
 	struct clew_span_filter f = {.limit = DEFAULT_TRACES, .sort = CLEW_SORT_START};
-	struct listing l;
-	int r = begin_list(&l, c, &f);
+	struct listing l = {0};
+	int r = params_u64(&c->params, "from_ns", &f.trace_min_ns, c->ret_error);
 
+	if (r == 0)
+		r = params_u64(&c->params, "to_ns", &f.trace_max_ns, c->ret_error);
+	if (r == 0)
+		r = begin_list(&l, c, &f);
 	if (r == 0)
 		r = clew_store_find_traces(c->st, &f, put_trace, &l, c->ret_error);
 	return r < 0 ? r : end_list(&l);

@@ -80,11 +80,17 @@ static bool is_after(const struct clew_store_cursor *c, const struct clew_trace_
 	return memcmp(&t->trace_id, &c->id, sizeof(c->id)) > 0;
 }
 
+static bool took_so_long(const struct clew_span_filter *f, const struct clew_trace_summary *t)
+{
+	return t->duration_ns >= f->trace_min_ns &&
+	       (!f->trace_max_ns || t->duration_ns < f->trace_max_ns);
+}
+
 static int keep(struct finding *fi, const struct clew_trace_summary *t)
 {
 	size_t lo = 0, hi = fi->n;
 
-	if (!is_after(&fi->f->after, t))
+	if (!is_after(&fi->f->after, t) || !took_so_long(fi->f, t))
 		return 0;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;

@@ -264,6 +264,8 @@ struct clew_span_filter {
 	uint64_t limit; /* 0: none */
 	enum clew_store_sort sort;
 	struct clew_store_cursor after; /* not with CLEW_SORT_DURATION */
+	/* Of clew_store_find_traces() alone: only traces whose root took [min, max); max 0: none. */
+	uint64_t trace_min_ns, trace_max_ns;
 };
 
 /**

@@ -206,6 +206,29 @@ static void test_histogram(void **state)
 	assert_int_equal(ask("GET", API "histogram?spans=1&any=1", ""), -EINVAL);
 }
 
+static size_t lines(const char *target)
+{
+	json_t *l = get(target);
+	size_t n = json_array_size(l);
+
+	json_decref(l);
+	return n;
+}
+
+/* Lines of traces whose root took so long, whatever span the filter is about. */
+static void test_traces_of_a_range(void **state)
+{
+	assert_int_equal(lines(API "traces?limit=0&service=cart&from_ns=150000000"), N / 10);
+	assert_int_equal(lines(API "traces?limit=0&service=cart&to_ns=150000000"), N * 9 / 10 + 10);
+	assert_int_equal(lines(API "traces?limit=0&service=cart&from_ns=150000000&to_ns=200000001"),
+			 N / 10);
+	assert_int_equal(lines(API "traces?limit=0&from_ns=150000000&to_ns=200000000"), 0);
+	assert_int_equal(lines(API "traces?limit=7&from_ns=150000000"), 7);
+	assert_int_equal(lines(API "traces?limit=7&sort=duration&service=front&to_ns=150000000"),
+			 7);
+	assert_int_equal(ask("GET", API "traces?from_ns=long", ""), -EINVAL);
+}
+
 /* The planted attribute comes first, what is chance does not come at all, and the slow segment is
  * named. */
 static void test_differences(void **state)
@@ -287,10 +310,10 @@ static void test_many_go_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_patterns),    cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_one_pattern), cmocka_unit_test(test_histogram),
-		cmocka_unit_test(test_differences), cmocka_unit_test(test_read_only),
-		cmocka_unit_test(test_many_go_on),
+		cmocka_unit_test(test_patterns),	  cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_one_pattern),	  cmocka_unit_test(test_histogram),
+		cmocka_unit_test(test_traces_of_a_range), cmocka_unit_test(test_differences),
+		cmocka_unit_test(test_read_only),	  cmocka_unit_test(test_many_go_on),
 	};
 
 	return cmocka_run_group_tests(tests, setup, ask_teardown);
