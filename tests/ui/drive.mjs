@@ -2,7 +2,8 @@
 // node drive.mjs FACTS.json: drives every view of the page as people do, and holds what it shows against the API.
 import fs from "node:fs";
 import path from "node:path";
-import { check, equal, NARROW, params, Suite, text, texts, WIDE } from "./page.mjs";
+import { gzipSync } from "node:zlib";
+import { becomes, check, equal, holds, NARROW, param, params, place, Suite, text, texts, WIDE } from "./page.mjs";
 
 const facts = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 const only = process.argv[3];
@@ -41,18 +42,19 @@ await test("from the overview to why, by clicks alone", async (page) => {
 	await s.rest(page);
 	await drag(page, page.locator(".histogram"), [0.7, 0.5], [0.99, 0.5]);
 	await page.getByText("What differs inside the range").waitFor();
+	await s.rest(page); // each step of the drag asked again
 	const first = await text(page.locator(".difference-table tbody tr").first());
 	check(first.includes("shop.region = us-2"), `the reason stands first: ${first}`);
 	await page.locator(".examples a").first().click();
 	await page.locator(".span-row").first().waitFor();
-	check(page.url().includes("/trace/"), "an example leads to its trace");
+	check((await place(page)).startsWith("/trace/"), "an example leads to its trace");
 	await row(page, 4).click();
 	await page.getByRole("button", { name: "Why this parent?" }).click();
-	check(params(page).why === "1" && params(page).span, "the question is in the URL");
-	check((await text(page.locator(".why"))).length > 30, "it is answered in words");
-	for (const path of ["/trace/", "/pattern/", "/service/web", "/"]) {
-		for (let k = 0; k < 12 && !new URL(page.url()).pathname.startsWith(path === "/" ? "/" : path.startsWith("/pattern") ? "/service/web/pattern" : path); k++) await page.goBack();
-		check(page.url().includes(path), `Back comes to ${path}: ${page.url()}`);
+	await holds(async () => (await param(page, "why")) === "1" && (await param(page, "span")), "the question is in the URL");
+	await holds(async () => (await text(page.locator(".why"))).length > 30, "it is answered in words");
+	for (const [name, fits] of Object.entries({ pattern: /^\/service\/web\/pattern\//, service: /^\/service\/web$/, overview: /^\/$/ })) {
+		for (let k = 0; k < 12 && !fits.test(await place(page)); k++) await page.goBack();
+		check(fits.test(await place(page)), `Back comes to the ${name}: ${await place(page)}`);
 	}
 });
 
@@ -61,7 +63,9 @@ await test("from the overview to why, by clicks alone", async (page) => {
 await test("overview: each service, its figures, those that deviate first", async (page) => {
 	await s.open(page, "/?since=-10m");
 	const want = await api("overview?since=-10m&buckets=60");
-	equal(await texts(page.locator("tbody tr td:first-child")), want.services.map((x) => x.service), "services");
+	const worse = want.services.filter((x) => x.deviation >= 1 && (x.p95_ns > x.before.p95_ns || x.errors / x.requests > x.before.errors / Math.max(1, x.before.requests)));
+	check(worse.length, "something got worse");
+	equal(await texts(page.locator("tbody tr td:first-child")), [...worse, ...want.services.filter((x) => !worse.includes(x))].map((x) => x.service), "services");
 	const cells = await texts(page.locator("tbody tr").filter({ has: page.getByRole("link", { name: "orders", exact: true }) }).locator("td"));
 	const orders = want.services.find((x) => x.service === "orders");
 	const share = (orders.errors / orders.requests) * 100;
@@ -79,7 +83,7 @@ await test("service: patterns, operations, neighbours", async (page) => {
 	equal(await texts(tables.nth(0).locator("tbody tr td:nth-child(4)")), p.patterns.map((x) => String(x.count)), "traces of each");
 	check((await text(page.locator(".two"))).includes("payments"), "it calls payments");
 	await tables.nth(1).getByRole("button", { name: "p95" }).click();
-	check(params(page).operations === "-p95", "the order is in the URL");
+	await becomes(() => param(page, "operations"), "-p95", "the order is in the URL");
 });
 
 await test("pattern: the graph, its counts, examples", async (page) => {
@@ -91,18 +95,19 @@ await test("pattern: the graph, its counts, examples", async (page) => {
 	await page.locator(".histogram").focus();
 	await page.keyboard.press("ArrowLeft");
 	await page.keyboard.press("ArrowLeft");
-	check(Number(params(page).from_ns) > 0, "the range can be chosen by keys");
+	await holds(async () => Number(await param(page, "from_ns")) > 0, "the range can be chosen by keys");
 	await page.getByRole("button", { name: "show all" }).click();
-	check(!params(page).from_ns, "and be left");
+	await becomes(() => param(page, "from_ns"), null, "and be left");
 });
 
 await test("trace: rows, bars, the panel's fields", async (page) => {
 	const t = await api(`trace/${example}/tree`);
-	await s.open(page, `/trace/${example}?span=${t.id[3]}`);
+	await s.openTrace(page, `/trace/${example}?span=${t.id[3]}`);
 	const shown = await page.locator(".span-row").count();
 	check(shown === t.id.length || shown > 12, `rows: ${shown} of ${t.id.length}`);
 	equal(await texts(page.locator(".span-row b")), t.service.map((i) => t.services[i]).slice(0, shown), "services");
 	const span = await api(`trace/${example}/span/${t.id[3]}`);
+	await page.locator(".panel .attributes").first().waitFor();
 	const panel = await text(page.locator(".panel"));
 	for (const [k, v] of Object.entries(span.attributes)) check(panel.includes(k) && panel.includes(String(v)), `${k} = ${v} is in the panel`);
 	check(panel.includes(span.name), "its name");
@@ -119,12 +124,11 @@ await test("trace: rows, bars, the panel's fields", async (page) => {
 
 await test("trace: an attribute leads to a search for it", async (page) => {
 	const t = await api(`trace/${example}/tree`);
-	await s.open(page, `/trace/${example}?span=${t.id[0]}`);
+	await s.openTrace(page, `/trace/${example}?span=${t.id[0]}`);
 	await page.locator(".panel .attributes").getByRole("link", { name: /^(eu|us)-[12]$/ }).click();
 	await page.getByRole("heading", { name: "Search" }).waitFor();
-	check(params(page).where.startsWith("shop.region="), params(page).where);
-	await s.rest(page);
-	check(await page.locator("tbody tr").count(), "it finds");
+	check((await param(page, "where")).startsWith("shop.region="), await param(page, "where"));
+	await page.locator("tbody tr").first().waitFor(); // it finds
 });
 
 // ---- search ----
@@ -134,45 +138,37 @@ await test("search: a condition on any attribute, no service named", async (page
 	const field = page.getByLabel("Condition on an attribute");
 	await field.fill("cart.items>=8");
 	await field.press("Enter");
-	await s.rest(page);
-	equal(params(page).where, "cart.items>=8", "it is in the URL");
+	await becomes(() => param(page, "where"), "cart.items>=8", "it is in the URL");
 	const want = await api(`traces?since=-2h&limit=400&paged=1&where=${encodeURIComponent("cart.items>=8")}`);
 	const lines = want.filter((x) => x.trace_id);
-	equal(await page.locator("tbody tr").count(), lines.length, "traces");
+	await becomes(() => page.locator("tbody tr").count(), lines.length, "traces");
 	check(lines.length > 20 && lines.length < 300, `a part of them: ${lines.length}`);
 	await page.getByRole("button", { name: /^Remove/ }).click();
-	await s.rest(page);
-	check((await page.locator("tbody tr").count()) > lines.length, "without it there are more");
+	await holds(async () => (await page.locator("tbody tr").count()) > lines.length, "without it there are more");
 	await page.goBack();
-	await s.rest(page);
-	equal(await page.locator("tbody tr").count(), lines.length, "Back brings it back");
+	await becomes(() => page.locator("tbody tr").count(), lines.length, "Back brings it back");
 });
 
 await test("search: service and durations, errors, a page more", async (page) => {
 	await s.open(page, "/search?since=-2h&service=web");
-	equal(await page.locator("tbody tr").count(), 400, "a page");
+	await becomes(() => page.locator("tbody tr").count(), 400, "a page");
 	await page.getByRole("button", { name: "Show 400 more" }).click();
 	await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 800);
 	const least = page.getByLabel("At least");
 	await least.fill("200ms");
 	await least.press("Enter");
-	await s.rest(page);
-	equal(params(page).min_duration, "200000000", "nanoseconds in the URL");
+	await becomes(() => param(page, "min_duration"), "200000000", "nanoseconds in the URL");
 	await page.getByRole("button", { name: "With errors" }).click();
-	await s.rest(page);
 	const want = await api("traces?since=-2h&service=web&min_duration=200000000&error=1&limit=400");
-	equal(await page.locator("tbody tr").count(), want.length, "slow ones that failed");
+	await becomes(() => page.locator("tbody tr").count(), want.length, "slow ones that failed");
 });
 
 await test("search: a brush in the plot narrows it", async (page) => {
 	await s.open(page, "/search?since=-2h&service=web");
 	const before = await page.locator("tbody tr").count();
 	await drag(page, page.locator(".scatter"), [0.3, 0.02], [0.6, 0.55]);
-	await s.rest(page);
-	const p = params(page);
-	check(p.since && p.until && p.min_duration && p.max_duration, `all four edges are in the URL: ${page.url()}`);
-	const after = await page.locator("tbody tr").count();
-	check(after > 0 && after < before, `fewer than ${before}: ${after}`);
+	await holds(async () => ((p) => p.since && p.until && p.from_ns && p.to_ns)(await params(page)), "all four edges are in the URL");
+	await holds(async () => ((n) => n > 0 && n < before)(await page.locator("tbody tr").count()), `fewer than ${before}`);
 });
 
 await test("search: the spans that fit, as a file", async (page) => {
@@ -201,11 +197,11 @@ await test("compare: two traces, chosen in the search", async (page) => {
 	await page.locator("tbody tr").nth(0).getByRole("button", { name: "compare" }).click();
 	await page.locator("tbody tr").nth(1).getByRole("link", { name: "compare with it" }).click();
 	await page.locator(".compare tbody tr").first().waitFor();
-	const { a, b } = params(page);
+	const { a, b } = await params(page);
 	const want = await api(`compare?a=${a}&b=${b}`);
 	equal(await page.locator(".compare tbody tr").count(), want.rows.length, "paths");
 	await page.getByRole("button", { name: "Swap" }).click();
-	equal([params(page).a, params(page).b], [b, a], "swapped");
+	await becomes(async () => [await param(page, "a"), await param(page, "b")], [b, a], "swapped");
 });
 
 await test("compare: what a range holds against the rest", async (page) => {
@@ -224,60 +220,77 @@ await test("map: nodes, calls, a click leads to the service", async (page) => {
 	equal(await page.locator(".map .node").count(), want.nodes.length, "services");
 	equal(await page.locator("tbody tr").count(), want.edges.length, "calls");
 	await page.locator(".map .node a").filter({ hasText: "payments" }).click();
-	check(page.url().includes("/service/payments"), page.url());
+	await becomes(() => place(page), "/service/payments", "the address");
 });
 
 // ---- keys ----
 
 await test("keys of the trace", async (page) => {
 	const t = await api(`trace/${example}/tree`);
-	await s.open(page, `/trace/${example}`);
+	await s.openTrace(page, `/trace/${example}`);
 	const press = (k) => page.keyboard.press(k);
-	const now = async () => (await selected(page).count()) && (await selected(page).getAttribute("id")).slice(5);
+	const now = async () => ((await selected(page).count()) ? (await selected(page).getAttribute("id")).slice(5) : null);
 	await press("j");
 	await press("j");
-	equal(await now(), t.id[1], "j goes down");
+	await becomes(now, t.id[1], "j goes down");
 	await press("k");
-	equal(await now(), t.id[0], "k goes up");
+	await becomes(now, t.id[0], "k goes up");
 	await press("h");
-	equal(await page.locator(".span-row").count(), 1, "h folds");
+	await becomes(() => page.locator(".span-row").count(), 1, "h folds");
 	await press("l");
-	equal(await page.locator(".span-row").count(), t.id.length, "l opens");
+	await becomes(() => page.locator(".span-row").count(), t.id.length, "l opens");
 	await press("w");
-	await page.waitForFunction(() => new URLSearchParams(location.search).has("from"));
-	const zoomed = params(page);
+	await holds(() => param(page, "from"), "w zooms in");
+	const zoomed = await param(page, "from");
 	await press("d");
-	await page.waitForFunction((from) => new URLSearchParams(location.search).get("from") !== from, zoomed.from);
+	await holds(async () => (await param(page, "from")) !== zoomed, "d moves on");
 	await press("a");
 	await press("s");
 	await press("0");
-	await page.waitForFunction(() => !new URLSearchParams(location.search).has("from"));
+	await becomes(() => param(page, "from"), null, "0: the whole trace");
 	await press("c");
-	equal(params(page).critical, "1", "c: the critical path only");
+	await becomes(() => param(page, "critical"), "1", "c: the critical path only");
 	await press("c");
 	await press("f");
 	await page.keyboard.type("ledger");
-	await page.waitForFunction(() => document.querySelectorAll(".span-row.is-found").length > 0);
+	await page.locator(".span-row.is-found").first().waitFor();
 	await press("Escape");
 	await press("n");
-	check((await text(selected(page))).includes("ledger"), "n goes to what was found");
+	await selected(page).filter({ hasText: "ledger" }).waitFor(); // n goes to what was found
 	await press("p");
-	equal(params(page).why, "1", "p: why this parent");
+	await becomes(() => param(page, "why"), "1", "p: why this parent");
 	await press("?");
-	await page.getByRole("dialog").waitFor();
-	check((await text(page.getByRole("dialog"))).includes("zoom in"), "? lists the keys");
+	await page.getByRole("dialog").filter({ hasText: "zoom in" }).waitFor(); // ? lists the keys
 	await press("Escape");
+	await page.getByRole("dialog").waitFor({ state: "detached" });
 	await press("Escape");
-	equal(await selected(page).count(), 0, "Escape leaves the span");
+	await selected(page).waitFor({ state: "detached" }); // Escape leaves the span
 	await press("/");
-	check(page.url().includes("/search"), "/ searches");
+	await becomes(() => place(page), "/search", "/ searches");
 });
 
 await test("keys: the next error", async (page) => {
 	const bad = await api("traces?since=-2h&service=web&error=1&limit=1");
-	await s.open(page, `/trace/${bad[0].trace_id}`);
+	await s.openTrace(page, `/trace/${bad[0].trace_id}`);
 	await page.keyboard.press("e");
 	await failed(page).waitFor(); // e selects a failed span
+});
+
+await test("keys: many at once are all heeded", async (page) => {
+	const t = await api(`trace/${example}/tree`);
+	await s.openTrace(page, `/trace/${example}`);
+	// As a key that is held down on a slow machine: no frame is drawn in between.
+	await page.evaluate(async () => {
+		for (const key of ["j", "j", "j", "j", "k"]) {
+			dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+			await new Promise((done) => {
+				const c = new MessageChannel();
+				c.port1.onmessage = done;
+				c.port2.postMessage(0);
+			});
+		}
+	});
+	await becomes(() => selected(page).getAttribute("id"), `span-${t.id[2]}`, "four down, one up");
 });
 
 await test("everything can be reached by Tab, and the focus is seen", async (page) => {
@@ -306,7 +319,7 @@ await test("a trace's state comes back from its URL", async (page) => {
 	const t = await api(`trace/${example}/tree`);
 	const from = Math.round(t.duration_ns * 0.1);
 	const to = Math.round(t.duration_ns * 0.6);
-	await s.open(page, `/trace/${example}?span=${t.id[2]}&from=${from}&to=${to}&find=ledger&critical=1&why=1`);
+	await s.openTrace(page, `/trace/${example}?span=${t.id[2]}&from=${from}&to=${to}&find=ledger&critical=1&why=1`);
 	equal(await selected(page).getAttribute("id"), `span-${t.id[2]}`, "the span");
 	check((await text(page.locator(".axis span"))).includes("of"), "the stretch of time");
 	check((await page.locator(".span-row").count()) <= t.id.length, "the critical path");
@@ -318,13 +331,14 @@ await test("the window of time and the theme", async (page) => {
 	await s.open(page, "/");
 	await page.getByRole("button", { name: /^Window of time/ }).click();
 	await page.getByRole("menuitemradio", { name: "last 24 hours" }).click();
-	equal(params(page).since, "-24h", "in the URL");
+	await becomes(() => param(page, "since"), "-24h", "in the URL");
 	await page.getByRole("link", { name: "Search", exact: true }).click();
-	equal(params(page).since, "-24h", "goes along");
+	await becomes(async () => [await place(page), await param(page, "since")], ["/search", "-24h"], "goes along");
 	await page.getByRole("button", { name: /^Theme/ }).click();
 	await page.getByRole("menuitemradio", { name: "dark" }).click();
-	equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark", "dark");
+	await becomes(() => page.evaluate(() => document.documentElement.dataset.theme), "dark", "dark");
 	await page.reload();
+	await page.locator("main").waitFor();
 	equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark", "is kept");
 });
 
@@ -358,7 +372,7 @@ await test("a server that went away is said; what was there stays", async (page)
 	await page.unroute("**/api/**");
 	await page.getByRole("alert").getByRole("button", { name: "Try again" }).first().click();
 	await page.waitForFunction(() => !document.querySelector("[role=alert]"));
-	check(await page.locator("tbody tr").count(), "and it comes back");
+	await page.locator("tbody tr").first().waitFor(); // and it comes back
 }, { allow: ["ERR_FAILED"] });
 
 // ---- live ----
@@ -378,8 +392,9 @@ async function send(name) {
 await test("live: what comes in is shown without being asked for", async (page) => {
 	const asked = [];
 	page.on("request", (r) => asked.push(new URL(r.url()).pathname));
+	const following = page.waitForResponse((a) => a.url().includes("/tail"));
 	await s.open(page, "/search?since=-5m&service=live&live=1");
-	await page.waitForTimeout(500);
+	await following; // from now on nothing is missed
 	const before = asked.filter((p) => p.endsWith("/traces")).length;
 	const id = await send("GET /now");
 	await page.locator(`a[href*="${id}"]`).first().waitFor();
@@ -387,79 +402,31 @@ await test("live: what comes in is shown without being asked for", async (page) 
 	equal(asked.filter((p) => p.endsWith("/traces")).length, before, "the list was not asked for again");
 	await page.keyboard.press("Escape");
 	await page.getByRole("button", { name: "Live" }).click();
-	check(!params(page).live, "it can be switched off");
+	await becomes(() => param(page, "live"), null, "it can be switched off");
 });
 
 await test("live: conditions that a tail cannot have are asked again and again", async (page) => {
-	await page.goto(`${s.base}/search?since=-5m&live=1&where=${encodeURIComponent("service.name=~^live$")}`);
-	await page.waitForTimeout(300);
+	await s.open(page, `/search?since=-5m&live=1&where=${encodeURIComponent("service.name=~^live$")}`);
 	const id = await send("GET /again");
 	await page.locator(`a[href*="${id}"]`).first().waitFor();
 }, { allow: ["400"] });
 
 // ---- a trace of very many spans ----
 
-await test("100,000 spans: the first drawing, scrolling, zooming", async (page) => {
-	await s.open(page, "/search?since=-2h&service=web"); // the script is loaded, as it is when one comes by a click
-	const times = [];
-	for (let k = 0; k < 3; k++) {
-		await page.goto(`${s.base}/search?since=-2h&service=batch`);
-		await page.locator(`a[href*="${s.big}"]`).first().waitFor();
-		times.push(
-			await page.evaluate(async (id) => {
-				const begin = performance.now();
-				document.querySelector(`a[href*="${id}"]`).click();
-				for (;;) {
-					await new Promise((done) => requestAnimationFrame(done));
-					const c = document.querySelector(".bars canvas");
-					if (document.querySelector(".span-row") && c && c.width > 0) break;
-					if (performance.now() - begin > 20000) throw new Error("no drawing");
-				}
-				await new Promise((done) => requestAnimationFrame(done));
-				return performance.now() - begin;
-			}, s.big),
-		);
-	}
-	s.figure(`100,000 spans: from the click to the drawing ${times.map((x) => x.toFixed(0)).join(", ")} ms (ask: under 500)`);
-	const frames = (what) =>
-		page.evaluate(async (what) => {
-			const el = document.querySelector(".scroll");
-			const took = [];
-			let last = performance.now();
-			for (let k = 0; k < 120; k++) {
-				if (what === "scroll") el.scrollTop = (el.scrollTop + 90) % (el.scrollHeight - 800);
-				else dispatchEvent(new KeyboardEvent("keydown", { key: k % 20 < 10 ? "w" : "s" }));
-				await new Promise((done) => requestAnimationFrame(done));
-				const now = performance.now();
-				took.push(now - last);
-				last = now;
-			}
-			return took.sort((a, b) => a - b);
-		}, what);
-	for (const what of ["scroll", "zoom"]) {
-		const took = await frames(what);
-		s.figure(`100,000 spans: frames while one ${what}s: p50 ${took[60].toFixed(1)}, p95 ${took[114].toFixed(1)}, worst ${took[119].toFixed(1)} ms (ask: p95 under 16; a frame of 60 Hz is 16.7)`);
-	}
-	const work = await page.evaluate(async () => {
-		const el = document.querySelector(".scroll");
-		const took = [];
-		for (let k = 0; k < 100; k++) {
-			el.scrollTop = (k * 90) % (el.scrollHeight - 800);
-			const begin = performance.now();
-			el.dispatchEvent(new Event("scroll"));
-			await new Promise((done) => setTimeout(done, 0)); // what the page does for it has been done
-			took.push(performance.now() - begin);
-			await new Promise((done) => requestAnimationFrame(done));
-		}
-		return took.sort((a, b) => a - b);
-	});
-	s.figure(`100,000 spans: script for a scroll step: p50 ${work[50].toFixed(1)}, p95 ${work[95].toFixed(1)} ms`);
-	check((await page.locator(".span-row").count()) < 60, "only the rows on the screen exist");
+await test("100,000 spans: only what is on the screen exists", async (page) => {
+	await s.openTrace(page, `/trace/${s.big}`);
 	check((await text(page.locator(".trace-facts"))).includes("100 000 spans"), "it says how many there are");
+	const scroll = page.locator(".scroll");
+	const first = await row(page, 0).getAttribute("id");
+	for (const at of [0.3, 0.9, 0]) {
+		await scroll.evaluate((e, at) => (e.scrollTop = at * (e.scrollHeight - e.clientHeight)), at);
+		await becomes(async () => (await row(page, 0).getAttribute("id")) === first, at === 0, `the rows at ${at} are shown`);
+		check((await page.locator(".span-row").count()) < 60, "and no others");
+	}
 });
 
 await test("100,000 spans: what was not sent is fetched on demand", async (page) => {
-	await s.open(page, `/trace/${s.big}`);
+	await s.openTrace(page, `/trace/${s.big}`);
 	const leaf = page.locator(".span-row").filter({ hasText: "+9" }).first();
 	const id = await leaf.getAttribute("id");
 	await leaf.locator(".below").click();
@@ -473,15 +440,14 @@ await test("100,000 spans: what was not sent is fetched on demand", async (page)
 	await page.keyboard.type("group 39");
 	await page.keyboard.press("Escape");
 	await page.keyboard.press("n");
-	await page.waitForFunction(() => document.querySelector(".span-row.is-selected")?.textContent.includes("group 39"));
+	await selected(page).filter({ hasText: "group 39" }).waitFor();
 });
 
 await test("100,000 spans: the service and its patterns", async (page) => {
 	await s.open(page, "/service/importer?since=-2h");
-	check(await page.locator("table").first().locator("tbody tr").count(), "patterns");
 	await section(page, "Patterns").locator("tbody a").first().click();
 	await page.locator(".graph-row").nth(1).waitFor();
-	check(await page.locator(".histogram .bar").count(), "durations");
+	await page.locator(".histogram .bar").first().waitFor(); // durations
 });
 
 // ---- what was traced by clew itself ----
@@ -491,24 +457,25 @@ if (s.traced) {
 		const [line] = await s.api("traces?service=nginx&sort=duration&limit=1", s.traced);
 		const t = await s.api(`trace/${line.trace_id}/tree`, s.traced);
 		const at = t.times.cpu.findIndex((ns, i) => ns > 0 && t.class[i] === 1);
-		await s.open(page, `/trace/${line.trace_id}?since=0&span=${t.id[at]}&why=1`, s.traced);
-		check(await page.locator(".breakdown i").count(), "the breakdown is drawn");
+		await s.openTrace(page, `/trace/${line.trace_id}?since=0&span=${t.id[at]}&why=1`, s.traced);
+		await page.locator(".breakdown i").first().waitFor(); // the breakdown is drawn
+		await page.locator(".why").waitFor();
 		check((await text(page.locator(".panel"))).includes("running"), "with its figures");
 		check((await text(page.locator(".why"))).includes("certain"), "the link is certain");
-		if (t.critical.some((c) => c[0] < 0)) check((await text(page.locator(".legend"))).includes("unexplained"), "unexplained time is named");
+		const gap = t.critical.reduce((n, [i, from, to]) => n + (i < 0 ? to - from : 0), 0);
+		if (gap > 0.002 * t.duration_ns) check((await text(page.locator(".legend"))).includes("unexplained"), "unexplained time is named");
 	});
 	await test("traced: an orphan and its candidates", async (page) => {
 		const orphans = (await s.api("spans?link_class=orphan&limit=200", s.traced)).filter((x) => x.links.length);
 		check(orphans.length, "the capture has an orphan with candidates");
 		const o = orphans[0];
-		await s.open(page, `/trace/${o.trace_id}?since=0`, s.traced);
+		await s.openTrace(page, `/trace/${o.trace_id}?since=0`, s.traced);
 		await page.locator(`#span-${o.span_id} .joint`).click();
 		await page.locator(".candidates li").first().waitFor();
 		equal(await page.locator(".candidates li").count(), o.links.length, "candidates");
 		check((await text(page.locator(".why"))).includes("not known"), "it says so");
 		await page.locator(".candidates a").first().click();
-		await selected(page).waitFor();
-		equal(await selected(page).getAttribute("id"), `span-${o.links[0].span_id}`, "a click leads to the candidate");
+		await becomes(async () => (await selected(page).count()) && (await selected(page).getAttribute("id")), `span-${o.links[0].span_id}`, "a click leads to the candidate");
 	});
 }
 
@@ -533,7 +500,6 @@ for (const [name, url] of Object.entries(views))
 				`looks: ${name}, ${theme}, ${width}`,
 				async (page) => {
 					await s.open(page, url);
-					await page.waitForTimeout(150);
 					await page.screenshot({ path: path.join(s.out, `${name}-${width}-${theme}.png`) });
 					equal(await s.axe(page), [], "axe finds");
 					const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -544,18 +510,15 @@ for (const [name, url] of Object.entries(views))
 				{ size, theme },
 			);
 
-// ---- measures ----
+// ---- size; what takes time is measured by bench/page ----
 
-await test("measures: first paint, the script's size", async (page) => {
-	const paints = [];
-	for (let k = 0; k < 5; k++) {
-		await page.goto(`${s.base}/?since=-2h`);
-		paints.push(await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime).then((h) => h.jsonValue()));
-	}
-	s.figure(`first paint of the overview: ${paints.map((x) => x.toFixed(0)).join(", ")} ms (ask: under 100; the first is with an empty cache)`);
-	const bytes = await page.evaluate(() => performance.getEntriesByType("resource").filter((e) => e.name.endsWith(".js")).reduce((n, e) => n + (e.encodedBodySize || 0), 0));
-	s.figure(`script: ${(bytes / 1000).toFixed(1)} kB compressed (ask: under 120)`);
-	check(bytes < 120000, `script: ${bytes} bytes`);
+await test("the script is small", async (page) => {
+	await s.open(page, "/?since=-2h");
+	const scripts = await page.evaluate(() => performance.getEntriesByType("resource").map((e) => e.name).filter((n) => n.endsWith(".js")));
+	check(scripts.length, "there is one");
+	let bytes = 0;
+	for (const url of scripts) bytes += gzipSync(Buffer.from(await (await fetch(url)).arrayBuffer()), { level: 9 }).length;
+	check(bytes < 120000, `script: ${bytes} bytes compressed`);
 });
 
 await s.end();

@@ -27,12 +27,25 @@ export function check(holds, what) {
 	if (!holds) throw new Error(what);
 }
 
+/** Reads again and again until it is what it should be: the page draws when it can, not when a key was pressed. */
+export async function becomes(read, should, what) {
+	const want = JSON.stringify(should);
+	for (const end = Date.now() + SLOW; ; ) {
+		const is = JSON.stringify(await read());
+		if (is === want) return;
+		if (Date.now() > end) throw new Error(`${what}: is ${is}, should be ${want}`);
+		await new Promise((done) => setTimeout(done, 20));
+	}
+}
+
+/** The same for something that must be true. */
+export const holds = (read, what) => becomes(async () => Boolean(await read()), true, what);
+
 export class Suite {
 	constructor(facts) {
 		Object.assign(this, facts); // base, otlp, out, ...
 		this.passed = 0;
 		this.failed = 0;
-		this.figures = [];
 		fs.mkdirSync(this.out, { recursive: true });
 	}
 
@@ -45,7 +58,6 @@ export class Suite {
 
 	async end() {
 		await this.browser.close();
-		for (const f of this.figures) console.log(`  ${f}`);
 		console.log(`${this.passed} passed, ${this.failed} failed`);
 	}
 
@@ -94,11 +106,17 @@ export class Suite {
 		await context.close();
 	}
 
-	/** Opens a view and waits until it has asked for all that it wants. */
+	/** Opens a view and waits until it has asked for all that it wants. The header alone is index.html's, not yet ours. */
 	async open(page, url, base = this.base) {
 		await page.goto(base + url, { waitUntil: "domcontentloaded" });
-		await page.locator("header").waitFor();
+		await page.locator("main").waitFor();
 		await this.rest(page);
+	}
+
+	/** Opens a trace and waits until its spans are drawn. */
+	async openTrace(page, url, base = this.base) {
+		await this.open(page, url, base);
+		await page.locator(".span-row").first().waitFor();
 	}
 
 	/** Until nothing is asked any more, and what was answered is drawn. */
@@ -118,12 +136,11 @@ export class Suite {
 		const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
 		return found.violations.map((v) => `${v.id} (${v.nodes.length}): ${v.nodes[0].target.join(" ")}`);
 	}
-
-	figure(text) {
-		this.figures.push(text);
-	}
 }
 
-export const params = (page) => Object.fromEntries(new URL(page.url()).searchParams);
+/** What the page's own address is now (page.url() hears of it later). */
+export const params = async (page) => Object.fromEntries(await page.evaluate(() => [...new URLSearchParams(location.search)]));
+export const param = async (page, name) => (await params(page))[name] ?? null;
+export const place = (page) => page.evaluate(() => decodeURIComponent(location.pathname));
 export const text = async (locator) => (await locator.innerText()).replaceAll("\u2009", " ").trim();
 export const texts = async (locator) => (await locator.allInnerTexts()).map((t) => t.replaceAll("\u2009", " ").trim());

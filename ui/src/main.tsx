@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { render } from "preact";
 import { Component, type ComponentChildren } from "preact";
-import "./theme.css";
+import "./style/theme.css";
+import "./style/base.css";
+import "./style/controls.css";
+import "./style/frame.css";
 import "./base/theme";
 import { zone } from "./base/format";
 import { link, useRoute } from "./base/route";
@@ -32,7 +35,7 @@ class Guard extends Component<{ of: string; children: ComponentChildren }, { err
 					It is a mistake in the page: <code>{this.state.error.message}</code>. The data are untouched.
 				</p>
 				<p>
-					<a class="plain" href={link([])}>
+					<a class="act" href={link([])}>
 						Go to the overview
 					</a>
 				</p>
@@ -64,7 +67,7 @@ function View() {
 		<Empty title="There is nothing here">
 			<p>
 				The address <code>/{parts.join("/")}</code> names no view.{" "}
-				<a class="plain" href={link([])}>
+				<a class="act" href={link([])}>
 					Go to the overview
 				</a>
 				.

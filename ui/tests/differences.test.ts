@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from "vitest";
 import type { Difference } from "../src/base/api";
-import { joined } from "../src/views/pattern/joined";
+import { joined } from "../src/parts/joined";
 
 const item = (service: string, key: string, value: string, inside_share = 1): Difference => ({ kind: "attribute", service, key, value, inside_share, outside_share: 0.1, score: 9 });
 

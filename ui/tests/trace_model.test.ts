@@ -127,3 +127,31 @@ it("chooses round steps", () => {
 	expect(axisStep(1234, 10)).toBe(200);
 	expect(axisStep(7, 3)).toBe(5);
 });
+
+it("says whose own time the critical path was, the same operation once", () => {
+	const t = tree("a", "b:a", "c:a", "d:a");
+	t.name = [0, 1, 1, 2];
+	t.critical = [
+		[0, 0, 10],
+		[1, 10, 30],
+		[2, 30, 70],
+		[-1, 70, 90, 0],
+		[3, 90, 100],
+	];
+	expect(new TraceModel(t).shares().map((s) => [s.row, s.spans, s.ns])).toEqual([
+		[2, 2, 60],
+		[0, 1, 10],
+		[3, 1, 10],
+	]);
+});
+
+it("finds where a failure began", () => {
+	const t = tree("a", "b:a", "c:b", "d:a", "e:d");
+	expect(new TraceModel(t).failure()).toBe(-1);
+	t.status = [2, 2, 2, 2, 0];
+	t.start = [0, 10, 20, 5, 6];
+	t.duration = [90, 50, 30, 20, 5];
+	expect(new TraceModel(t).failure()).toBe(3); // d ended before c
+	t.status[3] = 0;
+	expect(new TraceModel(t).failure()).toBe(2);
+});

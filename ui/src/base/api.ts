@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The native API (docs/native-api.md) as types, and useApi(): an answer that stays on the screen while a newer one
 // is fetched. Nothing is said to be loading before 100 ms have gone.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export const API = "/api/clew/v1/";
 
@@ -388,7 +388,8 @@ export function useApi<T>(
 		s.data = kept.get(path) as T;
 		s.error = null;
 	}
-	useEffect(() => {
+	// Before it is painted: the question is on its way a frame earlier.
+	useLayoutEffect(() => {
 		if (path === null) return undefined;
 		const abort = new AbortController();
 		const late = setTimeout(() => {

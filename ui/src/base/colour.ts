@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A service keeps its colour: by a stable hash of its name, from twelve that differ in hue and in lightness (so that
-// they differ for colour-blind eyes too). The colours themselves are in theme.css, one set for light, one for dark.
+// they differ for colour-blind eyes too). The colours themselves are in style/theme.css, one set for light, one for dark.
 
 export const SERVICE_COLOURS = 12;
 

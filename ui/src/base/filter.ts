@@ -9,19 +9,33 @@ export const CONDITIONS = ["service", "name", "min_duration", "max_duration", "e
 export function filterParams(r: Route): Record<string, string | string[]> {
 	const out: Record<string, string | string[]> = { ...windowParams(r) };
 	for (const c of CONDITIONS) {
-		const v = c === "where" ? r.params.getAll(c) : r.params.get(c);
-		if (v && v.length) out[c] = v;
+		const v = r.params.getAll(c);
+		if (v.length) out[c] = v;
 	}
 	return out;
 }
 
+/** How long the trace took, as a brush chose it: from from_ns to less than to_ns. */
+export interface Range {
+	from_ns: number;
+	to_ns: number;
+}
+
+export function rangeOf(r: Route): Range | null {
+	const from = r.params.get("from_ns");
+	const to = r.params.get("to_ns");
+	return from !== null && to !== null ? { from_ns: Number(from), to_ns: Number(to) } : null;
+}
+
+export const NO_RANGE: Params = { from_ns: null, to_ns: null };
+
 /** How many conditions narrow the search, the window of time not counted. */
 export function conditionCount(r: Route): number {
-	return CONDITIONS.reduce((n, c) => n + r.params.getAll(c).length, 0);
+	return CONDITIONS.reduce((n, c) => n + r.params.getAll(c).length, rangeOf(r) ? 1 : 0);
 }
 
 /** All of them off. */
-export const NO_CONDITIONS: Params = Object.fromEntries(CONDITIONS.map((c) => [c, null]));
+export const NO_CONDITIONS: Params = { ...Object.fromEntries(CONDITIONS.map((c) => [c, null])), ...NO_RANGE };
 
 /** A value as a condition takes it: quoted where it must be. */
 export function quoted(v: string | number | boolean): string {

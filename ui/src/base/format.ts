@@ -32,6 +32,11 @@ export function duration(ns: number): string {
 	return `${sign}${Math.floor(n / DAY)}${THIN}d ${two((n % DAY) / HOUR)}${THIN}h`;
 }
 
+/** Of a round number, on an axis: "10 ms", not "10.0 ms". */
+export function mark(ns: number): string {
+	return duration(ns).replace(/\.0+(?=\D)/, "");
+}
+
 /** "1 234 567" with thin spaces; fractions only below ten. */
 export function count(n: number): string {
 	if (!Number.isFinite(n)) return "–";
@@ -39,9 +44,9 @@ export function count(n: number): string {
 	return text.replace(/\B(?=(\d{3})+$)/g, THIN);
 }
 
-/** Requests a second: "0.2/s", "34/s", "1 200/s". */
+/** Requests: "12 /min" where it is less than one a second, "34 /s", "1 200 /s". */
 export function rate(perSecond: number): string {
-	if (perSecond > 0 && perSecond < 0.1) return `${three(perSecond * 60)}${THIN}/min`;
+	if (perSecond > 0 && perSecond < 0.9995) return `${three(perSecond * 60)}${THIN}/min`;
 	return `${perSecond < 100 ? three(perSecond) : count(perSecond)}${THIN}/s`;
 }
 
@@ -75,12 +80,21 @@ export function absolute(ns: number): string {
 	);
 }
 
+export const isToday = (ns: number, now = Date.now()) => new Date(now).toDateString() === new Date(ns / MS).toDateString();
+
 /** The time of day, with the date when it is not today's. */
 export function clock(ns: number, now = Date.now()): string {
 	const d = new Date(ns / MS);
-	const today = new Date(now).toDateString() === d.toDateString();
+	const today = isToday(ns, now);
 	const time = `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
 	return today ? time : `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${time}`;
+}
+
+/** Round durations between two powers of ten: 1, 10, 100; of a short stretch 1, 2, 5, too. */
+export function logMarks(lo: number, hi: number): number[] {
+	const out: number[] = [];
+	for (let d = Math.floor(lo); d <= hi; d++) for (const m of hi - lo < 2.5 ? [1, 2, 5] : [1]) out.push(m * 10 ** d);
+	return out.filter((ns) => Math.log10(ns) >= lo && Math.log10(ns) <= hi);
 }
 
 const STEPS = [1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8, S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys, as a table: a view registers what it knows while it is shown; `?` shows them all.
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export interface Key {
 	key: string;
@@ -8,20 +8,32 @@ export interface Key {
 	run: (e: KeyboardEvent) => void;
 }
 
-const active = new Set<Key[]>();
-
-/** The keys of a view, as long as it is on the page. Keys that are typed into a field are the field's. */
-export function useKeys(keys: Key[]) {
-	useEffect(() => {
-		active.add(keys);
-		return () => {
-			active.delete(keys);
-		};
-	});
+/** Of a view: its table as it was drawn last, so that a key that comes at once does what is on the screen. */
+interface Group {
+	of: string;
+	keys: Key[];
 }
 
-export function activeKeys(): Key[] {
-	return [...active].flat();
+const active = new Set<Group>();
+
+/** The keys of a view, as long as it is on the page. Keys that are typed into a field are the field's. */
+export function useKeys(of: string, keys: Key[]) {
+	const group = useRef<Group>({ of, keys });
+	group.current.keys = keys;
+	useLayoutEffect(() => {
+		const mine = group.current;
+		active.add(mine);
+		return () => {
+			active.delete(mine);
+		};
+	}, []);
+}
+
+/** By what they are for, the nearest first. */
+export function activeKeys(): { of: string; keys: Key[] }[] {
+	const out = new Map<string, Key[]>();
+	for (const { of, keys } of [...active].reverse()) out.set(of, [...(out.get(of) ?? []), ...keys]);
+	return [...out].map(([of, keys]) => ({ of, keys }));
 }
 
 addEventListener("keydown", (e) => {
@@ -32,7 +44,7 @@ addEventListener("keydown", (e) => {
 		return;
 	}
 	if (document.querySelector("dialog[open]")) return;
-	for (const keys of [...active].reverse()) {
+	for (const { keys } of [...active].reverse()) {
 		const k = keys.find((x) => x.key === e.key);
 		if (k) {
 			e.preventDefault();

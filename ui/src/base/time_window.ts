@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The window of time that all views share: `since` and `until` of the URL, as the API takes them ("-15m", or Unix ns).
 import type { Route } from "./route";
-import { clock, DAY, HOUR, MINUTE, MS } from "./format";
+import { clock, DAY, HOUR, MINUTE, MS, S } from "./format";
 
 export interface TimeWindow {
 	since: string;
@@ -11,13 +11,13 @@ export interface TimeWindow {
 export const DEFAULT_SINCE = "-1h";
 
 export const CHOICES = [
-	{ since: "-5m", name: "last 5 minutes", ns: 5 * MINUTE },
-	{ since: "-15m", name: "last 15 minutes", ns: 15 * MINUTE },
-	{ since: "-1h", name: "last hour", ns: HOUR },
-	{ since: "-6h", name: "last 6 hours", ns: 6 * HOUR },
-	{ since: "-24h", name: "last 24 hours", ns: DAY },
-	{ since: "-7d", name: "last 7 days", ns: 7 * DAY },
-	{ since: "0", name: "everything", ns: 0 },
+	{ since: "-5m", name: "last 5 minutes" },
+	{ since: "-15m", name: "last 15 minutes" },
+	{ since: "-1h", name: "last hour" },
+	{ since: "-6h", name: "last 6 hours" },
+	{ since: "-24h", name: "last 24 hours" },
+	{ since: "-7d", name: "last 7 days" },
+	{ since: "0", name: "everything" },
 ] as const;
 
 export function timeWindow(r: Route): TimeWindow {
@@ -30,21 +30,35 @@ export function windowParams(r: Route): { since?: string; until?: string } {
 	return { ...(w.since !== "0" ? { since: w.since } : {}), ...(w.until ? { until: w.until } : {}) };
 }
 
+/** "-12h": "12 hours". */
+function said(text: string): string {
+	const m = /^-(\d+)([smhd])$/.exec(text);
+	const unit = { s: "second", m: "minute", h: "hour", d: "day" }[m?.[2] as "s" | "m" | "h" | "d"];
+	return m && unit ? `${m[1]} ${unit}${m[1] === "1" ? "" : "s"}` : text.slice(1);
+}
+
 /** "last hour", or "14:02:10 – 14:05:00". */
 export function windowName(r: Route): string {
 	const w = timeWindow(r);
 	const choice = CHOICES.find((c) => c.since === w.since);
 	if (choice && !w.until) return choice.name;
-	if (w.since.startsWith("-") && !w.until) return `last ${w.since.slice(1)}`;
-	const from = w.since.startsWith("-") ? w.since.slice(1) + " ago" : w.since === "0" ? "the beginning" : clock(Number(w.since));
-	return `${from} – ${w.until ? clock(Number(w.until)) : "now"}`;
+	if (w.since.startsWith("-") && !w.until) return `last ${said(w.since)}`;
+	const say = (t: string) => (t.startsWith("-") ? `${said(t)} ago` : t === "0" ? "the beginning" : clock(Number(t)));
+	return `${say(w.since)} – ${w.until ? say(w.until) : "now"}`;
 }
 
-/** The window's length, ns; 0: everything. */
-export function windowLength(r: Route): number {
+/** An age as the API takes it ("-15m"), in ns; null: it is none. */
+function age(text: string): number | null {
+	const m = /^-(\d+)([smhd])$/.exec(text);
+	return m ? Number(m[1]) * { s: S, m: MINUTE, h: HOUR, d: DAY }[m[2] as "s" | "m" | "h" | "d"] : null;
+}
+
+/** Both ends in Unix ns, as they are now; of "everything" the last hour. */
+export function edges(r: Route, now = Date.now() * MS): { since: number; until: number } {
 	const w = timeWindow(r);
-	const choice = CHOICES.find((c) => c.since === w.since);
-	if (choice && !w.until) return choice.ns;
-	const until = w.until ? Number(w.until) : Date.now() * MS;
-	return Math.max(0, until - Number(w.since));
+	const end = (text: string) => {
+		const ns = age(text);
+		return ns === null ? Number(text) : now - ns;
+	};
+	return { since: w.since === "0" ? now - HOUR : end(w.since), until: w.until ? end(w.until) : now };
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is on every view: where one is, the window of time, live, search, help.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { activeKeys, useKeys } from "../base/keys";
-import { go, link, patch, route, useRoute } from "../base/route";
+import { activeKeys, type Key, useKeys } from "../base/keys";
+import { go, link, patch, type Route, route, useRoute } from "../base/route";
 import { setTheme, theme, type Theme } from "../base/theme";
-import { CHOICES, timeWindow, windowName } from "../base/time_window";
+import { Menu } from "./menu";
+import { WindowMenu } from "./window_menu";
+import "./header.css";
 
 const VIEWS = [
 	{ part: "", name: "Overview" },
@@ -13,48 +15,22 @@ const VIEWS = [
 	{ part: "compare", name: "Compare" },
 ];
 
-/** A button that opens a list below it; closes on Escape and on a click elsewhere. */
-function Menu(props: { label: string; text: string; items: { name: string; on: boolean; run: () => void }[] }) {
-	const [open, setOpen] = useState(false);
-	const ref = useRef<HTMLDivElement>(null);
-	useEffect(() => {
-		if (!open) return undefined;
-		const shut = (e: Event) => {
-			if (e instanceof KeyboardEvent ? e.key === "Escape" : !ref.current?.contains(e.target as Node)) setOpen(false);
-		};
-		addEventListener("pointerdown", shut);
-		addEventListener("keydown", shut);
-		ref.current?.querySelector<HTMLElement>(".list button")?.focus();
-		return () => {
-			removeEventListener("pointerdown", shut);
-			removeEventListener("keydown", shut);
-		};
-	}, [open]);
-	return (
-		<div class="menu" ref={ref}>
-			<button type="button" class="bare" aria-expanded={open} aria-haspopup="menu" aria-label={`${props.label}: ${props.text}`} onClick={() => setOpen(!open)}>
-				{props.text} <span aria-hidden="true">▾</span>
-			</button>
-			{open && (
-				<div class="list" role="menu">
-					{props.items.map((i) => (
-						<button
-							key={i.name}
-							type="button"
-							role="menuitemradio"
-							aria-checked={i.on}
-							onClick={() => {
-								setOpen(false);
-								i.run();
-							}}
-						>
-							{i.name}
-						</button>
-					))}
-				</div>
-			)}
-		</div>
-	);
+/** Views of a stretch of time; a trace has its own. */
+function isOfTime(r: Route): boolean {
+	const here = r.parts[0] ?? "";
+	return here === "compare" ? r.params.has("from_ns") : here !== "trace";
+}
+
+/** Views that can follow what comes in. */
+const isLive = (r: Route) => isOfTime(r) && r.parts[0] !== "compare";
+
+const SHOWN: Record<string, string> = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
+
+/** Keys that do the same stand in one line. */
+function together(keys: Key[]): { does: string; keys: string[] }[] {
+	const out = new Map<string, string[]>();
+	for (const k of keys) out.set(k.does, [...(out.get(k.does) ?? []), k.key]);
+	return [...out].map(([does, list]) => ({ does, keys: list }));
 }
 
 function Help(props: { shut: () => void }) {
@@ -63,15 +39,22 @@ function Help(props: { shut: () => void }) {
 	return (
 		<dialog ref={ref} onClose={props.shut} aria-labelledby="help-title">
 			<h2 id="help-title">Keys</h2>
-			<dl>
-				{activeKeys().map((k) => [
-					<dt key={k.key}>
-						<kbd>{k.key}</kbd>
-					</dt>,
-					<dd key={`${k.key}-`}>{k.does}</dd>,
-				])}
-			</dl>
-			<form method="dialog" style={{ marginTop: "24px" }}>
+			{activeKeys().map((g) => (
+				<section key={g.of}>
+					<h3>{g.of}</h3>
+					<dl>
+						{together(g.keys).map((k) => [
+							<dt key={k.does}>
+								{k.keys.map((x) => (
+									<kbd key={x}>{SHOWN[x] ?? x}</kbd>
+								))}
+							</dt>,
+							<dd key={`${k.does}-`}>{k.does}</dd>,
+						])}
+					</dl>
+				</section>
+			))}
+			<form method="dialog">
 				<button>Close</button>
 			</form>
 		</dialog>
@@ -84,11 +67,10 @@ export function Header() {
 	const [shown, setShown] = useState<Theme>(theme());
 	const here = r.parts[0] ?? "";
 	const live = r.params.get("live") === "1";
-	const w = timeWindow(r);
-	useKeys([
+	useKeys("Everywhere", [
 		{ key: "/", does: "search", run: () => go(link(["search"])) },
 		{ key: "g", does: "go to the overview", run: () => go(link([])) },
-		{ key: "L", does: "live on or off", run: () => patch({ live: route().params.get("live") !== "1" }, true) },
+		{ key: "L", does: "live on or off", run: () => isLive(route()) && patch({ live: route().params.get("live") !== "1" }, true) },
 		{ key: "?", does: "these keys", run: () => setHelp(true) },
 	]);
 	return (
@@ -109,21 +91,16 @@ export function Header() {
 				))}
 			</nav>
 			<span class="space" />
-			<Menu
-				label="Window of time"
-				text={windowName(r)}
-				items={CHOICES.map((c) => ({
-					name: c.name,
-					on: w.since === c.since && !w.until,
-					run: () => patch({ since: c.since, until: null }),
-				}))}
-			/>
-			<button type="button" class="bare" aria-pressed={live} title="Ask again every few seconds (L)" onClick={() => patch({ live: !live }, true)}>
-				Live
-			</button>
+			{isOfTime(r) && <WindowMenu />}
+			{isLive(r) && (
+				<button type="button" class="bare live" aria-pressed={live} title="Show what comes in (L)" onClick={() => patch({ live: !live }, true)}>
+					Live
+				</button>
+			)}
 			<Menu
 				label="Theme"
-				text={shown === "system" ? "Auto" : shown === "light" ? "Light" : "Dark"}
+				text={shown === "system" ? "as the system" : shown}
+				sign="◐"
 				items={(["system", "light", "dark"] as const).map((t) => ({
 					name: t === "system" ? "as the system" : t,
 					on: shown === t,

@@ -2,16 +2,12 @@
 // How durations are distributed, on a logarithmic axis. Drag chooses a range; arrows move its edges by the keyboard.
 import { useMemo, useRef } from "preact/hooks";
 import type { HistogramAnswer } from "../base/api";
-import { count, duration } from "../base/format";
+import type { Range } from "../base/filter";
+import { count, duration, logMarks, mark } from "../base/format";
 
 const W = 800;
 const H = 160;
 const FOOT = 22;
-
-export interface Range {
-	from_ns: number;
-	to_ns: number;
-}
 
 type Bucket = HistogramAnswer["buckets"][0];
 
@@ -125,16 +121,15 @@ export function HistogramAxis(props: { of: HistogramAnswer }) {
 	if (!first || !last) return null;
 	const lo = Math.log10(Math.max(1, first.from_ns));
 	const hi = Math.log10(Math.max(2, last.to_ns));
-	const marks: number[] = [];
-	for (let d = Math.floor(lo); d <= hi; d++) for (const m of hi - lo < 2.5 ? [1, 2, 5] : [1]) marks.push(m * 10 ** d);
+	const marks = logMarks(lo, hi);
 	const at = (ns: number) => ((Math.log10(ns) - lo) / Math.max(0.05, hi - lo)) * 100;
 	return (
 		<div class="histogram-axis small quiet" aria-hidden="true">
 			{marks
-				.filter((m) => at(m) >= 0 && at(m) <= 97)
+				.filter((m) => at(m) <= 97)
 				.map((m) => (
 					<span key={m} style={{ left: `${at(m)}%` }}>
-						{duration(m)}
+						{mark(m)}
 					</span>
 				))}
 		</div>

@@ -10,12 +10,16 @@ import { onTheme } from "../base/theme";
 
 export interface Line {
 	name: string;
-	values: number[];
+	/** null: nothing is known of that time. */
+	values: (number | null)[];
 	/** A variable of the theme. */
 	colour: string;
 	fill?: boolean;
 	dash?: number[];
 }
+
+/** A value between two that are not known would not be seen as a line. */
+const lonely = (values: (number | null)[]) => values.some((v, i) => v !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
 
 export function Plot(props: {
 	title: string;
@@ -67,7 +71,7 @@ export function Plot(props: {
 						label: l.name,
 						stroke: resolve(l.colour),
 						width: 1.5,
-						points: { show: false },
+						points: { show: lonely(l.values), size: 3 },
 						...(l.fill ? { fill: `color-mix(in srgb, ${resolve(l.colour)} 14%, transparent)` } : {}),
 						...(l.dash ? { dash: l.dash } : {}),
 					})),
@@ -105,7 +109,7 @@ export function Plot(props: {
 				{props.lines.map((l) => (
 					<span key={l.name} class="small">
 						<i style={{ background: `var(${l.colour})` }} />
-						<span class="quiet">{l.name}</span> {at !== null && l.values[at] !== undefined ? props.say(l.values[at]) : ""}
+						<span class="quiet">{l.name}</span> {at === null ? "" : typeof l.values[at] === "number" ? props.say(l.values[at]) : "–"}
 					</span>
 				))}
 				<span class="quiet small plot-time">{at !== null ? absolute(props.since_ns + at * props.bucket_ns).slice(0, 19) : ""}</span>

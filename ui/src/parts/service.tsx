@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { serviceVar } from "../base/colour";
+import "./small.css";
 
 /** A service's name with its colour. */
 export function Service(props: { name: string; colour: number | undefined; external?: boolean }) {

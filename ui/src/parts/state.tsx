@@ -2,6 +2,7 @@
 // What is shown instead of an answer: nothing yet, an error, the place that an answer will take.
 import type { ComponentChildren } from "preact";
 import type { ApiError } from "../base/api";
+import "./state.css";
 
 /** No data: says what to do about it. */
 export function Empty(props: { title: string; children: ComponentChildren }) {

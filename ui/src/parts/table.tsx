@@ -2,6 +2,7 @@
 // A table that can be sorted; the order is in the URL (`sort=column` or `sort=-column`, "-" for falling).
 import type { ComponentChildren } from "preact";
 import { patch, useRoute } from "../base/route";
+import "./table.css";
 
 export interface Column<T> {
 	key: string;

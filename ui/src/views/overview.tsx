@@ -34,6 +34,20 @@ export function deviates(s: OverviewService): string {
 	return says.join(", ");
 }
 
+/** Where the reason of a deviation is seen: its failed traces, else those that were slower than was usual. */
+function reason(s: OverviewService): string | null {
+	if (!s.before.requests || s.deviation <= 0) return null;
+	const failing = share(s.errors, s.requests) > share(s.before.errors, s.before.requests) * 1.5 + 0.001;
+	if (failing) return link(["search"], { service: s.service, error: true });
+	return s.p95_ns > s.before.p95_ns * 1.25 ? link(["search"], { service: s.service, min_duration: s.before.p95_ns }) : null;
+}
+
+/** What got worse first; the rest as the server has it (by deviation, whichever way, then requests). */
+function ordered(services: OverviewService[]): OverviewService[] {
+	const bad = (s: OverviewService) => s.deviation >= 1 && isWorse(s);
+	return [...services.filter(bad), ...services.filter((s) => !bad(s))];
+}
+
 const isWorse = (s: OverviewService) => share(s.errors, s.requests) > share(s.before.errors, s.before.requests) || s.p95_ns > s.before.p95_ns;
 
 function columns(colours: Map<string, number>, seconds: number, compares: boolean): Column<OverviewService>[] {
@@ -42,7 +56,6 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 			key: "service",
 			title: "Service",
 			sort: (s) => s.service,
-			width: "26%",
 			cell: (s) => (
 				<a href={link(["service", s.service])}>
 					<Service name={s.service} colour={colours.get(s.service)} />
@@ -52,16 +65,28 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 		{
 			key: "deviation",
 			title: "Against before",
+			class: "wraps",
 			sort: (s) => s.deviation,
-			cell: (s) => <span class={s.deviation >= 1 && isWorse(s) ? "deviates" : "quiet"}>{s.deviation > 0 || s.before.requests === 0 ? deviates(s) : ""}</span>,
+			cell: (s) => {
+				const says = s.deviation > 0 || s.before.requests === 0 ? deviates(s) : "";
+				const where = reason(s);
+				const look = s.deviation >= 1 && isWorse(s) ? "deviates" : "quiet";
+				return where ? (
+					<a class={`plain ${look}`} href={where} title="Show these traces">
+						{says}
+					</a>
+				) : (
+					<span class={look}>{says}</span>
+				);
+			},
 		},
-		{ key: "rate", title: "Requests", figure: true, sort: (s) => s.requests, cell: (s) => <span title={`${count(s.requests)} requests`}>{rate(s.requests / seconds)}</span> },
+		{ key: "rate", title: "Requests", figure: true, wideOnly: true, sort: (s) => s.requests, cell: (s) => <span title={`${count(s.requests)} requests`}>{rate(s.requests / seconds)}</span> },
 		{
 			key: "spark",
 			title: "",
-			unseen: "Requests over the window",
+			unseen: "Requests over time",
 			wideOnly: true,
-			cell: (s) => <Spark values={s.spark.requests} errors={s.spark.errors} label={`requests of ${s.service} over the window`} />,
+			cell: (s) => <Spark values={s.spark.requests} errors={s.spark.errors} width={72} label={`requests of ${s.service} over the window`} />,
 		},
 		{
 			key: "errors",
@@ -70,21 +95,20 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 			sort: (s) => share(s.errors, s.requests),
 			cell: (s) => <span class={s.errors ? "error" : "quiet"} title={`${count(s.errors)} errors`}>{percent(share(s.errors, s.requests))}</span>,
 		},
-		{ key: "p50", title: "p50", figure: true, wideOnly: true, class: "roomy-only", sort: (s) => s.p50_ns, cell: (s) => duration(s.p50_ns) },
+		{ key: "p50", title: "p50", figure: true, wideOnly: true, sort: (s) => s.p50_ns, cell: (s) => duration(s.p50_ns) },
 		{ key: "p95", title: "p95", figure: true, sort: (s) => s.p95_ns, cell: (s) => duration(s.p95_ns) },
-		{ key: "p99", title: "p99", figure: true, wideOnly: true, class: "roomy-only", sort: (s) => s.p99_ns, cell: (s) => duration(s.p99_ns) },
+		{ key: "p99", title: "p99", figure: true, wideOnly: true, sort: (s) => s.p99_ns, cell: (s) => duration(s.p99_ns) },
 		{
 			key: "trend",
-			title: "",
-			unseen: "p95 over the window",
+			title: "p95 over time",
 			wideOnly: true,
-			cell: (s) => <Spark values={s.spark.p95_ns} label={`p95 of ${s.service} over the window`} />,
+			cell: (s) => <Spark values={s.spark.p95_ns.map((ns, i) => (s.spark.requests[i] ? ns : null))} width={72} label={`p95 of ${s.service} over the window`} />,
 		},
 	];
 	return all.filter((c) => compares || c.key !== "deviation");
 }
 
-const BESIDE_W = 500; // px: a wider map stands below the table
+const BESIDE_W = 440; // px: a wider map stands below the table
 const BELOW_NODES = 40; // a larger one has its own view
 
 type Where = "beside" | "below" | "nowhere";
@@ -104,6 +128,7 @@ export function Overview() {
 	}, []);
 	const data = answer.data;
 	const where = useMemo(() => whereOf(map.data), [map.data]);
+	const narrow = matchMedia("(max-width: 720px)").matches;
 	const compares = data?.services.some((s) => s.before.requests > 0) ?? false;
 	const worse = data?.services.filter((s) => s.deviation >= 1 && isWorse(s)).length ?? 0;
 	const colours = assign(data?.services.map((s) => s.service) ?? []);
@@ -112,7 +137,7 @@ export function Overview() {
 		<>
 			<div class="top">
 				<h1>Overview</h1>
-				{data && (
+				{data && data.services_total > 0 && (
 					<span class="quiet">
 						{count(data.services_total)} services, {count(data.services.reduce((n, s) => n + s.requests, 0))} requests, {windowName(r)}
 						{compares && (worse ? <b class="deviates">, {count(worse)} worse than before</b> : ", none worse than before")}
@@ -124,7 +149,7 @@ export function Overview() {
 			{data && data.services.length > 0 && (
 				<div class={`overview map-${where} ${answer.stale ? "stale" : ""}`}>
 					<div>
-						<Table caption="Services, the ones that deviate most first" columns={columns(colours, seconds, compares)} rows={data.services} rowKey={(s) => s.service} />
+						<Table caption="Services, the ones that got worse first" columns={columns(colours, seconds, compares)} rows={ordered(data.services)} rowKey={(s) => s.service} />
 						{data.services_total > data.services.length && (
 							<p class="quiet small">
 								{count(data.services_total - data.services.length)} more services deviate less; search finds them by name.
@@ -133,7 +158,7 @@ export function Overview() {
 					</div>
 					{map.data && where !== "nowhere" && (
 						<section class="map-frame" tabIndex={0} aria-label="Who calls whom">
-							<Drawing map={map.data} chosen={null} down={where === "beside"} seconds={Math.max(0.001, (map.data.until_ns - map.data.since_ns) / 1e9)} />
+							<Drawing map={map.data} chosen={null} down={where === "beside" || narrow} seconds={Math.max(0.001, (map.data.until_ns - map.data.since_ns) / 1e9)} />
 						</section>
 					)}
 				</div>

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Compare as Answer, type CompareRow, type CompareSummary, query, useApi } from "../../base/api";
 import { assign, serviceVar } from "../../base/colour";
-import { count, duration } from "../../base/format";
+import { count, duration, percent } from "../../base/format";
 import { filterParams } from "../../base/filter";
 import { link, patch, useRoute } from "../../base/route";
 import { Bones, Empty, Failure } from "../../parts/state";
@@ -60,6 +60,31 @@ function Delta(props: { row: CompareRow; most: number }) {
 
 const ownDelta = (row: CompareRow) => (row.b?.self_ns ?? 0) - (row.a?.self_ns ?? 0);
 
+/** The answer in a sentence: how much longer, and whose own time most of that is. */
+function Verdict(props: { of: Answer; sets: boolean }) {
+	const { a, b, rows } = props.of;
+	const by = b.duration_ns - a.duration_ns;
+	const sign = by < 0 ? -1 : 1;
+	const [most] = rows.slice().sort((x, y) => sign * (ownDelta(y) - ownDelta(x)));
+	const share = most ? ownDelta(most) / (by || 1) : 0;
+	if (Math.abs(by) < 0.02 * Math.max(a.duration_ns, b.duration_ns)) return <p class="verdict">Both take equally long.</p>;
+	return (
+		<p class="verdict">
+			{props.sets ? "Those inside" : "The other"} took <b>{duration(Math.abs(by))}</b> {by > 0 ? "longer" : "less"}
+			{most && share > 0.2 && (
+				<>
+					; {percent(Math.min(1, share))} of it in{" "}
+					<b>
+						{most.service} {most.name}
+					</b>{" "}
+					itself
+				</>
+			)}
+			.
+		</p>
+	);
+}
+
 function Side(props: { of: CompareRow["a"]; one: boolean }) {
 	if (!props.of) return <span class="quiet">–</span>;
 	const x = props.of;
@@ -96,9 +121,13 @@ export function Compare() {
 				<p class="quiet compare-sets">
 					Traces{r.params.get("service") ? ` of ${r.params.get("service")}` : ""} that took {duration(Number(from))} to {duration(Number(to))} against the others like
 					them; figures are means a trace.{" "}
-					{r.params.get("service") && pattern && (
-						<a class="plain" href={link(["service", r.params.get("service") as string, "pattern", String(pattern)], { from_ns: from, to_ns: to })}>
+					{r.params.get("service") && pattern ? (
+						<a class="act" href={link(["service", r.params.get("service") as string, "pattern", String(pattern)], { from_ns: from, to_ns: to })}>
 							Back to the pattern
+						</a>
+					) : (
+						<a class="act" href={link(["search"], { ...filter, from_ns: from, to_ns: to })}>
+							Back to the search
 						</a>
 					)}
 				</p>
@@ -116,7 +145,7 @@ export function Compare() {
 				<Empty title={a || b ? "And with which one?" : "Which two traces?"}>
 					<p>
 						{a || b ? "The first one is chosen. " : ""}Choose “compare” beside a trace in the{" "}
-						<a class="plain" href={link(["search"], { pick: a || b || null })}>
+						<a class="act" href={link(["search"], { pick: a || b || null })}>
 							search
 						</a>
 						, or paste the beginning of an id above.
@@ -124,6 +153,7 @@ export function Compare() {
 				</Empty>
 			)}
 			{!d && <Bones rows={10} shown={answer.waiting} />}
+			{d && <Verdict of={d} sets={sets} />}
 			{d && (
 				<div class="table-frame">
 					<table class="compare">
@@ -141,8 +171,10 @@ export function Compare() {
 									Difference
 								</th>
 								<th scope="col" style={{ width: "24%" }}>
-									<span class="quiet small shorter">shorter</span>
-									<span class="quiet small longer">longer</span>
+									<span class="quiet small ends">
+										<span>shorter</span>
+										<span>longer</span>
+									</span>
 								</th>
 							</tr>
 						</thead>

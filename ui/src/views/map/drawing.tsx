@@ -20,7 +20,7 @@ interface Frame {
 }
 
 const ACROSS: Frame = { down: false, boxW: 164, boxH: 48, step: 288, apart: 76 };
-const DOWN: Frame = { down: true, boxW: 140, boxH: 44, step: 84, apart: 156 };
+const DOWN: Frame = { down: true, boxW: 124, boxH: 44, step: 84, apart: 136 };
 
 /** Along the ranks and across them, as x and y. */
 const xy = (f: Frame, along: number, across: number): [number, number] => (f.down ? [across, along] : [along, across]);
@@ -85,7 +85,7 @@ function moveApart(lines: Line[]) {
 	});
 }
 
-function Edge(props: { edge: MapEdge; line: Line; most: number; chosen: boolean; faded: boolean; words: boolean; say: (e: MapEdge) => string; down: boolean }) {
+function Edge(props: { edge: MapEdge; line: Line; most: number; chosen: boolean; faded: boolean }) {
 	const e = props.edge;
 	const width = 1 + 2.5 * Math.sqrt(e.calls / props.most);
 	const key = edgeKey(e.client, e.server);
@@ -94,12 +94,6 @@ function Edge(props: { edge: MapEdge; line: Line; most: number; chosen: boolean;
 			<title>{`${e.client} → ${e.server}: ${count(e.calls)} calls, ${count(e.errors)} errors, p50 ${duration(e.p50_ns)}, p95 ${duration(e.p95_ns)}`}</title>
 			<path class="hit" d={props.line.d} />
 			<path class="line" d={props.line.d} style={{ strokeWidth: `${width}px` }} marker-end="url(#arrow)" />
-			{props.words && (
-				<text class="words" x={props.line.x} y={props.line.y - (props.down ? -4 : 6)}>
-					{props.say(e)}
-					{e.errors > 0 && <tspan class="bad">{` ${percent(e.errors / Math.max(1, e.calls))}`}</tspan>}
-				</text>
-			)}
 		</g>
 	);
 }
@@ -113,16 +107,16 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 	const touches = (e: MapEdge) => near === null || e.client === near || e.server === near;
 	const few = !f.down && props.map.edges.length <= LABELS_MAX;
 	const { w, h } = drawingSize(of, f.down);
-	const per = (e: MapEdge) => (props.seconds ? rate(e.calls / props.seconds) : `${count(e.calls)} ×`);
-	const say = (e: MapEdge) => (f.down ? per(e) : `${per(e)}, ${duration(e.p95_ns)}`);
-	const room = f.down ? 15 : 18;
+	// Short, so that it stands between two boxes; the table and the tip have the rest.
+	const say = (e: MapEdge) => (f.down && props.seconds ? rate(e.calls / props.seconds) : duration(e.p95_ns));
+	const room = f.down ? 13 : 18;
 	const lines = useMemo(() => {
 		const all = props.map.edges.map((e) => lineOf(f, of, e));
 		moveApart(all.filter((line) => line !== null));
 		return all;
 	}, [of, f]);
 	return (
-		<svg class="map" viewBox={`-4 -24 ${w} ${h}`} style={{ maxWidth: `${w}px`, minWidth: `${Math.min(w, f.down ? 260 : w * 0.62)}px` }} role="group" aria-label="Services and their calls">
+		<svg class="map" viewBox={`-4 -24 ${w} ${h}`} style={{ maxWidth: `${w}px`, minWidth: `${w * 0.8}px` }} role="group" aria-label="Services and their calls">
 			<defs>
 				<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
 					<path d="M0 0L8 4L0 8z" class="arrow" />
@@ -132,9 +126,22 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 				{props.map.edges.map((e, k) => {
 					const line = lines[k];
 					const key = edgeKey(e.client, e.server);
-					const chosen = props.chosen === key;
-					const words = few || chosen || (near !== null && touches(e));
-					return line && <Edge key={key} edge={e} line={line} most={most} chosen={chosen} faded={!touches(e)} words={words} say={say} down={f.down} />;
+					return line && <Edge key={key} edge={e} line={line} most={most} chosen={props.chosen === key} faded={!touches(e)} />;
+				})}
+				{/* Words last: no line crosses them out. */}
+				{props.map.edges.map((e, k) => {
+					const line = lines[k];
+					const key = edgeKey(e.client, e.server);
+					const words = few ? touches(e) : props.chosen === key || (near !== null && touches(e));
+					return (
+						line &&
+						words && (
+							<text key={key} class="words" x={line.x} y={line.y - (f.down ? -4 : 6)}>
+								{say(e)}
+								{e.errors > 0 && <tspan class="bad">{` ${percent(e.errors / Math.max(1, e.calls))}`}</tspan>}
+							</text>
+						)
+					);
 				})}
 			</g>
 			{props.map.nodes.map((n) => {
@@ -150,7 +157,7 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 							{n.service.length > room ? n.service.slice(0, room - 1) + "…" : n.service}
 						</text>
 						<text x={22} y={f.boxH / 2 + 13} class="under">
-							{n.external ? "not traced" : n.p95_ns ? `p95 ${duration(n.p95_ns)}` : count(n.requests)}
+							{n.external ? "not traced" : n.p95_ns ? `${f.down ? "" : "p95 "}${duration(n.p95_ns)}` : count(n.requests)}
 							{n.errors > 0 && <tspan class="bad">{`  ${percent(n.errors / Math.max(1, n.requests))}`}</tspan>}
 						</text>
 					</>

@@ -1,72 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who calls whom, and how it goes: any window of time, no batch job.
-import { useEffect } from "preact/hooks";
-import { query, type ServiceMap, useApi } from "../../base/api";
+import { useEffect, useMemo } from "preact/hooks";
+import { type MapEdge, query, type ServiceMap, useApi } from "../../base/api";
 import { count, duration, percent, rate } from "../../base/format";
 import { link, patch, useRoute } from "../../base/route";
 import { windowName, windowParams } from "../../base/time_window";
 import { Bones, Empty, EmptyStore, Failure } from "../../parts/state";
+import { type Column, Table } from "../../parts/table";
 import { Drawing } from "./drawing";
 import { edgeKey } from "./layout";
 
-function EdgeTable(props: { map: ServiceMap; seconds: number; chosen: string | null }) {
-	const edges = props.map.edges.slice().sort((a, b) => b.calls - a.calls);
+function end(name: string | null, external?: boolean) {
+	if (name === null) return <span class="quiet">not traced</span>;
+	if (external) return <span title="not traced">{name}</span>;
 	return (
-		<div class="table-frame">
-			<table>
-				<caption class="unseen">Calls between services</caption>
-				<thead>
-					<tr>
-						<th scope="col">From</th>
-						<th scope="col">To</th>
-						<th scope="col" class="figure">
-							Rate
-						</th>
-						<th scope="col" class="figure">
-							Errors
-						</th>
-						<th scope="col" class="figure">
-							p50
-						</th>
-						<th scope="col" class="figure">
-							p95
-						</th>
-						<th scope="col" class="figure wide-only">
-							p99
-						</th>
-					</tr>
-				</thead>
-				<tbody>
-					{edges.map((e) => {
-						const key = edgeKey(e.client, e.server);
-						return (
-							<tr key={key} aria-selected={props.chosen === key || undefined}>
-								<td>{e.client === null ? <span class="quiet">not traced</span> : <a class="plain" href={link(["service", e.client])}>{e.client}</a>}</td>
-								<td>
-									{e.external ? (
-										<span title="not traced">{e.server}</span>
-									) : (
-										<a class="plain" href={link(["service", e.server])}>
-											{e.server}
-										</a>
-									)}
-								</td>
-								<td class="figure" title={`${count(e.calls)} calls`}>
-									{props.seconds ? rate(e.calls / props.seconds) : count(e.calls)}
-								</td>
-								<td class="figure">
-									<span class={e.errors ? "error" : "quiet"}>{percent(e.errors / Math.max(1, e.calls))}</span>
-								</td>
-								<td class="figure">{duration(e.p50_ns)}</td>
-								<td class="figure">{duration(e.p95_ns)}</td>
-								<td class="figure wide-only">{duration(e.p99_ns)}</td>
-							</tr>
-						);
-					})}
-				</tbody>
-			</table>
-		</div>
+		<a class="plain" href={link(["service", name])}>
+			{name}
+		</a>
 	);
+}
+
+const keyOf = (e: MapEdge) => edgeKey(e.client, e.server);
+const share = (e: MapEdge) => e.errors / Math.max(1, e.calls);
+
+function columns(seconds: number): Column<MapEdge>[] {
+	return [
+		{ key: "from", title: "From", sort: (e) => e.client ?? "", cell: (e) => end(e.client) },
+		{ key: "to", title: "To", sort: (e) => e.server, cell: (e) => end(e.server, e.external) },
+		{ key: "rate", title: "Rate", figure: true, sort: (e) => e.calls, cell: (e) => <span title={`${count(e.calls)} calls`}>{rate(e.calls / seconds)}</span> },
+		{ key: "errors", title: "Errors", figure: true, sort: share, cell: (e) => <span class={e.errors ? "error" : "quiet"}>{percent(share(e))}</span> },
+		{ key: "p50", title: "p50", figure: true, sort: (e) => e.p50_ns, cell: (e) => duration(e.p50_ns) },
+		{ key: "p95", title: "p95", figure: true, sort: (e) => e.p95_ns, cell: (e) => duration(e.p95_ns) },
+		{ key: "p99", title: "p99", figure: true, wideOnly: true, sort: (e) => e.p99_ns, cell: (e) => duration(e.p99_ns) },
+	];
 }
 
 export function MapView() {
@@ -74,7 +40,8 @@ export function MapView() {
 	const live = r.params.get("live") === "1";
 	const answer = useApi<ServiceMap>(query("map", windowParams(r)), live ? { everyMs: 5000 } : {});
 	const chosen = r.params.get("edge");
-	const seconds = answer.data ? Math.max(0.001, (answer.data.until_ns - answer.data.since_ns) / 1e9) : 0;
+	const seconds = answer.data ? Math.max(0.001, (answer.data.until_ns - answer.data.since_ns) / 1e9) : 1;
+	const edges = useMemo(() => answer.data?.edges.slice().sort((a, b) => b.calls - a.calls) ?? [], [answer.data]);
 	useEffect(() => {
 		document.title = "Map · clew";
 	}, []);
@@ -96,7 +63,7 @@ export function MapView() {
 						<Drawing map={answer.data} chosen={chosen} seconds={seconds} />
 					</div>
 					<section>
-						<EdgeTable map={answer.data} seconds={seconds} chosen={chosen} />
+						<Table caption="Calls between services" columns={columns(seconds)} rows={edges} rowKey={keyOf} selected={(e) => chosen === keyOf(e)} />
 					</section>
 				</>
 			)}

@@ -19,7 +19,7 @@ export function Graph(props: { of: PatternGraph; colours: Map<string, number> })
 		<div class="graph table-frame" role="table" aria-label="How traces of this shape run">
 			<div class="graph-row head" role="row">
 				<span role="columnheader">Service, operation</span>
-				<span role="columnheader" class="figure">
+				<span role="columnheader" class="figure wide-only">
 					Calls
 				</span>
 				<span role="columnheader">Usual time line (medians)</span>
@@ -29,10 +29,10 @@ export function Graph(props: { of: PatternGraph; colours: Map<string, number> })
 				<span role="columnheader" class="figure">
 					p95
 				</span>
-				<span role="columnheader" class="figure" title="Time in it itself, of the root's">
+				<span role="columnheader" class="figure wide-only" title="Time in it itself, of the root's">
 					Itself
 				</span>
-				<span role="columnheader" class="figure" title="In how many traces it is on the critical path">
+				<span role="columnheader" class="figure wide-only" title="In how many traces it is on the critical path">
 					Critical
 				</span>
 			</div>
@@ -53,7 +53,7 @@ export function Graph(props: { of: PatternGraph; colours: Map<string, number> })
 							</a>
 						)}
 					</span>
-					<span role="cell" class="figure quiet">
+					<span role="cell" class="figure quiet wide-only">
 						{n.calls >= 0.995 && n.calls < 1.005 ? "" : `× ${count(n.calls)}`}
 					</span>
 					<span role="cell" class="lane">
@@ -72,10 +72,10 @@ export function Graph(props: { of: PatternGraph; colours: Map<string, number> })
 					<span role="cell" class="figure">
 						{duration(n.p95_ns)}
 					</span>
-					<span role="cell" class="figure" title={`${duration(n.self_p50_ns)} itself${n.network_p50_ns > 0 ? `, ${duration(n.network_p50_ns)} on the network` : ""}`}>
+					<span role="cell" class="figure wide-only" title={`${duration(n.self_p50_ns)} itself${n.network_p50_ns > 0 ? `, ${duration(n.network_p50_ns)} on the network` : ""}`}>
 						{percent(n.share)}
 					</span>
-					<span role="cell" class="figure quiet">
+					<span role="cell" class="figure quiet wide-only">
 						{percent(n.critical)}
 					</span>
 				</div>

@@ -5,21 +5,15 @@ import { useEffect } from "preact/hooks";
 import { type Differences, type HistogramAnswer, type PatternGraph, query, useApi } from "../../base/api";
 import { assign } from "../../base/colour";
 import { count, duration } from "../../base/format";
-import { filterParams } from "../../base/filter";
+import { filterParams, NO_RANGE, type Range, rangeOf } from "../../base/filter";
 import { link, patch, useRoute } from "../../base/route";
 import { windowName } from "../../base/time_window";
-import { Histogram, HistogramAxis, type Range } from "../../parts/histogram";
+import { DifferenceList } from "../../parts/differences";
+import { Histogram, HistogramAxis } from "../../parts/histogram";
 import { Service } from "../../parts/service";
 import { Bones, Empty, Failure } from "../../parts/state";
-import { DifferenceList } from "./differences";
 import { Graph } from "./graph";
 import "./pattern.css";
-
-function rangeOf(params: URLSearchParams): Range | null {
-	const from = params.get("from_ns");
-	const to = params.get("to_ns");
-	return from !== null && to !== null ? { from_ns: Number(from), to_ns: Number(to) } : null;
-}
 
 /** Examples of the brushed buckets, else of the slowest. */
 function examplesOf(h: HistogramAnswer, range: Range | null): { id: string; ns: number }[] {
@@ -34,7 +28,7 @@ function examplesOf(h: HistogramAnswer, range: Range | null): { id: string; ns: 
 export function PatternView(props: { service: string; id: string }) {
 	const r = useRoute();
 	const filter = filterParams(r);
-	const range = rangeOf(r.params);
+	const range = rangeOf(r);
 	const graph = useApi<PatternGraph>(query(`patterns/${props.id}`, { ...filter, service: props.service, any: 1 }));
 	const live = r.params.get("live") === "1" ? { everyMs: 5000 } : {};
 	const histogram = useApi<HistogramAnswer>(query("histogram", { ...filter, service: props.service, any: 1, pattern: props.id }), live);
@@ -84,7 +78,7 @@ export function PatternView(props: { service: string; id: string }) {
 						{range ? (
 							<>
 								{duration(range.from_ns)} to {duration(range.to_ns)}{" "}
-								<button type="button" class="bare small" onClick={() => patch({ from_ns: null, to_ns: null }, true)}>
+								<button type="button" class="bare small act" onClick={() => patch(NO_RANGE, true)}>
 									show all
 								</button>
 							</>
@@ -98,7 +92,7 @@ export function PatternView(props: { service: string; id: string }) {
 					<div>
 						{histogram.data && (
 							<>
-								<Histogram of={histogram.data} range={range} choose={(x) => patch(x ? { from_ns: Math.floor(x.from_ns), to_ns: Math.ceil(x.to_ns) } : { from_ns: null, to_ns: null }, true)} />
+								<Histogram of={histogram.data} range={range} choose={(x) => patch(x ? { from_ns: Math.floor(x.from_ns), to_ns: Math.ceil(x.to_ns) } : NO_RANGE, true)} />
 								<HistogramAxis of={histogram.data} />
 							</>
 						)}
@@ -118,7 +112,7 @@ export function PatternView(props: { service: string; id: string }) {
 						</ul>
 						{g && range === null && g.examples.length > 0 && (
 							<p class="small quiet">
-								<a class="plain" href={link(["compare"], { a: g.examples[0]?.trace_id, b: histogram.data ? examplesOf(histogram.data, null)[0]?.id : undefined })}>
+								<a class="act" href={link(["compare"], { a: g.examples[0]?.trace_id, b: histogram.data ? examplesOf(histogram.data, null)[0]?.id : undefined })}>
 									Compare a usual one with the slowest
 								</a>
 							</p>
@@ -130,13 +124,13 @@ export function PatternView(props: { service: string; id: string }) {
 				<section>
 					<h2>
 						What differs inside the range{" "}
-						<a class="plain small quiet" href={link(["compare"], { service: props.service, any: true, pattern: props.id, from_ns: Math.floor(range.from_ns), to_ns: Math.ceil(range.to_ns) })}>
+						<a class="act small" href={link(["compare"], { service: props.service, any: true, pattern: props.id, from_ns: Math.floor(range.from_ns), to_ns: Math.ceil(range.to_ns) })}>
 							compare both, span by span
 						</a>
 					</h2>
 					{differences.error && <Failure error={differences.error} retry={differences.reload} />}
 					{!differences.data && <Bones rows={5} shown={differences.waiting} />}
-					{differences.data && <DifferenceList of={differences.data} service={props.service} />}
+					{differences.data && <DifferenceList of={differences.data} most={20} />}
 				</section>
 			)}
 				</>

@@ -3,8 +3,10 @@
 // as they occur in the store.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { query, useApi } from "../../base/api";
+import { NO_RANGE, quoted, rangeOf } from "../../base/filter";
 import { duration, parseDuration } from "../../base/format";
-import { patch, useRoute } from "../../base/route";
+import { traceNamed } from "../../base/ids";
+import { go, link, patch, useRoute } from "../../base/route";
 import { windowParams } from "../../base/time_window";
 
 const OPERATOR = /(!=|>=|<=|=~|!~|=|<|>)/;
@@ -26,7 +28,7 @@ function Field(props: { label: string; param: string; list?: string; width: numb
 		if (read !== null && read !== value) patch({ [props.param]: read });
 	};
 	return (
-		<label class="field">
+		<label class="field" title={props.read && "How long the span takes for which the other conditions hold; of whole traces: drag over the plot"}>
 			<span>{props.label}</span>
 			<input
 				type="text"
@@ -60,7 +62,7 @@ interface Values {
 	values: { value: string; spans: number }[];
 }
 
-/** One more condition on an attribute: "http.response.status_code>=500", "db.system", "!user.id". */
+/** One more condition on an attribute: "http.response.status_code>=500", "db.system", "!user.id"; a trace's id leads to it. */
 function AddCondition() {
 	const r = useRoute();
 	const [text, setText] = useState("");
@@ -72,10 +74,12 @@ function AddCondition() {
 	const keys = useApi<Keys>(focused ? query("attributes", { service }) : null);
 	const values = useApi<Values>(op && key ? query(`attributes/${encodeURIComponent(key)}/values`, { service, limit: 30 }) : null);
 	const offers = op
-		? (values.data?.values.map((v) => `${key}${op[0]}${/^[\w.:/-]+$/.test(v.value) ? v.value : JSON.stringify(v.value)}`) ?? [])
+		? (values.data?.values.map((v) => `${key}${op[0]}${quoted(v.value)}`) ?? [])
 		: (keys.data?.keys.map((k) => k.key) ?? []);
 	const add = (condition: string) => {
 		const c = condition.trim();
+		const named = traceNamed(c);
+		if (named) return go(link(["trace", named.trace], { span: named.span }));
 		if (!c) return;
 		patch({ where: [...r.params.getAll("where"), c] });
 		setText("");
@@ -89,8 +93,8 @@ function AddCondition() {
 				type="text"
 				list="offered-conditions"
 				value={text}
-				placeholder="http.response.status_code>=500"
-				style={{ width: "300px" }}
+				placeholder="http.response.status_code>=500, or a trace id"
+				style={{ width: "340px" }}
 				onFocus={() => setFocused(true)}
 				onInput={(e) => setText(e.currentTarget.value)}
 				onKeyDown={(e) => e.key === "Enter" && add(text)}
@@ -104,6 +108,16 @@ function AddCondition() {
 	);
 }
 
+/** Conditions without a field of their own, which a link may bring. */
+const CHIPS = ["where", "kind", "link_class", "incomplete", "root", "pattern"];
+
+function saidOf(param: string, value: string): string {
+	if (param === "incomplete") return "incomplete";
+	if (param === "root") return "is a root";
+	if (param === "link_class") return `its parent is ${value}`;
+	return `${param} ${value}`;
+}
+
 export function Conditions() {
 	const r = useRoute();
 	const first = useRef<HTMLDivElement>(null);
@@ -111,7 +125,8 @@ export function Conditions() {
 	const services = useApi<{ rows: { service: string }[] }>(asked ? query("services", windowParams(r)) : null, { lines: true });
 	const service = r.params.get("service");
 	const operations = useApi<{ operations: { name: string }[] }>(asked && service ? query("operations", { ...windowParams(r), service }) : null);
-	const where = r.params.getAll("where");
+	const range = rangeOf(r);
+	const chips = CHIPS.flatMap((param) => r.params.getAll(param).map((value) => ({ param, value })));
 	const error = r.params.get("error") === "1";
 	useEffect(() => {
 		// On a touch screen a keyboard would cover half of the page.
@@ -137,12 +152,27 @@ export function Conditions() {
 					<option key={o.name} value={o.name} />
 				))}
 			</datalist>
-			{where.length > 0 && (
+			{(chips.length > 0 || range) && (
 				<ul class="chips" aria-label="Conditions">
-					{where.map((w) => (
-						<li key={w}>
-							<code>{w}</code>
-							<button type="button" class="bare" aria-label={`Remove ${w}`} onClick={() => patch({ where: where.filter((x) => x !== w) })}>
+					{range && (
+						<li>
+							<span>
+								took {duration(range.from_ns)} to {duration(range.to_ns)}
+							</span>
+							<button type="button" class="bare" aria-label="Remove the range of durations" onClick={() => patch(NO_RANGE)}>
+								✕
+							</button>
+						</li>
+					)}
+					{chips.map(({ param, value }) => (
+						<li key={`${param} ${value}`}>
+							{param === "where" ? <code>{value}</code> : <span>{saidOf(param, value)}</span>}
+							<button
+								type="button"
+								class="bare"
+								aria-label={`Remove ${param === "where" ? value : saidOf(param, value)}`}
+								onClick={() => patch({ [param]: r.params.getAll(param).filter((x) => x !== value) })}
+							>
 								✕
 							</button>
 						</li>

@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { HistogramAnswer, TraceLine } from "../../base/api";
 import { resolve } from "../../base/colour";
-import { absolute, duration, timeMarks } from "../../base/format";
+import { absolute, duration, logMarks, mark, timeMarks } from "../../base/format";
 import { go, link, patch } from "../../base/route";
 import { onTheme } from "../../base/theme";
 import { fit } from "../trace/draw";
@@ -78,13 +78,13 @@ function draw(canvas: HTMLCanvasElement, f: Frame, rows: TraceLine[], histogram:
 	c.textBaseline = "middle";
 	const quiet = resolve("--quiet");
 	const line = resolve("--line");
-	for (let d = Math.ceil(f.lo); d <= f.hi; d++) {
-		const y = Math.round(yOf(f, 10 ** d));
+	for (const ns of logMarks(f.lo, f.hi)) {
+		const y = Math.round(yOf(f, ns));
 		c.fillStyle = line;
 		c.fillRect(LEFT, y, f.w - LEFT, 1);
 		c.fillStyle = quiet;
 		c.textAlign = "right";
-		c.fillText(duration(10 ** d), LEFT - 8, y);
+		c.fillText(mark(ns), LEFT - 8, y);
 	}
 	c.textAlign = "left";
 	c.fillStyle = quiet;
@@ -176,8 +176,8 @@ export function Scatter(props: { rows: TraceLine[]; histogram: HistogramAnswer |
 					patch({
 						since: Math.round(timeAt(f, Math.min(d.x, p.x))),
 						until: Math.round(timeAt(f, Math.max(d.x, p.x))),
-						min_duration: Math.round(durationAt(f, Math.max(d.y, p.y))),
-						max_duration: Math.round(durationAt(f, Math.min(d.y, p.y))),
+						from_ns: Math.floor(durationAt(f, Math.max(d.y, p.y))),
+						to_ns: Math.ceil(durationAt(f, Math.min(d.y, p.y))),
 					});
 				else {
 					const t = nearest(p.x, p.y);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any condition, any service or none: a scatter plot of the traces above their list. Every state is in the URL.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { API, ApiError, fetchLines, type HistogramAnswer, type Lines, query, type TraceLine, useApi } from "../../base/api";
+import { API, ApiError, type Differences, fetchLines, type HistogramAnswer, type Lines, query, type TraceLine, useApi } from "../../base/api";
 import { assign } from "../../base/colour";
-import { conditionCount, filterParams, NO_CONDITIONS } from "../../base/filter";
-import { absolute, ago, count, duration } from "../../base/format";
+import { conditionCount, filterParams, NO_CONDITIONS, type Range, rangeOf } from "../../base/filter";
+import { absolute, ago, count, duration, isToday } from "../../base/format";
 import { link, patch, useRoute } from "../../base/route";
 import { timeWindow, windowName } from "../../base/time_window";
 import { merge, useTail } from "../../base/tail";
+import { DifferenceList } from "../../parts/differences";
 import { Service } from "../../parts/service";
 import { Bones, Empty, EmptyStore, Failure } from "../../parts/state";
 import { type Column, Table } from "../../parts/table";
@@ -17,6 +18,7 @@ import "./search.css";
 
 const PAGE = 400;
 const LIVE_MS = 3000;
+const DIFFERENCES = 6;
 
 /** The pages that were asked for after the first one; forgotten when the question changes. */
 function useMore(first: Lines<TraceLine> | null, path: string) {
@@ -59,7 +61,7 @@ function columns(colours: Map<string, number>, range: [number, number], pick: st
 				const text = absolute(t.start_ns);
 				return (
 					<span title={`${text}, ${ago(t.start_ns)}`}>
-						<span class="wide-only">{text.slice(5, 11)}</span>
+						{!isToday(t.start_ns) && <span class="wide-only">{text.slice(5, 11)}</span>}
 						{text.slice(11, 19)}
 						<span class="wide-only">{text.slice(19)}</span>
 					</span>
@@ -96,7 +98,7 @@ function columns(colours: Map<string, number>, range: [number, number], pick: st
 			cell: (t) => <i class="length" style={{ width: `${lengthOf(t, range) * 100}%` }} />,
 		},
 		{ key: "duration", title: "Duration", figure: true, sort: (t) => t.duration_ns, cell: (t) => (t.duration_ns > 0 ? duration(t.duration_ns) : <span class="quiet" title="Its end was not seen">–</span>) },
-		{ key: "spans", title: "Spans", figure: true, sort: (t) => t.spans, cell: (t) => count(t.spans) },
+		{ key: "spans", title: "Spans", figure: true, wideOnly: true, sort: (t) => t.spans, cell: (t) => count(t.spans) },
 		{ key: "services", title: "Services", figure: true, wideOnly: true, sort: (t) => t.services, cell: (t) => count(t.services) },
 		{
 			key: "errors",
@@ -112,7 +114,7 @@ function columns(colours: Map<string, number>, range: [number, number], pick: st
 			wideOnly: true,
 			cell: (t) =>
 				pick && pick !== t.trace_id ? (
-					<a class="plain small" href={link(["compare"], { a: pick, b: t.trace_id })}>
+					<a class="act small" href={link(["compare"], { a: pick, b: t.trace_id })}>
 						compare with it
 					</a>
 				) : (
@@ -127,17 +129,19 @@ function columns(colours: Map<string, number>, range: [number, number], pick: st
 export function Search() {
 	const r = useRoute();
 	const live = r.params.get("live") === "1";
-	const path = query("traces", { ...filterParams(r), limit: PAGE, paged: 1 });
-	const { since: _since, until, ...conditions } = filterParams(r);
+	const range = rangeOf(r);
+	const filter: Record<string, string | string[] | number> = { ...filterParams(r), ...range };
+	const path = query("traces", { ...filter, limit: PAGE, paged: 1 });
+	const { since: _since, until, ...conditions } = filter;
 	const tail = useTail(live && !until ? query("tail", conditions) : null);
 	const polls = live && (Boolean(until) || tail.state === "refused");
 	const answer = useApi<Lines<TraceLine>>(path, polls ? { lines: true, everyMs: LIVE_MS } : { lines: true });
-	const histogram = useApi<HistogramAnswer>(query("histogram", filterParams(r)), live ? { everyMs: LIVE_MS } : {});
+	const histogram = useApi<HistogramAnswer>(query("histogram", { ...filterParams(r), any: 1 }), live ? { everyMs: LIVE_MS } : {});
 	const more = useMore(answer.stale ? null : answer.data, path);
 	const stored = more.rows ?? answer.data?.rows ?? null;
 	const rows = useMemo(() => (stored && tail.rows.length ? merge([...tail.rows].reverse(), stored) : stored), [stored, tail.rows]);
 	const colours = useMemo(() => assign(rows?.map((t) => t.service) ?? []), [rows]);
-	const range = useMemo((): [number, number] => {
+	const lengths = useMemo((): [number, number] => {
 		const all = rows?.map((t) => t.duration_ns).filter((d) => d > 0) ?? [];
 		return [Math.min(...all, 1e18) / 1.5, Math.max(...all, 2)];
 	}, [rows]);
@@ -153,11 +157,12 @@ export function Search() {
 						{count(rows.length)}
 						{more.next ? " newest" : ""} traces, {windowName(r)}
 						{live && tail.state === "open" && ", live"}
+						{!range && rows.length > 1 && <span class="wide-only">; drag over the plot to see what differs there</span>}
 						{tail.lost > 0 && `, ${count(tail.lost)} came too fast to be shown`}
 					</span>
 				)}
 				{conditionCount(r) > 0 && (
-					<button type="button" class="bare" onClick={() => patch(NO_CONDITIONS)}>
+					<button type="button" class="bare act" onClick={() => patch(NO_CONDITIONS)}>
 						Clear conditions
 					</button>
 				)}
@@ -168,8 +173,9 @@ export function Search() {
 			{rows && rows.length > 0 && (
 				<div class={answer.stale ? "stale" : ""}>
 					<Scatter rows={rows} histogram={histogram.data} />
-					<Table caption="Traces" columns={columns(colours, range, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} />
-					<Downloads />
+					{range && <Differing range={range} />}
+					<Table caption="Traces" columns={columns(colours, lengths, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} />
+					{!range && <Downloads />}
 					{more.error && <Failure error={more.error} retry={more.load} />}
 					{more.next && (
 						<p class="more">
@@ -182,6 +188,26 @@ export function Search() {
 			)}
 			{rows && rows.length === 0 && <Nothing />}
 		</>
+	);
+}
+
+/** What the chosen durations have that the others of the same search have not. */
+function Differing(props: { range: Range }) {
+	const r = useRoute();
+	const params = { ...filterParams(r), any: 1, ...props.range };
+	const answer = useApi<Differences>(query("differences", params));
+	return (
+		<section class="differing">
+			<h2>
+				What differs inside the range{" "}
+				<a class="act small" href={link(["compare"], params)}>
+					compare both, span by span
+				</a>
+			</h2>
+			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
+			{!answer.data && <Bones rows={DIFFERENCES + 1} shown={answer.waiting} />}
+			{answer.data && <DifferenceList of={answer.data} most={DIFFERENCES} />}
+		</section>
 	);
 }
 
@@ -198,7 +224,7 @@ function Downloads() {
 		<p class="downloads small quiet">
 			Take these spans along:{" "}
 			{FORMATS.map((f) => (
-				<a key={f.format} class="plain" download={f.file} href={API + query("download", { ...filterParams(r), format: f.format })}>
+				<a key={f.format} class="act" download={f.file} href={API + query("download", { ...filterParams(r), format: f.format })}>
 					{f.name}
 				</a>
 			))}
@@ -216,6 +242,7 @@ function Nothing() {
 				{conditionCount(r) > 0 ? "Take a condition away, or look at a longer time: " : "Look at a longer time: "}
 				{windowName(r)} is what was searched.
 			</p>
+			{conditionCount(r) > 1 && <p class="quiet">All conditions must hold on one and the same span of a trace: an attribute of the front end is not found on the service behind it.</p>}
 			<p>
 				{!everything && (
 					<button type="button" onClick={() => patch({ since: "0", until: null })}>

@@ -17,6 +17,8 @@ import "./service.css";
 function Charts(props: { red: Red }) {
 	const r = props.red;
 	const seconds = r.bucket_ns / 1e9;
+	// Where there were no requests, there is no latency: a gap, not 0.
+	const known = (ns: number[]) => ns.map((v, i) => (r.requests[i] ? v : null));
 	const rates = useMemo(
 		() => [
 			{ name: "requests", values: r.requests.map((n) => n / seconds), colour: "--accent", fill: true },
@@ -26,9 +28,9 @@ function Charts(props: { red: Red }) {
 	);
 	const times = useMemo(
 		() => [
-			{ name: "p50", values: r.p50_ns, colour: "--service-6" },
-			{ name: "p95", values: r.p95_ns, colour: "--service-0" },
-			{ name: "p99", values: r.p99_ns, colour: "--service-8", dash: [4, 3] },
+			{ name: "p50", values: known(r.p50_ns), colour: "--service-1" },
+			{ name: "p95", values: known(r.p95_ns), colour: "--accent" },
+			{ name: "p99", values: known(r.p99_ns), colour: "--quiet", dash: [4, 3] },
 		],
 		[r],
 	);
@@ -173,7 +175,7 @@ export function Service(props: { name: string }) {
 						{count(requests)} requests, {windowName(r)}
 					</span>
 				)}
-				<a class="plain" href={link(["search"], { service })}>
+				<a class="act" href={link(["search"], { service })}>
 					its traces
 				</a>
 			</div>

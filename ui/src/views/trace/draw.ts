@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bars of the rows that are on the screen, and the small map above them, on canvases. Nothing here keeps state.
 import { resolve, TIMES } from "../../base/colour";
-import { duration } from "../../base/format";
+import { duration, mark } from "../../base/format";
 import { axisStep, type TraceModel } from "./model";
 
 export const ROW = 28;
@@ -102,7 +102,7 @@ export function fit(canvas: HTMLCanvasElement, w: number, h: number): CanvasRend
 	return c;
 }
 
-function colourOf(l: Look, i: number): string {
+function colourOf(l: Pick<Look, "model" | "colours" | "paint">, i: number): string {
 	const n = l.colours[l.model.tree.service[i] as number] as number;
 	return n < 0 ? l.paint.other : (l.paint.services[n] as string);
 }
@@ -257,6 +257,8 @@ function criticalPath(c: CanvasRenderingContext2D, l: Look, w: number, h: number
 	const seen = (y: number) => y > -ROW && y < h + ROW;
 	let before: { x: number; y: number } | null = null;
 	let lastX = -Infinity; // of a line from row to row
+	// From row to row fainter: it must not cross out the words that it passes.
+	const across = new Path2D();
 	c.strokeStyle = l.paint.critical;
 	c.lineWidth = 1.25;
 	c.beginPath();
@@ -276,8 +278,8 @@ function criticalPath(c: CanvasRenderingContext2D, l: Look, w: number, h: number
 			// Both ends on the screen: a line. One of them: a stub in its direction.
 			const top = seen(from.y) ? from.y : y + Math.sign(from.y - y) * STUB;
 			const bottom = seen(y) ? y : from.y + Math.sign(y - from.y) * STUB;
-			c.moveTo(x1, top);
-			c.lineTo(x1, bottom);
+			across.moveTo(x1, top);
+			across.lineTo(x1, bottom);
 			lastX = x1;
 		}
 		if (!seen(y) || piece.gap) continue;
@@ -285,6 +287,10 @@ function criticalPath(c: CanvasRenderingContext2D, l: Look, w: number, h: number
 		c.lineTo(Math.max(x1 + 1, x2), y);
 	}
 	c.stroke();
+	c.globalAlpha = 0.45;
+	c.lineWidth = 1;
+	c.stroke(across);
+	c.globalAlpha = 1;
 }
 
 /**
@@ -387,17 +393,20 @@ export function drawAxis(canvas: HTMLCanvasElement, l: Look, w: number, h: numbe
 		c.fillStyle = l.paint.line;
 		c.fillRect(Math.round(x), h - 6, 1, 6);
 		c.fillStyle = l.paint.quiet;
-		const text = at === 0 ? "0" : duration(at).replace(/\.0(?=\D)/, "");
+		const text = at === 0 ? "0" : mark(at);
 		if (x + 4 + c.measureText(text).width < w) c.fillText(text, x + 4, h / 2);
 	}
 }
 
+const PATH = 5; // px: the critical path at the foot of the small map
+
 /** The whole trace, each span a line; long traces are thinned by what is drawn there already. */
-export function drawMap(canvas: HTMLCanvasElement, l: Look, w: number, h: number) {
-	const c = fit(canvas, w, h);
+export function drawMap(canvas: HTMLCanvasElement, l: Pick<Look, "model" | "colours" | "paint">, w: number, all: number) {
+	const c = fit(canvas, w, all);
 	const t = l.model.tree;
 	if (!c) return;
-	c.clearRect(0, 0, w, h);
+	const h = all - PATH - 2;
+	c.clearRect(0, 0, w, all);
 	const scale = w / Math.max(1, t.duration_ns);
 	const height = Math.max(1, Math.min(4, (h - 4) / Math.max(1, l.model.n)));
 	let lastY = -1;
@@ -415,14 +424,10 @@ export function drawMap(canvas: HTMLCanvasElement, l: Look, w: number, h: number
 		c.fillStyle = l.model.isError(i) ? l.paint.error : colourOf(l, i);
 		c.fillRect(x, y, width, Math.max(1, height - (height > 2 ? 1 : 0)));
 	}
-	c.fillStyle = l.paint.ground;
-	c.globalAlpha = 0.65;
-	c.fillRect(0, 0, l.from * scale, h);
-	c.fillRect(l.to * scale, 0, w - l.to * scale, h);
-	c.globalAlpha = 1;
-	c.fillStyle = l.paint.accent;
-	if (l.from > 0 || l.to < t.duration_ns) {
-		c.fillRect(l.from * scale - 1, 0, 2, h);
-		c.fillRect(l.to * scale - 1, 0, 2, h);
+	// Whose time it was, from the begin to the end; where nobody explains it, nothing.
+	for (const p of l.model.critical_path) {
+		if (p.gap) continue;
+		c.fillStyle = colourOf(l, p.row);
+		c.fillRect(p.from * scale, all - PATH, Math.max(0.5, (p.to - p.from) * scale), PATH);
 	}
 }

@@ -10,6 +10,15 @@ export interface Piece {
 	gap: boolean;
 }
 
+/** What one operation has of the critical path. */
+export interface Share {
+	/** The span of it that has most. */
+	row: number;
+	/** How many spans of it are on the path. */
+	spans: number;
+	ns: number;
+}
+
 /** A span that may be the parent of an orphan; row -1: it is in another trace. */
 export interface Candidate {
 	row: number;
@@ -78,6 +87,37 @@ export class TraceModel {
 			const start = t.start[i] as number;
 			if (start > from || start + (t.duration[i] as number) < to) continue;
 			if (best < 0 || (this.depth[i] as number) > (this.depth[best] as number)) best = i;
+		}
+		return best;
+	}
+
+	/** Whose own time the critical path was, by service, operation and kind, most first; the unexplained left out. */
+	shares(): Share[] {
+		const t = this.tree;
+		const own = new Map<number, number>();
+		for (const p of this.critical_path) if (!p.gap) own.set(p.row, (own.get(p.row) ?? 0) + p.to - p.from);
+		const out = new Map<string, Share & { most: number }>();
+		for (const [row, ns] of own) {
+			const key = `${t.service[row]} ${t.name[row]} ${t.kind[row]}`;
+			const s = out.get(key) ?? { row, spans: 0, ns: 0, most: 0 };
+			out.set(key, { row: ns > s.most ? row : s.row, spans: s.spans + 1, ns: s.ns + ns, most: Math.max(s.most, ns) });
+		}
+		return [...out.values()].sort((a, b) => b.ns - a.ns);
+	}
+
+	/** The failed span that has no failed one below it, the first to end: where the failure began; -1: none failed. */
+	failure(): number {
+		const t = this.tree;
+		const above = new Uint8Array(this.n); // a failed one is below it
+		let best = -1;
+		let least = Infinity;
+		for (let i = this.n - 1; i >= 0; i--) {
+			const end = (t.start[i] as number) + (t.duration[i] as number);
+			if (this.isError(i) && !above[i] && end <= least) {
+				best = i;
+				least = end;
+			}
+			if ((this.isError(i) || above[i]) && this.parent(i) >= 0) above[this.parent(i)] = 1;
 		}
 		return best;
 	}

@@ -6,6 +6,7 @@ import { TIMES } from "../../base/colour";
 import { quoted } from "../../base/filter";
 import { absolute, duration, percent } from "../../base/format";
 import { link, patch, useRoute } from "../../base/route";
+import { Copy } from "../../parts/copy";
 import { Service } from "../../parts/service";
 import { Bones, Failure } from "../../parts/state";
 import type { TraceModel } from "./model";
@@ -105,7 +106,7 @@ function Why(props: { span: SpanDetail }) {
 							<ul class="candidates">
 								{candidates.map((c) => (
 									<li key={c.span_id}>
-										<a class="plain" href={link(["trace", c.trace_id], { span: c.span_id })}>
+										<a class="act" href={link(["trace", c.trace_id], { span: c.span_id })}>
 											{c.attributes?.["clew.candidate.service"]
 												? `${c.attributes["clew.candidate.service"]} ${c.attributes["clew.candidate.name"] ?? ""}`
 												: c.span_id}
@@ -122,9 +123,9 @@ function Why(props: { span: SpanDetail }) {
 	);
 }
 
-/** The span's attributes without its resource's, which the flat object repeats. */
-function own(s: SpanDetail): SpanDetail["attributes"] {
-	return Object.fromEntries(Object.entries(s.attributes).filter(([k]) => !(k in s.resource)));
+/** The span's attributes without its resource's, which the flat object repeats; clew's own, or all others. */
+function own(s: SpanDetail, clews: boolean): SpanDetail["attributes"] {
+	return Object.fromEntries(Object.entries(s.attributes).filter(([k]) => !(k in s.resource) && k.startsWith("clew.") === clews));
 }
 
 type Value = string | number | boolean;
@@ -173,27 +174,6 @@ function Dropped(props: { of: SpanDetail["dropped"] }) {
 	return <p class="quiet small">Left out: {parts.map(([what, n]) => `${n} ${what}`).join(", ")}.</p>;
 }
 
-function Copy(props: { text: string; what: string }) {
-	const [done, setDone] = useState(false);
-	return (
-		<button
-			type="button"
-			class="bare"
-			onClick={() => {
-				navigator.clipboard?.writeText(props.text).then(
-					() => {
-						setDone(true);
-						setTimeout(() => setDone(false), 1200);
-					},
-					() => setDone(false),
-				);
-			}}
-		>
-			{done ? "Copied" : `Copy ${props.what}`}
-		</button>
-	);
-}
-
 export function Panel(props: { model: TraceModel; row: number; colours: Map<string, number> }) {
 	const { model, row } = props;
 	const t = model.tree;
@@ -223,14 +203,14 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 			{!s && <Bones rows={8} shown={answer.waiting} />}
 			{s && (
 				<>
-					<Why key={s.span_id} span={s} />
 					{(t.incomplete[row] as number) > 0 && (
 						<section>
 							<h3>Incomplete</h3>
 							<p class="quiet">{String(s.attributes["clew.incomplete"] ?? "Part of it was not seen.")}</p>
 						</section>
 					)}
-					<Attributes title="Attributes" of={own(s)} />
+					<Why key={s.span_id} span={s} />
+					<Attributes title="Attributes" of={own(s, false)} />
 					{s.events.length > 0 && (
 						<section>
 							<h3>Events</h3>
@@ -254,6 +234,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 						</section>
 					)}
 					<Attributes title="Resource" of={s.resource} />
+					<Attributes title="How it was seen" of={own(s, true)} />
 					<Dropped of={s.dropped} />
 					<section class="panel-foot">
 						<Copy text={id} what="span id" />

@@ -3,50 +3,18 @@
 // and screen readers), bars are a canvas that follows them.
 import { Component } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { serviceVar } from "../../base/colour";
+import { serviceVar, TIMES } from "../../base/colour";
 import { count, duration } from "../../base/format";
 import { useKeys } from "../../base/keys";
-import { go, link, patch, route } from "../../base/route";
+import { go, link, patch } from "../../base/route";
 import { onTheme } from "../../base/theme";
 import { drawAxis, drawBars, drawMap, type Hit, type Look, readPaint, ROW } from "./draw";
 import type { TraceModel } from "./model";
+import { Brush, useZoom } from "./zoom";
 
 const MAP_H = 48;
 const AXIS_H = 24;
 const CLASSES = ["root", "certain", "probable", "orphan"];
-
-interface Zoom {
-	from: number;
-	to: number;
-}
-
-function zoomOfUrl(total: number): Zoom {
-	const p = route().params;
-	const from = Number(p.get("from") ?? 0);
-	const to = Number(p.get("to") ?? total);
-	return from >= 0 && to > from && from < total ? { from, to: Math.min(to, total) } : { from: 0, to: total };
-}
-
-/** The stretch of time that is shown; the URL follows when it has come to rest. */
-function useZoom(total: number): [Zoom, (z: Zoom) => void] {
-	const [zoom, set] = useState<Zoom>(() => zoomOfUrl(total));
-	const rest = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-	const change = (z: Zoom) => {
-		const least = Math.max(100, total / 1e6);
-		const wish = Math.min(total, Math.max(least, z.to - z.from));
-		const length = wish > total * 0.999 ? total : wish; // zooming in and out again ends at the whole
-		const from = Math.min(Math.max(0, z.from), total - length);
-		const next = { from, to: from + length };
-		set(next);
-		clearTimeout(rest.current);
-		rest.current = setTimeout(() => {
-			const all = next.from <= 0 && next.to >= total;
-			patch({ from: all ? null : Math.round(next.from), to: all ? null : Math.round(next.to) }, true);
-		}, 200);
-	};
-	useEffect(() => () => clearTimeout(rest.current), []);
-	return [zoom, change];
-}
 
 /** Width and height of an element, as they change. */
 function useSize(ref: { current: HTMLElement | null }): { w: number; h: number } {
@@ -63,9 +31,18 @@ function useSize(ref: { current: HTMLElement | null }): { w: number; h: number }
 	return size;
 }
 
+/** What one can look for beside text. */
+const MARKS: Record<string, (m: TraceModel, i: number) => boolean> = {
+	"is:error": (m, i) => m.isError(i),
+	"is:orphan": (m, i) => m.tree.class[i] === 3,
+	"is:incomplete": (m, i) => (m.tree.incomplete[i] as number) > 0,
+};
+
 function found(model: TraceModel, text: string): Set<number> | null {
 	const want = text.trim().toLowerCase();
 	if (!want) return null;
+	const is = MARKS[want];
+	if (is) return new Set(Array.from({ length: model.n }, (_, i) => i).filter((i) => is(model, i)));
 	const services = model.tree.services.map((s) => s.toLowerCase().includes(want));
 	const names = model.tree.names.map((s) => s.toLowerCase().includes(want));
 	const out = new Set<number>();
@@ -119,7 +96,7 @@ class Row extends Component<RowProps> {
 				aria-level={(model.depth[i] as number) + 1}
 				aria-expanded={children ? !shut && (model.end[i] as number) > i + 1 : undefined}
 				aria-selected={selected}
-				aria-label={`${model.service(i)} ${model.name(i)} ${beside}${bad}, ${duration(t.duration[i] as number)}${model.isError(i) ? ", error" : ""}, ${WHY[kind]}`}
+				aria-label={`${model.service(i)} ${model.name(i)} ${beside}${bad}, ${duration(t.duration[i] as number)}${model.isError(i) ? ", error" : ""}${t.incomplete[i] ? ", incomplete" : ""}, ${WHY[kind]}`}
 				onPointerEnter={() => act.hover(i)}
 				onClick={() => patch({ span: selected ? null : (t.id[i] as string), why: null }, true)}
 			>
@@ -187,6 +164,7 @@ export function Timeline(props: {
 	const [hovered, setHovered] = useState(-1);
 	const [paint, setPaint] = useState(readPaint);
 	const scroll = useRef<HTMLDivElement>(null);
+	const field = useRef<HTMLInputElement>(null);
 	const barsBox = useRef<HTMLDivElement>(null);
 	const bars = useRef<HTMLCanvasElement>(null);
 	const axis = useRef<HTMLCanvasElement>(null);
@@ -211,8 +189,10 @@ export function Timeline(props: {
 	});
 	useLayoutEffect(() => {
 		if (axis.current && size.w) drawAxis(axis.current, look, size.w, AXIS_H);
-		if (map.current && mapSize.w) drawMap(map.current, look, mapSize.w, MAP_H);
-	}, [model, zoom, paint, size.w, mapSize.w]);
+	}, [zoom, paint, size.w]);
+	useLayoutEffect(() => {
+		if (map.current && mapSize.w) drawMap(map.current, { model, colours, paint }, mapSize.w, MAP_H);
+	}, [model, colours, paint, mapSize.w]);
 
 	const at = (i: number) => {
 		const k = place[i] ?? -1;
@@ -275,7 +255,8 @@ export function Timeline(props: {
 		else if (model.missing[selected]) more(selected);
 		else move(1);
 	};
-	useKeys([
+	const next = (step: 1 | -1) => hits && select(model.next(selected < 0 && step < 0 ? 0 : selected, (i) => hits.has(i), step));
+	useKeys("Trace", [
 		{ key: "j", does: "next span", run: () => move(1) },
 		{ key: "k", does: "span before", run: () => move(-1) },
 		{ key: "ArrowDown", does: "next span", run: () => move(1) },
@@ -290,8 +271,10 @@ export function Timeline(props: {
 		{ key: "d", does: "later", run: () => pan(0.25) },
 		{ key: "0", does: "the whole trace", run: () => setZoom({ from: 0, to: total }) },
 		{ key: "e", does: "next error", run: () => select(model.next(selected, (i) => model.isError(i))) },
-		{ key: "n", does: "next that was found", run: () => hits && select(model.next(selected, (i) => hits.has(i))) },
-		{ key: "N", does: "found before", run: () => hits && select(model.next(selected < 0 ? 0 : selected, (i) => hits.has(i), -1)) },
+		{ key: "n", does: "next that was found", run: () => next(1) },
+		{ key: "N", does: "found before", run: () => next(-1) },
+		{ key: "f", does: "find in the trace", run: () => field.current?.focus() },
+		{ key: "c", does: "critical path only", run: () => patch({ critical: !props.criticalOnly }, true) },
 		{ key: "p", does: "why this parent?", run: () => selected >= 0 && why(selected) },
 		{ key: "Escape", does: "no span selected", run: () => patch({ span: null, why: null }, true) },
 	]);
@@ -311,9 +294,25 @@ export function Timeline(props: {
 	};
 	return (
 		<div class="timeline">
-			<Brush box={mapBox} total={total} zoom={zoom} setZoom={setZoom} label="The whole trace: drag to choose a stretch of time">
-				<canvas ref={map} style={{ width: "100%", height: `${MAP_H}px` }} aria-hidden="true" />
-			</Brush>
+			<div class="timeline-head">
+				<div class="trace-tools">
+					<input
+						ref={field}
+						type="search"
+						placeholder="Find (f)"
+						aria-label="Find in the trace"
+						value={props.find}
+						onInput={(e) => patch({ find: e.currentTarget.value }, true)}
+						onKeyDown={(e) => e.key === "Enter" && next(e.shiftKey ? -1 : 1)}
+					/>
+					<button type="button" aria-pressed={props.criticalOnly} onClick={() => patch({ critical: !props.criticalOnly }, true)}>
+						Critical path
+					</button>
+				</div>
+				<Brush box={mapBox} total={total} zoom={zoom} setZoom={setZoom} label="The whole trace, at its foot the critical path: drag to choose a stretch of time">
+					<canvas ref={map} style={{ width: "100%", height: `${MAP_H}px` }} aria-hidden="true" />
+				</Brush>
+			</div>
 			<div class="axis">
 				<span class="quiet small">
 					{hits ? `${count(hits.size)} found` : ""}
@@ -324,6 +323,7 @@ export function Timeline(props: {
 			<div
 				class="scroll"
 				ref={scroll}
+				style={{ height: `${rows.length * ROW + 8}px` }}
 				tabIndex={0}
 				role="tree"
 				aria-label={`${rows.length} spans`}
@@ -377,48 +377,16 @@ export function Timeline(props: {
 				</div>
 				<div style={{ height: `${Math.max(0, rows.length * ROW - size.h)}px` }} aria-hidden="true" />
 			</div>
-		</div>
-	);
-}
-
-/** Drag: a new stretch. With Shift, or inside of the shown one: moves it. A double click shows all. */
-function Brush(props: {
-	box: { current: HTMLDivElement | null };
-	total: number;
-	zoom: Zoom;
-	setZoom: (z: Zoom) => void;
-	label: string;
-	children: preact.ComponentChildren;
-}) {
-	const drag = useRef<{ at: number; zoom: Zoom; moves: boolean } | null>(null);
-	const place = (e: PointerEvent) => {
-		const b = props.box.current?.getBoundingClientRect();
-		return b ? Math.min(1, Math.max(0, (e.clientX - b.left) / b.width)) * props.total : 0;
-	};
-	return (
-		<div
-			class="minimap"
-			ref={props.box}
-			title={props.label}
-			onPointerDown={(e) => {
-				const at = place(e);
-				const part = props.zoom.from > 0 || props.zoom.to < props.total;
-				(e.currentTarget as HTMLElement).setPointerCapture(e.pointerId);
-				drag.current = { at, zoom: props.zoom, moves: part && (e.shiftKey || (at > props.zoom.from && at < props.zoom.to)) };
-			}}
-			onPointerMove={(e) => {
-				const d = drag.current;
-				const at = place(e);
-				if (!d) return;
-				if (d.moves) props.setZoom({ from: d.zoom.from + at - d.at, to: d.zoom.to + at - d.at });
-				else if (Math.abs(at - d.at) > props.total / 500) props.setZoom({ from: Math.min(at, d.at), to: Math.max(at, d.at) });
-			}}
-			onPointerUp={() => {
-				drag.current = null;
-			}}
-			onDblClick={() => props.setZoom({ from: 0, to: props.total })}
-		>
-			{props.children}
+			{model.tree.times.cpu.some((ns) => ns >= 0) && (
+				<ul class="times-legend small quiet" aria-label="The strip at the foot of a bar: what its thread did">
+					{TIMES.filter((k) => k.key !== "other").map((k) => (
+						<li key={k.key}>
+							<i style={{ background: `var(${k.colour})` }} />
+							{k.name}
+						</li>
+					))}
+				</ul>
+			)}
 		</div>
 	);
 }

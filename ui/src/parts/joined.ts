@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Difference } from "../../base/api";
+import type { Difference } from "../base/api";
 
 export interface Item extends Difference {
 	/** Of whose spans it is said: the same attribute often stands on several. */

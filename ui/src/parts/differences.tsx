@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is more (or less) common inside a range of durations than outside it, the strongest first.
-import type { Differences } from "../../base/api";
-import { count, duration, percent } from "../../base/format";
-import { quoted } from "../../base/filter";
-import { link } from "../../base/route";
+import type { Differences } from "../base/api";
+import { count, duration, percent } from "../base/format";
+import { quoted } from "../base/filter";
+import { link } from "../base/route";
 import { type Item, joined } from "./joined";
-
-const SHOWN = 20;
+import "./differences.css";
 
 function Pair(props: { inside: number; outside: number }) {
 	return (
@@ -17,7 +16,10 @@ function Pair(props: { inside: number; outside: number }) {
 	);
 }
 
-function What(props: { of: Item; service: string }) {
+/** Most traces of the other side have no such span at all. */
+const took = (ns: number | undefined) => (ns ? duration(ns) : "–");
+
+function What(props: { of: Item }) {
 	const i = props.of;
 	const whose = <span class="quiet small"> on {i.services.join(", ")}</span>;
 	if (i.kind === "attribute")
@@ -49,7 +51,7 @@ function What(props: { of: Item; service: string }) {
 	);
 }
 
-export function DifferenceList(props: { of: Differences; service: string }) {
+export function DifferenceList(props: { of: Differences; most: number }) {
 	const d = props.of;
 	if (!d.items.length)
 		return (
@@ -57,7 +59,7 @@ export function DifferenceList(props: { of: Differences; service: string }) {
 				Nothing differs beyond chance: {count(d.inside)} traces inside, {count(d.outside)} outside, {count(d.tried)} things looked at.
 			</p>
 		);
-	const most = Math.max(1, ...d.items.map((i) => Math.max(i.inside_p50_ns ?? 0, i.outside_p50_ns ?? 0)));
+	const longest = Math.max(1, ...d.items.map((i) => Math.max(i.inside_p50_ns ?? 0, i.outside_p50_ns ?? 0)));
 	return (
 		<div class="table-frame">
 			<table class="difference-table">
@@ -78,17 +80,17 @@ export function DifferenceList(props: { of: Differences; service: string }) {
 				</thead>
 				<tbody>
 					{joined(d.items)
-						.slice(0, SHOWN)
+						.slice(0, props.most)
 						.map((i) => {
 							const timed = i.inside_p50_ns !== undefined && i.outside_p50_ns !== undefined && i.kind === "segment";
 							return (
 								<tr key={`${i.kind} ${i.service} ${i.key} ${i.value}`}>
 									<td class="clip">
-										<What of={i} service={props.service} />
+										<What of={i} />
 									</td>
-									<td class="figure">{timed ? duration(i.inside_p50_ns ?? 0) : percent(i.inside_share)}</td>
-									<td class="figure quiet">{timed ? duration(i.outside_p50_ns ?? 0) : percent(i.outside_share)}</td>
-									<td>{timed ? <Pair inside={(i.inside_p50_ns ?? 0) / most} outside={(i.outside_p50_ns ?? 0) / most} /> : <Pair inside={i.inside_share} outside={i.outside_share} />}</td>
+									<td class="figure">{timed ? took(i.inside_p50_ns) : percent(i.inside_share)}</td>
+									<td class="figure quiet">{timed ? took(i.outside_p50_ns) : percent(i.outside_share)}</td>
+									<td>{timed ? <Pair inside={(i.inside_p50_ns ?? 0) / longest} outside={(i.outside_p50_ns ?? 0) / longest} /> : <Pair inside={i.inside_share} outside={i.outside_share} />}</td>
 								</tr>
 							);
 						})}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The answer in one line: whose own time the critical path was, and where a failure began. A click selects the span.
+import { useMemo } from "preact/hooks";
+import { TIMES } from "../../base/colour";
+import { count, duration, percent } from "../../base/format";
+import { patch } from "../../base/route";
+import { Service } from "../../parts/service";
+import type { Share, TraceModel } from "./model";
+
+const SHOWN = 4;
+const LEAST = 0.03; // of the trace: less is told with the others
+const MUCH = 0.1; // what a service must have to be named without an operation
+const CLIENT = 3;
+
+/** What a span without spans below it mostly did, where that is known. */
+function mostly(m: TraceModel, i: number): string {
+	const t = m.tree;
+	if (m.hasChildren(i) || (t.times.cpu[i] ?? -1) < 0) return "";
+	const most = TIMES.find((k) => (t.times[k.key][i] ?? 0) > 0.6 * (t.duration[i] as number));
+	return most ? `, mostly ${most.name}` : "";
+}
+
+/** Whose time it is that a span has of its own. */
+function whose(m: TraceModel, s: Share): string {
+	if (m.tree.kind[s.row] !== CLIENT) return mostly(m, s.row);
+	return (m.tree.network[s.row] ?? -1) >= 0 ? ", network and queues" : ", its callee is not traced";
+}
+
+interface Entry {
+	key: string;
+	/** The span to select; -1: none. */
+	row: number;
+	ns: number;
+	service: string;
+	text: string;
+	beside: string;
+	gap?: boolean;
+}
+
+/** The operations that have most, the unexplained among them; the others by service, together where that is little. */
+function entries(m: TraceModel): Entry[] {
+	const total = Math.max(1, m.tree.duration_ns);
+	const shares = m.shares();
+	const one = (s: Share): Entry => ({
+		key: `${s.row}`,
+		row: s.row,
+		ns: s.ns,
+		service: m.service(s.row),
+		text: m.name(s.row),
+		beside: `${s.spans > 1 ? `, ${count(s.spans)} spans` : ""}${whose(m, s)}`,
+	});
+	const top = shares.filter((s, k) => k < SHOWN && (k === 0 || s.ns > total * LEAST));
+	const out = top.map(one);
+	const rest = new Map<string, Share[]>();
+	for (const s of shares.slice(top.length)) rest.set(m.service(s.row), [...(rest.get(m.service(s.row)) ?? []), s]);
+	let others = 0;
+	for (const [service, list] of rest) {
+		const ns = list.reduce((n, s) => n + s.ns, 0);
+		if (ns > total * MUCH) out.push({ key: service, row: (list[0] as Share).row, ns, service, text: "", beside: `${count(list.length)} ${top.length ? "other " : ""}operations` });
+		else others += ns;
+	}
+	const gaps = [...m.gaps].map(([row, list]): [number, number] => [row, list.reduce((n, [from, to]) => n + to - from, 0)]).sort((a, b) => b[1] - a[1]);
+	const gap = gaps.reduce((n, [, ns]) => n + ns, 0);
+	const [most] = gaps;
+	if (most && gap > total * 0.001)
+		out.push({ key: "unexplained", row: most[0], ns: gap, service: "", text: "unexplained", beside: gaps.length === 1 || most[1] > 0.9 * gap ? ` in ${m.service(most[0])} ${m.name(most[0])}` : "", gap: true });
+	out.sort((a, b) => b.ns - a.ns);
+	if (others > total * 0.001) out.push({ key: "others", row: -1, ns: others, service: "", text: "", beside: "all others" });
+	return out;
+}
+
+export function Legend(props: { model: TraceModel; colours: Map<string, number> }) {
+	const m = props.model;
+	const total = Math.max(1, m.tree.duration_ns);
+	const [list, failure] = useMemo(() => [entries(m), m.failure()], [m]);
+	const select = (row: number) => patch({ span: m.tree.id[row] as string, why: null }, true);
+	const named = (service: string) => service && <Service name={service} colour={props.colours.get(service)} />;
+	return (
+		<ul class="legend" aria-label="Whose time it was, on the critical path">
+			{failure >= 0 && (
+				<li>
+					<button type="button" class="bare" title="The failed span below which none failed" onClick={() => select(failure)}>
+						<span class="error">failed first</span>
+						{named(m.service(failure))}
+						<span class="clip">{m.name(failure)}</span>
+					</button>
+				</li>
+			)}
+			{list.map((e) => (
+				<li key={e.key}>
+					<button
+						type="button"
+						class="bare"
+						disabled={e.row < 0}
+						title={e.gap ? "The thread that was responsible was not seen to run or to wait: hatched on the bars" : "Select the one that took longest"}
+						onClick={() => select(e.row)}
+					>
+						{e.gap ? <i class="hatched" /> : named(e.service)}
+						<span class="clip">
+							{e.text}
+							<span class="quiet">{e.beside}</span>
+						</span>
+						<b>{percent(e.ns / total)}</b>
+						<span class="quiet">{duration(e.ns)}</span>
+					</button>
+				</li>
+			))}
+		</ul>
+	);
+}
