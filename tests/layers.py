@@ -40,12 +40,13 @@ TABLE = {
     "span": {"base", "stream", "causality", "identity", "model"},
     "capture": {"base", "abi", "bpf"},  # bpf: the skeleton made from it
     "pipeline": {"base", "abi", "proto", "stream", "causality", "model", "identity", "span", "capture"},
+    "join": {"base", "model"},
     "export": {"base", "model"},
     "store": {"base", "model"},
     "query": {"base", "model", "store"},
     "server": {"base", "model", "store", "query", "pipeline/counters.h"},
     "cli": {"abi", "base", "proto", "stream", "causality", "model", "identity", "span", "capture",
-            "pipeline", "export", "store", "query", "server"},
+            "pipeline", "join", "export", "store", "query", "server"},
 }
 
 # Libraries: who may include their headers, and how to link them. libc needs no leave.

@@ -36,10 +36,8 @@ static void flush_spans(struct session *s)
 	s->n_spans = 0;
 }
 
-static void on_span(void *user, struct clew_span *span)
+void session_take_span(struct session *s, struct clew_span *span)
 {
-	struct session *s = user;
-
 	if (!s->store && !s->export) {
 		clew_span_free(span);
 		return;
@@ -47,6 +45,14 @@ static void on_span(void *user, struct clew_span *span)
 	s->spans[s->n_spans++] = span;
 	if (s->n_spans == SESSION_BATCH)
 		flush_spans(s);
+}
+
+static void on_span(void *user, struct clew_span *span)
+{
+	struct session *s = user;
+
+	if (!session_join_span(s, span))
+		session_take_span(s, span);
 }
 
 static void on_trace(void *user, const struct clew_trace_done *trace)
@@ -137,11 +143,14 @@ static int open_ports(struct session *s)
 
 	if (!s->opts->server)
 		return 0;
-	r = clew_server_listen(s->server, s->opts->server, &error);
+	r = session_open_join(s);
+	if (r == 0)
+		r = clew_server_listen(s->server, s->opts->server, &error);
 	if (r < 0) {
 		log_error("%s", error ? error : strerror(-r));
 		return r;
 	}
+	session_join_ports(s);
 	clew_server_ports(s->server, &p);
 	if (p.otlp_http)
 		snprintf(otlp, sizeof(otlp), ", OTLP on %u (gRPC) and %u (HTTP)", p.otlp_grpc,
@@ -329,6 +338,7 @@ static int take_records(struct session *s)
 {
 	int n = clew_reader_take(s->reader, on_record, s);
 
+	session_join_advance(s);
 	flush_spans(s);
 	if (s->opts->live && n > 0)
 		fflush(stdout);
@@ -442,7 +452,9 @@ static void finish(struct session *s)
 
 	if (s->pipeline)
 		clew_pipeline_flush(s->pipeline);
+	session_join_flush(s);
 	flush_spans(s);
+	session_join_tell(s);
 	session_finish_export(s, take_signals);
 	if (s->store) {
 		r = clew_store_flush(s->store);
@@ -471,6 +483,7 @@ static void finish(struct session *s)
 static void close_all(struct session *s)
 {
 	clew_server_stop(s->server);
+	session_close_join(s);
 	clew_pipeline_free(s->pipeline);
 	clew_reader_free(s->reader);
 	clew_capture_free(s->capture);

@@ -8,6 +8,7 @@
 #include "capture/reader.h"
 #include "capture/recording.h"
 #include "cli/session.h"
+#include "join/join.h"
 #include "pipeline/pipeline.h"
 #include "server/server.h"
 #include "store/store.h"
@@ -22,6 +23,7 @@ struct session {
 	struct clew_pipeline *pipeline; /* NULL: --capture-only */
 	struct clew_store *store;	/* NULL: --db none */
 	struct clew_server *server;
+	struct session_joining *joining;     /* NULL: nothing to join */
 	struct clew_export *export;	     /* NULL: none */
 	bool export_failing, export_refused; /* ... of which the user was told */
 	struct clew_recording_writer *raw;   /* NULL: none */
@@ -39,6 +41,24 @@ struct session {
 	bool services_failed;	  /* ... and could not be, last time */
 	uint64_t figures_due_ns;  /* when the server is told our figures next */
 };
+
+/** session_take_span() - a finished span, to the store and the export; it is theirs. */
+void session_take_span(struct session *s, struct clew_span *span);
+
+/* session_join.c; all of them do nothing in a session that has nothing to join. */
+/** session_open_join() - before the ports are open. 0 or -ENOMEM. */
+int session_open_join(struct session *s);
+/** session_join_ports() - once they are. */
+void session_join_ports(struct session *s);
+/** session_join_span() - false: the span is still the caller's. */
+bool session_join_span(struct session *s, struct clew_span *span);
+/** session_join_advance() - hand on what has waited, and tell the store of received spans. */
+void session_join_advance(struct session *s);
+/** session_join_flush() - hand on all; session_join_tell() when the store has it. */
+void session_join_flush(struct session *s);
+void session_join_tell(struct session *s);
+void session_print_joined(const struct session *s);
+void session_close_join(struct session *s);
 
 /** session_print_agents() - warn of agents that could not be put in since the last call. */
 void session_print_agents(struct session *s);

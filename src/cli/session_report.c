@@ -162,6 +162,7 @@ void session_print_summary(struct session *s)
 		fprintf(stderr, "clew: stored %" PRIu64 " %s in %s; look: clew traces -d %s\n",
 			COUNT(st.stored, "span", "spans"), s->opts->db, s->opts->db);
 	}
+	session_print_joined(s);
 	print_exported(s);
 }
 

@@ -95,6 +95,10 @@ struct clew_span {
 	struct clew_id64 span_id;
 	struct clew_id64 parent_span_id; /* none: a root, or an orphan */
 	struct clew_id128 wire_key;	 /* none: not captured from a wire */
+	/* What a trace header on the wire named, whatever became of it; none: there was none, or the
+	 * span was not captured. Neither stored nor sent on. */
+	struct clew_id128 header_trace_id;
+	struct clew_id64 header_span_id;
 	enum clew_span_kind kind;
 	enum clew_status status;
 	uint64_t start_ns; /* Unix */

@@ -52,6 +52,7 @@ void clew_assembly_free(struct clew_assembly *a)
 	}
 	id_table_done(&a->by_id);
 	key_table_done(&a->by_key);
+	free(a->forwarded);
 	clew_pool_done(&a->pool);
 	clew_span_pool_free(a->opts.build.pool);
 	free(a);
@@ -223,6 +224,29 @@ static void resolve(struct clew_assembly *a, struct node *n)
 	}
 }
 
+/* The facts of the node's exchange; false where they are gone. */
+static bool facts_of(const struct node *n, struct clew_span_facts *ret)
+{
+	if (n->out || (n->ended && !n->kept))
+		return false;
+	if (n->ended)
+		*ret = n->kept->facts;
+	else
+		clew_span_facts_of(n->x, ret);
+	return true;
+}
+
+/* A call that carries the header of a request: that request made it, whatever else speaks. */
+static struct node *sent_on_by(struct clew_assembly *a, const struct node *n)
+{
+	struct clew_span_facts f;
+
+	if (!a->forwarded || n->role != CLEW_ROLE_CLIENT || !facts_of(n, &f) ||
+	    clew_id64_none(&f.header_span))
+		return NULL;
+	return forwarded_find(a, &f);
+}
+
 void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
 {
 	struct node *n = x->user;
@@ -231,6 +255,11 @@ void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
 	if (!n) {
 		clew_exchange_free(x);
 		return;
+	}
+	if (n->role == CLEW_ROLE_SERVER && (!x->http.fields_known || x->http.trace)) {
+		clew_span_facts_of(x, &f);
+		if (!clew_id64_none(&f.header_span))
+			forwarded_note(a, n, &f);
 	}
 	if (!n->resolved)
 		take_header(n, x);
@@ -261,7 +290,14 @@ void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct cle
 	n->evidence = link->evidence;
 	n->link_class = link->class;
 	n->confidence = link->confidence;
-	parent = link->parent ? id_table_get(&a->by_id, link->parent) : NULL;
+	parent = sent_on_by(a, n);
+	if (parent) {
+		n->evidence = CLEW_EV_HEADER | (link->parent == parent->id ? link->evidence : 0);
+		n->link_class = CLEW_LINK_CERTAIN;
+		n->confidence = 1;
+	} else if (link->parent) {
+		parent = id_table_get(&a->by_id, link->parent);
+	}
 	if (parent && !n->resolved && !is_above(n, parent)) {
 		attach(a, n, parent);
 		return;

@@ -76,8 +76,9 @@ struct clew_assembly {
 	struct id_table by_id;
 	struct key_table by_key; /* those whose other side has not come */
 	struct timer_queue waits[N_WAITS];
-	struct clew_pool pool; /* of nodes and of what is kept of exchanges */
-	uint64_t newest;       /* the highest id so far */
+	struct forwarded *forwarded; /* NULL until a header was seen */
+	struct clew_pool pool;	     /* of nodes and of what is kept of exchanges */
+	uint64_t newest;	     /* the highest id so far */
 	uint64_t now_ns;
 	int64_t real_offset_ns;
 };
@@ -106,6 +107,14 @@ bool node_wait(struct clew_assembly *a, enum wait w, struct node *n);
 struct node *node_next_due(struct clew_assembly *a, enum wait w, uint64_t now_ns);
 /* Forget those who wait as open no more. Most are answered long before they are due. */
 void nodes_trim_open(struct clew_assembly *a);
+
+/* forwarded.c: calls that carry the header of a request */
+
+/* A request that came with a trace header has ended. */
+void forwarded_note(struct clew_assembly *a, const struct node *n, const struct clew_span_facts *f);
+/* The request of the same process that came with the call's header and was open when it was made; NULL:
+ * none, or not only one. */
+struct node *forwarded_find(struct clew_assembly *a, const struct clew_span_facts *f);
 
 /* node_span.c: a node whose place is final becomes a span */
 

@@ -103,6 +103,8 @@ static bool store(struct clew_server *s, struct clew_otlp_in *in, struct submiss
 {
 	int r;
 
+	if (s->received_fn)
+		s->received_fn(s->received_user, in->spans, in->n);
 	atomic_fetch_add(&s->submissions, 1);
 	r = clew_store_append_durable(s->st, in->spans, in->n, on_stored, sub);
 	if (r == 0) {

@@ -109,8 +109,10 @@ struct clew_server {
 	struct listener listeners[LISTEN_KINDS];
 	bool bound; /* the Unix socket's name is ours */
 	bool ports_written;
-	char *token, *cert, *key; /* texts */
-	char *host;		  /* where we listen, as in a URL */
+	char *token, *cert, *key;	     /* texts */
+	char *host;			     /* where we listen, as in a URL */
+	clew_server_received_fn received_fn; /* or NULL */
+	void *received_user;
 	struct page *page;
 	struct grpc *grpc; /* NULL: no OTLP */
 	struct spanmetrics *spanmetrics;

@@ -156,6 +156,13 @@ static void put_store(struct clew_server *s, struct clew_buf *b)
 		st.retention_partitions);
 	counter(b, "clew_retention_spans_total", "... their spans.", st.retention_spans);
 	counter(b, "clew_retention_bytes_total", "... their bytes.", st.retention_bytes);
+	counter(b, "clew_store_amended_spans_total",
+		"Received spans that were joined with what the kernel saw.", st.amended);
+	counter(b, "clew_store_amendments_missed_total",
+		"... that were not there to be changed: sealed before, or never stored.",
+		st.amend_missed);
+	counter(b, "clew_store_amendments_dropped_total",
+		"Amendments and aliases that could not wait, or be written.", st.amend_dropped);
 	counter(b, "clew_store_commits_total", "Batches written.", st.batches);
 	counter(b, "clew_store_seals_total", "Runs sealed.", st.seals);
 	counter(b, "clew_store_failures_total", "Attempts to write that failed.", st.failures);

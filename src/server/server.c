@@ -168,6 +168,12 @@ int clew_server_listen(struct clew_server *s, const struct clew_server_opts *o, 
 	return r;
 }
 
+void clew_server_on_received(struct clew_server *s, clew_server_received_fn fn, void *user)
+{
+	s->received_fn = fn;
+	s->received_user = user;
+}
+
 void clew_server_ports(const struct clew_server *s, struct clew_server_ports *ret)
 {
 	*ret = (struct clew_server_ports){

@@ -54,6 +54,15 @@ int clew_server_start(struct clew_store *st, struct clew_server **ret, char **re
 int clew_server_listen(struct clew_server *s, const struct clew_server_opts *opts,
 		       char **ret_error);
 
+/**
+ * clew_server_received_fn - spans that came over OTLP, before they are stored; borrowed. From any
+ * thread, several at a time.
+ */
+typedef void (*clew_server_received_fn)(void *user, struct clew_span *const *spans, size_t n);
+
+/** clew_server_on_received() - before clew_server_listen(). */
+void clew_server_on_received(struct clew_server *s, clew_server_received_fn fn, void *user);
+
 /* What was opened. */
 struct clew_server_ports {
 	const char *host; /* as in a URL: "127.0.0.1", "[::1]" */

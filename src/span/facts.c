@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "span/facts.h"
 
+#include "span/trace_context.h"
+
 static int64_t spent(const struct clew_exchange *x, int counter)
 {
 	if (counter >= x->n_cnt_begin || counter >= x->n_cnt_end ||
@@ -75,6 +77,7 @@ static void set_http(struct clew_span_facts *f, const struct clew_exchange *x)
 void clew_span_facts_of(const struct clew_exchange *x, struct clew_span_facts *ret)
 {
 	bool http = x->proto == CLEW_PROTO_HTTP1;
+	struct clew_trace_context c;
 
 	*ret = (struct clew_span_facts){
 		.conn = x->conn,
@@ -93,8 +96,13 @@ void clew_span_facts_of(const struct clew_exchange *x, struct clew_span_facts *r
 		.x = x,
 	};
 	set_times(ret, x);
-	if (http)
-		set_http(ret, x);
+	if (!http)
+		return;
+	set_http(ret, x);
+	if ((!x->http.fields_known || x->http.trace) && clew_trace_context(x, &c) == 0) {
+		ret->header_trace = c.trace_id;
+		ret->header_span = c.span_id;
+	}
 }
 
 size_t clew_span_facts_text(const struct clew_span_facts *f)

@@ -24,6 +24,8 @@ struct clew_span_facts {
 	bool cut_off; /* the connection went away under it, as far as every byte of it was seen */
 	struct clew_span_times times;
 	struct clew_id128 wire_key;
+	struct clew_id128 header_trace; /* what a trace header named; none: there was none */
+	struct clew_id64 header_span;
 	struct slice method, target, host, user_agent; /* HTTP */
 	const struct clew_exchange *x; /* for headers that the user named; NULL if there are none */
 };

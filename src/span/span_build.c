@@ -143,6 +143,8 @@ struct clew_span *clew_span_build(const struct clew_span_facts *f, struct clew_r
 	s->incomplete = f->incomplete;
 	if (f->has_wire_key)
 		s->wire_key = f->wire_key;
+	s->header_trace_id = f->header_trace;
+	s->header_span_id = f->header_span;
 	s->start_ns = f->start_ns + (uint64_t)real_offset_ns;
 	s->duration_ns = f->duration_ns;
 	s->times = f->times;

@@ -35,21 +35,43 @@ static uint32_t *find_slot(const struct alias_table *t, const struct clew_id128 
 	return &t->slots[i];
 }
 
+static uint32_t *find_head(const struct alias_table *t, const struct clew_id128 *canonical)
+{
+	return &t->heads[clew_hash64(canonical->b, sizeof(canonical->b), 1) & (t->cap * 2 - 1)];
+}
+
+static void index_row(struct alias_table *t, uint32_t row)
+{
+	uint32_t *head = find_head(t, &t->rows[row].canonical);
+
+	*find_slot(t, &t->rows[row].trace_id) = row + 1;
+	t->next[row] = *head;
+	*head = row + 1;
+}
+
 static int grow(struct alias_table *t)
 {
 	size_t cap = t->cap ? t->cap * 2 : 64;
 	struct clew_store_alias *rows = realloc(t->rows, cap * sizeof(*rows));
-	uint32_t *slots = rows ? calloc(cap * 2, sizeof(*slots)) : NULL;
+	uint32_t *next = rows ? realloc(t->next, cap * sizeof(*next)) : NULL;
+	uint32_t *slots = next ? calloc(cap * 2, sizeof(*slots)) : NULL;
+	uint32_t *heads = slots ? calloc(cap * 2, sizeof(*heads)) : NULL;
 
 	if (rows)
 		t->rows = rows;
-	if (!slots)
+	if (next)
+		t->next = next;
+	if (!heads) {
+		free(slots);
 		return -ENOMEM;
+	}
 	free(t->slots);
+	free(t->heads);
 	t->slots = slots;
+	t->heads = heads;
 	t->cap = cap;
 	for (size_t i = 0; i < t->n; i++)
-		*find_slot(t, &t->rows[i].trace_id) = (uint32_t)i + 1;
+		index_row(t, (uint32_t)i);
 	return 0;
 }
 
@@ -59,7 +81,7 @@ static int add_row(struct alias_table *t, const struct clew_store_alias *a)
 	if (t->n == t->cap && grow(t) < 0)
 		return -ENOMEM;
 	t->rows[t->n] = *a;
-	*find_slot(t, &a->trace_id) = (uint32_t)t->n + 1;
+	index_row(t, (uint32_t)t->n);
 	t->n++;
 	return 0;
 }
@@ -81,10 +103,22 @@ static int load_row(void *user, duckdb_data_chunk chunk, idx_t rows)
 	return r;
 }
 
+/* Those of hours that are gone are of no use: a fragment is added seconds after its spans. */
+static int drop_old(struct clew_store *st, char **ret_error)
+{
+	if (st->opts.read_only || !st->n_parts)
+		return 0;
+	return duck_execf(st->conn, ret_error, "DELETE FROM c.alias WHERE added_ns < %" PRId64 ";",
+			  (int64_t)((st->parts[0]->hour - 1) * HOUR_NS));
+}
+
 int aliases_load(struct clew_store *st, char **ret_error)
 {
-	return duck_each(st->conn, "SELECT trace_id, canonical FROM c.alias", load_row,
-			 &st->aliases, ret_error);
+	int r = drop_old(st, ret_error);
+
+	return r < 0 ? r
+		     : duck_each(st->conn, "SELECT trace_id, canonical FROM c.alias", load_row,
+				 &st->aliases, ret_error);
 }
 
 /* state_lock is held. */
@@ -110,20 +144,43 @@ struct clew_id128 alias_canonical(struct clew_store *st, struct clew_id128 id)
 	return id;
 }
 
+struct members {
+	const struct alias_table *t;
+	struct clew_id128 canonical;
+	int (*fn)(void *user, const struct clew_id128 *id);
+	void *user;
+};
+
+/* Those that point to id, and those that point to them. A row that a later one replaced is passed. */
+static int members_of(const struct members *m, const struct clew_id128 *id, int depth)
+{
+	int r = 0;
+
+	for (uint32_t row = *find_head(m->t, id); r == 0 && row; row = m->t->next[row - 1]) {
+		const struct clew_store_alias *a = &m->t->rows[row - 1];
+		struct clew_id128 c;
+
+		if (*find_slot(m->t, &a->trace_id) != row || !clew_id128_eq(&a->canonical, id))
+			continue;
+		c = canonical(m->t, a->trace_id);
+		if (clew_id128_eq(&c, &m->canonical))
+			r = m->fn(m->user, &a->trace_id);
+		if (r == 0 && depth < MAX_CHAIN)
+			r = members_of(m, &a->trace_id, depth + 1);
+	}
+	return r;
+}
+
 int alias_members(struct clew_store *st, struct clew_id128 id,
 		  int (*fn)(void *user, const struct clew_id128 *id), void *user)
 {
+	const struct members m = {&st->aliases, id, fn, user};
 	int r = fn(user, &id);
 
-	if (!st->aliases.n)
+	if (r < 0 || !st->aliases.n)
 		return r;
 	pthread_mutex_lock(&st->state_lock);
-	for (size_t i = 0; r == 0 && i < st->aliases.n; i++) {
-		struct clew_id128 c = canonical(&st->aliases, st->aliases.rows[i].trace_id);
-
-		if (clew_id128_eq(&c, &id))
-			r = fn(user, &st->aliases.rows[i].trace_id);
-	}
+	r = members_of(&m, &id, 0);
 	pthread_mutex_unlock(&st->state_lock);
 	return r;
 }
@@ -180,6 +237,38 @@ int clew_store_add_alias(struct clew_store *st, const struct clew_store_alias *a
 	r = add_row(&st->aliases, a);
 	pthread_mutex_unlock(&st->state_lock);
 	return r;
+}
+
+#define ALIASES_AT_ONCE 500u
+
+int aliases_add(struct clew_store *st, const struct clew_store_alias *v, size_t n, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	size_t room = MAX_ALIASES - (st->aliases.n < MAX_ALIASES ? st->aliases.n : MAX_ALIASES);
+	char from[64], to[64];
+	int r = 0;
+
+	n = n < room ? n : room;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		clew_buf_adds(&sql, i % ALIASES_AT_ONCE ? "," : "INSERT INTO c.alias VALUES ");
+		clew_buf_addf(&sql, "(%s,%s,%u,%.9g,%" PRIu64 ")", huge_sql(&v[i].trace_id, from),
+			      huge_sql(&v[i].canonical, to), v[i].evidence, (double)v[i].confidence,
+			      now_unix_ns());
+		if ((i + 1) % ALIASES_AT_ONCE && i + 1 < n)
+			continue;
+		r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);
+		clew_buf_clear(&sql);
+	}
+	clew_buf_done(&sql);
+	pthread_mutex_lock(&st->state_lock);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct clew_id128 end = canonical(&st->aliases, v[i].canonical);
+
+		if (!clew_id128_eq(&end, &v[i].trace_id))
+			r = add_row(&st->aliases, &v[i]);
+	}
+	pthread_mutex_unlock(&st->state_lock);
+	return r < 0 ? r : (int)n;
 }
 
 int clew_store_add_fragment(struct clew_store *st, const struct clew_store_fragment *f,

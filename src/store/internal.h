@@ -71,12 +71,30 @@ struct part_ref {
 
 struct alias_table {
 	struct clew_store_alias *rows;
+	uint32_t *next; /* of each row: the next one with its canonical id, + 1 */
 	_Atomic size_t n;
 	size_t cap;
+	uint32_t *heads; /* by the hash of canonical: row + 1; as many as slots */
 	uint32_t *slots; /* by the hash of trace_id: row + 1; a power of two, at least twice cap */
 };
 
 struct query;
+
+/* An amendment that waits, and since when. */
+struct amend_item {
+	struct clew_store_amendment a;
+	uint64_t since_ns;
+};
+
+/* What waits to be changed; under queue_lock, but for what the writer has taken. */
+struct amend_queue {
+	struct amend_item *v;
+	size_t n, cap;
+	struct clew_store_alias *aliases;
+	size_t n_aliases, cap_aliases;
+	uint64_t due_ns; /* when the writer looks at it */
+	bool is_new;	 /* something was not tried yet */
+};
 
 struct clew_store {
 	char *dir;
@@ -119,6 +137,7 @@ struct clew_store {
 	uint32_t urgent_n;  /* spans in it that somebody waits for */
 	uint64_t urgent_ns; /* when the first of them came */
 	uint64_t oldest_ns; /* when the queue's first span came */
+	struct amend_queue amend;
 	_Atomic bool stop;
 	struct clew_store_stats stats;	       /* under queue_lock */
 	struct clew_store_retention retention; /* under queue_lock */
@@ -268,7 +287,14 @@ void watchdog_stop(struct clew_store *st);
 /** queries_interrupt() - stop all that run, with this errno as the reason. */
 void queries_interrupt(struct clew_store *st, int reason);
 
+/* ---- amend.c ---- */
+/** amend_apply() - by the writer, where no batch is on its way: what waits and can be done. */
+void amend_apply(struct clew_store *st);
+
 /* ---- alias.c ---- */
+/** aliases_add() - by the writer: durable, and known from then on; those beyond the limit are counted. */
+int aliases_add(struct clew_store *st, const struct clew_store_alias *v, size_t n,
+		char **ret_error);
 /** write_catalog() - beside the writer's thread: another connection, another file than the spans'. */
 int write_catalog(struct clew_store *st, const char *sql, char **ret_error);
 int aliases_load(struct clew_store *st, char **ret_error);

@@ -162,7 +162,8 @@ int clew_store_flush(struct clew_store *st)
 	want = st->queued_seq;
 	st->flush_waiters++;
 	pthread_cond_signal(&st->queue_cond);
-	while (st->done_seq < want && r == 0)
+	/* What it changes is tried once at least. */
+	while ((st->done_seq < want || st->amend.is_new) && r == 0)
 		r = pthread_cond_timedwait(&st->done_cond, &st->queue_lock, &until);
 	st->flush_waiters--;
 	pthread_mutex_unlock(&st->queue_lock);
@@ -180,6 +181,8 @@ static uint64_t due(const struct clew_store *st, uint64_t now)
 		return now;
 	if (st->queue_n)
 		at = st->oldest_ns + st->opts.flush_ns;
+	if (st->amend.due_ns && st->amend.due_ns < at)
+		at = st->amend.due_ns;
 	if (st->urgent_n && st->urgent_ns + CLEW_STORE_GROUP_NS < at)
 		at = st->urgent_ns + CLEW_STORE_GROUP_NS;
 	return at;
@@ -198,7 +201,7 @@ size_t queue_take(struct clew_store *st, struct clew_span **batch)
 		if (at <= now)
 			break;
 		if (pthread_cond_timedwait(&st->queue_cond, &st->queue_lock, &until) &&
-		    !st->queue_n)
+		    !st->queue_n && !st->amend.due_ns)
 			break; /* a quiet second: time for housekeeping */
 	}
 	while (n < st->opts.batch_spans && st->queue_n && bytes < BATCH_BYTES) {

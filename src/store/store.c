@@ -150,6 +150,10 @@ void clew_store_close(struct clew_store *st)
 	names_free(st);
 	free(st->aliases.rows);
 	free(st->aliases.slots);
+	free(st->aliases.heads);
+	free(st->aliases.next);
+	free(st->amend.v);
+	free(st->amend.aliases);
 	clew_lock_done(&st->lock);
 	closep(&st->dir_fd);
 	pthread_mutex_destroy(&st->queue_lock);

@@ -105,7 +105,7 @@ typedef void (*clew_store_stored_fn)(void *user, const struct clew_span *span);
  */
 void clew_store_on_stored(struct clew_store *st, clew_store_stored_fn fn, void *user);
 /**
- * clew_store_flush() - wait until everything appended before is on disk.
+ * clew_store_flush() - wait until everything appended before is on disk, and amended as far as known.
  * -ETIMEDOUT after 60 s: the disk does not take it (stats say why).
  */
 int clew_store_flush(struct clew_store *st);
@@ -118,6 +118,36 @@ struct clew_store_alias {
 	uint32_t evidence;	     /* enum clew_evidence */
 	float confidence;
 };
+
+/*
+ * What is found out about a span after it was stored: its place, and what a kernel saw of its
+ * exchange.
+ */
+struct clew_store_amendment {
+	struct clew_id128 trace_id; /* as it is stored */
+	struct clew_id64 span_id;
+	struct clew_id128 to_trace_id;
+	struct clew_id64 parent_span_id;
+	struct clew_id128 wire_key;
+	bool link; /* the next three are known */
+	uint8_t link_class;
+	uint32_t evidence;
+	float confidence;
+	uint32_t incomplete, pid, tid;
+	uint64_t proc_start_ns;
+	struct clew_span_times times;
+};
+
+/* Amendments and aliases that wait for the writer, each; beyond it they are dropped and counted. */
+#define CLEW_STORE_MAX_AMENDMENTS 65536u
+
+/**
+ * clew_store_amend() - change stored spans, and add aliases, with the next batch. A span that is not
+ * there yet is waited for, some seconds; one that was sealed stays as it is: both are counted
+ * (amend_missed). Copies. Any thread.
+ */
+void clew_store_amend(struct clew_store *st, const struct clew_store_amendment *v, size_t n,
+		      const struct clew_store_alias *aliases, size_t n_aliases);
 
 /** clew_store_add_alias() - durable when it returns 0. -EINVAL for a cycle. */
 int clew_store_add_alias(struct clew_store *st, const struct clew_store_alias *alias,
@@ -178,6 +208,7 @@ struct clew_store_stats {
 	uint64_t refused;	/* not taken by clew_store_append_durable() */
 	uint64_t dropped_error; /* could not be stored: see last_error */
 	uint64_t queued;	/* now */
+	uint64_t amended, amend_missed, amend_dropped; /* amendments; the last with aliases */
 	uint64_t batches, seals, failures, recoveries;
 	uint64_t write_ns;     /* time of the writer thread in batches, seals and checkpoints */
 	uint64_t write_cpu_ns; /* ... its processor time (the engine's own threads not counted) */

@@ -307,6 +307,7 @@ static void *writer_main(void *arg)
 			write_batches(st, batch, n);
 		else if (atomic_load(&st->stop) || !batch)
 			break;
+		amend_apply(st);
 		if (clew_mono_ns() - kept_ns < KEEP_HOUSE_NS)
 			continue;
 		keep_house(st);
@@ -314,6 +315,7 @@ static void *writer_main(void *arg)
 			retention_look(st);
 		kept_ns = clew_mono_ns();
 	}
+	amend_apply(st);
 	return NULL;
 }
 
