@@ -88,6 +88,27 @@ static void add_export(struct figures *f, struct clew_export *export)
 	f->v[f->n - 1].gauge = true;
 }
 
+static void add_join(struct figures *f, const struct session *s)
+{
+	struct clew_join_stats j;
+
+	if (!session_join_stats(s, &j))
+		return;
+	add(f, "clew_join_spans_total", "joined", j.joined,
+	    "Received spans and spans of the kernel that tell of the same exchange.");
+	add(f, "clew_join_spans_total", "nested", j.nested,
+	    "Received spans and spans of the kernel that tell of the same exchange.");
+	add(f, "clew_join_traces_total", NULL, j.aliases,
+	    "Traces that were found to be another's.");
+	add(f, "clew_join_conflicts_total", NULL, j.conflicts, "... but two different ones'.");
+	add(f, "clew_join_own_calls_total", NULL, j.own,
+	    "Calls of targets to this server's OTLP ports, left out.");
+	add(f, "clew_join_early_spans_total", NULL, j.early,
+	    "Spans that could not wait for those of SDKs.");
+	add(f, "clew_join_held_spans", NULL, j.held, "Spans that wait for those of SDKs.");
+	f->v[f->n - 1].gauge = true;
+}
+
 void session_tell_figures(struct session *s, uint64_t now_ns)
 {
 	struct figures f = {0};
@@ -99,6 +120,7 @@ void session_tell_figures(struct session *s, uint64_t now_ns)
 		add_capture(&f, s->capture);
 	if (s->pipeline)
 		add_pipeline(&f, s->pipeline);
+	add_join(&f, s);
 	if (s->export)
 		add_export(&f, s->export);
 	clew_server_figures(s->server, f.v, f.n);

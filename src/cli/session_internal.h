@@ -57,6 +57,8 @@ void session_join_advance(struct session *s);
 /** session_join_flush() - hand on all; session_join_tell() when the store has it. */
 void session_join_flush(struct session *s);
 void session_join_tell(struct session *s);
+/** session_join_stats() - false: nothing is joined. */
+bool session_join_stats(const struct session *s, struct clew_join_stats *ret);
 void session_print_joined(const struct session *s);
 void session_close_join(struct session *s);
 

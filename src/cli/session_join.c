@@ -138,6 +138,13 @@ void session_join_tell(struct session *s)
 		tell(s->joining);
 }
 
+bool session_join_stats(const struct session *s, struct clew_join_stats *ret)
+{
+	if (s->joining)
+		clew_join_stats(s->joining->join, ret);
+	return s->joining != NULL;
+}
+
 void session_print_joined(const struct session *s)
 {
 	struct clew_join_stats j;
