@@ -46,10 +46,13 @@ struct part {
 	int64_t sealed_max_ns; /* newest start in span; INT64_MIN if empty */
 	uint64_t used_ns;      /* monotonic time of the last append */
 	bool has_rollups;      /* the tables are there */
+	bool has_filters;      /* ... and trace_filter */
 	bool dirty;	       /* changed since its last checkpoint */
 	bool late_checkpoint;  /* one is due as soon as no query is in its way */
 	bool ids_loaded;
-	uint64_t left_seq; /* when it left: queries up to this one may read it */
+	bool traces_left_out;	     /* traces had no room in memory; under filter_lock */
+	struct trace_filter *traces; /* NULL: not loaded; under filter_lock */
+	uint64_t left_seq;	     /* when it left: queries up to this one may read it */
 	struct part *next_leaving;
 	struct id_set ids; /* of hot: to leave out what is stored already */
 };
@@ -59,6 +62,7 @@ struct part {
  * what is in hot here may be found behind `indexed` in span there.
  */
 struct part_ref {
+	struct part *part; /* for trace_filter.c */
 	int64_t hour;
 	char name[24];
 	uint64_t indexed;
@@ -120,6 +124,8 @@ struct clew_store {
 	struct part *leaving; /* dropped, and perhaps still read */
 	uint64_t query_seq;   /* of the query that began last */
 	struct alias_table aliases;
+	pthread_mutex_t filter_lock; /* part.traces */
+	uint64_t filter_bytes;	     /* of all of them */
 	struct query *queries;
 
 	duckdb_connection conn; /* the writer's */
@@ -207,6 +213,21 @@ uint32_t index_hash_attr(uint32_t key_id, struct slice value);
 uint32_t index_hash_id(enum dict_kind kind, uint32_t id);
 uint32_t index_hash_resource(uint32_t id);
 uint32_t index_hash_trace(const struct clew_id128 *id);
+
+/* ---- trace_filter.c: which hours cannot hold a trace ---- */
+struct fuse;
+/** trace_filter_store() - of the run of rows [from, to), into its partition; inside of a transaction. */
+int trace_filter_store(struct clew_store *st, struct part *p, const struct fuse *run, uint64_t from,
+		       uint64_t to, char **ret_error);
+/** trace_filter_sealed() - the run is committed. Takes its filter, which may be NULL. */
+void trace_filter_sealed(struct clew_store *st, struct part *p, struct fuse *run, uint64_t from,
+			 uint64_t to);
+/** trace_filter_ask() - which of the partitions [from, to) may have indexed rows of a trace with one of
+ * these hashes: ret_may[0] is of from. */
+int trace_filter_ask(struct query *q, size_t from, size_t to, const uint32_t *hashes, size_t n,
+		     bool *ret_may, char **ret_error);
+/** trace_filter_drop() - before a part is freed. */
+void trace_filter_drop(struct clew_store *st, struct part *p);
 
 /* ---- queue.c ---- */
 int queue_init(struct clew_store *st);
@@ -342,8 +363,9 @@ bool where_range(struct clew_store *st, const struct clew_filter_where *w, struc
 
 /* Ids of traces as SQL wants them. */
 struct trace_list {
-	struct clew_buf ids;	/* "1,2,3" */
-	struct clew_buf hashes; /* of the traces' index */
+	struct clew_buf ids; /* "1,2,3" */
+	uint32_t *hashes;    /* of the traces' index */
+	size_t n, cap;
 };
 /** trace_list_add() - a canonical id with all its aliases. */
 int trace_list_add(struct trace_list *l, struct clew_store *st, struct clew_id128 canonical);

@@ -16,8 +16,9 @@
 /* DuckDB's 256 KiB blocks make small partitions large; 16 KiB doubled large ones. */
 #define NEW_PARTITION_BLOCK 65536
 
-/* Tables of a partition that has all of them; without rollups there are five. */
+/* Tables of a partition that has all of them; without rollups there are five, without filters 12. */
 #define N_ROLLUP_TABLES 12
+#define N_TABLES	13
 
 uint64_t span_hash(const struct clew_span *s)
 {
@@ -171,7 +172,8 @@ static int make_tables(struct clew_store *st, struct part *p, char **ret_error)
 	if (!n && st->opts.read_only)
 		return -ENODATA;
 	p->has_rollups = n >= N_ROLLUP_TABLES;
-	if (st->opts.read_only || p->has_rollups)
+	p->has_filters = n >= N_TABLES;
+	if (st->opts.read_only || p->has_filters)
 		return 0;
 	clew_buf_adds(&sql, "BEGIN TRANSACTION;");
 	if (!n)
@@ -182,7 +184,7 @@ static int make_tables(struct clew_store *st, struct part *p, char **ret_error)
 	if (r < 0)
 		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
 	else
-		p->has_rollups = true;
+		p->has_rollups = p->has_filters = true;
 	clew_buf_done(&sql);
 	return r;
 }
@@ -356,6 +358,7 @@ void parts_free(struct clew_store *st)
 {
 	for (size_t i = 0; i < st->n_parts; i++) {
 		id_set_done(&st->parts[i]->ids);
+		trace_filter_drop(st, st->parts[i]);
 		free(st->parts[i]);
 	}
 	free(st->parts);

@@ -19,6 +19,7 @@ int query_snapshot(struct query *q)
 	if (!q->parts)
 		return -ENOMEM;
 	for (size_t i = 0; i < st->n_parts; i++) {
+		q->parts[i].part = st->parts[i];
 		q->parts[i].hour = st->parts[i]->hour;
 		memcpy(q->parts[i].name, st->parts[i]->name, sizeof(q->parts[i].name));
 		q->parts[i].indexed = st->parts[i]->indexed;

@@ -118,6 +118,7 @@ static void drop_leaving(struct clew_store *st)
 				 st->dir, error ? error : "?");
 		*at = p->next_leaving;
 		id_set_done(&p->ids);
+		trace_filter_drop(st, p);
 		free(p);
 	}
 }
@@ -131,6 +132,7 @@ void leaving_free(struct clew_store *st)
 		/* Nobody reads while the engine closes. */
 		unlink_part(st, p);
 		id_set_done(&p->ids);
+		trace_filter_drop(st, p);
 		free(p);
 	}
 	st->leaving = NULL;

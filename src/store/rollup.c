@@ -225,9 +225,7 @@ int rollup_store(struct clew_store *st, struct part *p, const struct digest *d, 
 
 struct continuing {
 	struct digest *d;
-	struct trace_list list;
-	struct clew_store *st;
-	bool any;
+	struct clew_buf ids; /* "1,2,3" */
 };
 
 static int list_ids(void *user, duckdb_data_chunk chunk, idx_t rows)
@@ -239,11 +237,9 @@ static int list_ids(void *user, duckdb_data_chunk chunk, idx_t rows)
 	for (idx_t i = 0; i < rows; i++) {
 		struct clew_id128 trace = huge_id128(((duckdb_uhugeint *)id.data)[i]);
 
-		clew_buf_addf(&c->list.ids, "%s%s", c->any ? "," : "", huge_sql(&trace, num));
-		clew_buf_addf(&c->list.hashes, "%s%u", c->any ? "," : "", index_hash_trace(&trace));
-		c->any = true;
+		clew_buf_addf(&c->ids, "%s%s", c->ids.len ? "," : "", huge_sql(&trace, num));
 	}
-	return c->list.ids.err ? c->list.ids.err : c->list.hashes.err;
+	return c->ids.err;
 }
 
 static int add_old(void *user, duckdb_data_chunk chunk, idx_t rows)
@@ -256,7 +252,7 @@ static int add_old(void *user, duckdb_data_chunk chunk, idx_t rows)
 int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int64_t hour,
 		    char **ret_error)
 {
-	struct continuing c = {.d = d, .st = q->st};
+	struct continuing c = {.d = d};
 	struct clew_buf sql = {0};
 	size_t n = 0;
 	int r = 0;
@@ -273,7 +269,7 @@ int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int6
 	clew_buf_addf(&sql, ") WHERE trace_id IN (%s)", new_ids);
 	if (n)
 		r = sql.err ? sql.err : query_each(q, sql.data, list_ids, &c, ret_error);
-	for (size_t i = 0; r == 0 && c.any && i < q->n_parts; i++) {
+	for (size_t i = 0; r == 0 && c.ids.len && i < q->n_parts; i++) {
 		struct part_ref *p = &q->parts[i];
 		struct clew_buf rows = {0};
 
@@ -283,11 +279,11 @@ int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int6
 		clew_buf_addf(&rows,
 			      "SELECT " DIGEST_COLUMNS " FROM %s.span WHERE trace_id IN (%s)"
 			      " AND rowid < %" PRIu64,
-			      p->name, c.list.ids.data, p->digested);
+			      p->name, c.ids.data, p->digested);
 		r = rows.err ? rows.err : query_each(q, rows.data, add_old, &c, ret_error);
 		clew_buf_done(&rows);
 	}
 	clew_buf_done(&sql);
-	trace_list_done(&c.list);
+	clew_buf_done(&c.ids);
 	return r;
 }

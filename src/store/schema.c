@@ -89,6 +89,7 @@ void schema_rollups(struct clew_buf *sql, const char *part)
 		"attr_count (service UINTEGER, key UINTEGER, spans UINTEGER)",
 		"attr_range (key UINTEGER, block UINTEGER, lo DOUBLE, hi DOUBLE)",
 		"digest (first_row BIGINT, spans BIGINT)",
+		"trace_filter (first_row BIGINT, spans BIGINT, filter BLOB)",
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)

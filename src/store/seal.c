@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "store/digest.h"
+#include "store/fuse.h"
 #include "store/internal.h"
 
 /* Hashes of one block that are kept apart; beyond it an entry may be written twice. */
@@ -33,6 +34,7 @@ struct entries {
 	struct digest *digest; /* NULL: rows before these are not digested */
 	struct trace_entry *traces;
 	size_t n_traces, cap_traces;
+	struct fuse *filter;	 /* of their hashes; NULL: queries do without */
 	struct clew_id128 trace; /* the last one */
 	uint64_t *v;		 /* hash << 32 | block */
 	size_t n, cap;
@@ -263,6 +265,8 @@ static int store_entries(struct clew_store *st, struct part *p, struct entries *
 		r = duck_execf(st->conn, ret_error, "UPDATE %s.run SET indexed = true;", p->name);
 	if (r == 0 && e->digest)
 		r = rollup_store(st, p, e->digest, p->indexed, p->rows, ret_error);
+	if (r == 0 && e->filter && p->has_filters)
+		r = trace_filter_store(st, p, e->filter, p->indexed, p->rows, ret_error);
 	if (r == 0)
 		r = duck_exec(st->conn, "COMMIT;", ret_error);
 	if (r < 0)
@@ -336,6 +340,19 @@ int digest_part(struct clew_store *st, struct part *p, char **ret_error)
 	return 0;
 }
 
+/* Of traces by hash. Without it queries make their own. */
+static void make_filter(struct entries *e)
+{
+	_cleanup_(freep) uint32_t *hashes = malloc((e->n_traces + 1) * sizeof(*hashes));
+	uint32_t n = 0;
+
+	for (size_t i = 0; hashes && i < e->n_traces; i++)
+		if (!n || hashes[n - 1] != e->traces[i].hash)
+			hashes[n++] = e->traces[i].hash;
+	if (hashes)
+		(void)!fuse_new(hashes, n, &e->filter);
+}
+
 /* Index the rows from p->indexed on. */
 static int index_part(struct clew_store *st, struct part *p, char **ret_error)
 {
@@ -359,6 +376,8 @@ static int index_part(struct clew_store *st, struct part *p, char **ret_error)
 		r = sort_entries(&e);
 	if (e.n_traces)
 		qsort(e.traces, e.n_traces, sizeof(*e.traces), by_hash);
+	if (r == 0)
+		make_filter(&e);
 	if (r == 0 && e.digest)
 		r = continue_traces(st, p, e.digest, p->indexed, ret_error);
 	if (r == 0 && e.digest)
@@ -366,6 +385,8 @@ static int index_part(struct clew_store *st, struct part *p, char **ret_error)
 	if (r == 0)
 		r = store_entries(st, p, &e, ret_error);
 	if (r == 0) {
+		trace_filter_sealed(st, p, e.filter, p->indexed, p->rows);
+		e.filter = NULL;
 		pthread_mutex_lock(&st->state_lock);
 		p->indexed = p->rows;
 		if (e.digest)
@@ -373,6 +394,7 @@ static int index_part(struct clew_store *st, struct part *p, char **ret_error)
 		pthread_mutex_unlock(&st->state_lock);
 	}
 	digest_free(e.digest);
+	free(e.filter);
 	free(e.traces);
 	free(e.v);
 	free(e.seen);

@@ -82,6 +82,7 @@ static void set_defaults(struct clew_store_opts *o)
 	if (!o->threads)
 		o->threads = o->read_only ? 2 : 1;
 	o->exact_spans = o->exact_spans ? o->exact_spans : CLEW_STORE_EXACT_SPANS;
+	o->filter_bytes = o->filter_bytes ? o->filter_bytes : CLEW_STORE_FILTER_BYTES;
 	o->timeout_ns = o->timeout_ns ? o->timeout_ns : CLEW_STORE_TIMEOUT_NS;
 }
 
@@ -95,6 +96,7 @@ static int init_memory(struct clew_store *st)
 	pthread_mutex_init(&st->state_lock, NULL);
 	pthread_mutex_init(&st->queue_lock, NULL);
 	pthread_mutex_init(&st->stored_lock, NULL);
+	pthread_mutex_init(&st->filter_lock, NULL);
 	st->resources = calloc(DICT_MAX, sizeof(*st->resources));
 	if (!st->resources)
 		return -ENOMEM;
@@ -158,6 +160,7 @@ void clew_store_close(struct clew_store *st)
 	closep(&st->dir_fd);
 	pthread_mutex_destroy(&st->queue_lock);
 	pthread_mutex_destroy(&st->stored_lock);
+	pthread_mutex_destroy(&st->filter_lock);
 	pthread_mutex_destroy(&st->state_lock);
 	pthread_rwlock_destroy(&st->gate);
 	free(st->dir);

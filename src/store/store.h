@@ -34,6 +34,7 @@ struct clew_store_opts {
 	uint32_t threads;      /* 0: 1 for a writer, else 2; of the engine */
 	uint64_t timeout_ns;   /* 0: CLEW_STORE_TIMEOUT_NS; of one query */
 	uint64_t exact_spans;  /* 0: CLEW_STORE_EXACT_SPANS */
+	uint64_t filter_bytes; /* 0: CLEW_STORE_FILTER_BYTES */
 };
 
 /* A span is on disk at the latest this long after clew_store_append(), plus one commit. */
@@ -58,7 +59,10 @@ struct clew_store_opts {
  * up by the minute when they were sealed: then percentiles are within a bucket (latency.h), and times
  * are rounded to minutes. */
 #define CLEW_STORE_EXACT_SPANS 300000u
-#define CLEW_STORE_TIMEOUT_NS  (30ull * 1000 * 1000 * 1000)
+/* What says which hours cannot hold a trace, in memory: about 2.3 bytes a trace. Hours for which there is no
+ * room are asked themselves. */
+#define CLEW_STORE_FILTER_BYTES (32ull << 20)
+#define CLEW_STORE_TIMEOUT_NS	(30ull * 1000 * 1000 * 1000)
 
 /**
  * clew_store_open() - open the store in a directory; a writer makes it (0700, files 0600).

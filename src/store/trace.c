@@ -4,36 +4,66 @@
 
 #include "store/internal.h"
 
+/* Spans of a trace that are sorted in memory; of a larger one the engine gives them in order. */
+#define MAX_SORTED 10000u
+
+#define OLDEST_FIRST " ORDER BY start_ns, span_id"
+
 struct giving {
 	struct clew_store *st;
 	struct clew_id128 id; /* canonical */
-	clew_span_fn fn;
-	void *user;
-	uint64_t n;
+	struct clew_span **v;
+	size_t n, cap;
 };
 
-static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
+struct giving_large {
+	struct clew_store *st;
+	struct clew_id128 id;
+	clew_span_fn fn;
+	void *user;
+};
+
+static int keep(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
 	struct giving *g = user;
 
 	for (idx_t i = 0; i < rows; i++) {
-		struct clew_span *s = read_span(g->st, chunk, i);
-		int r;
+		struct clew_span *s;
 
-		if (s && !clew_id128_eq(&s->trace_id, &g->id)) {
-			clew_span_free(s); /* the same hash, another trace */
-			continue;
+		if (g->n == MAX_SORTED)
+			return -EFBIG;
+		if (g->n == g->cap) {
+			size_t cap = g->cap ? g->cap * 2 : 32;
+			struct clew_span **v = realloc(g->v, cap * sizeof(*v));
+
+			if (!v)
+				return -ENOMEM;
+			g->v = v;
+			g->cap = cap;
 		}
-		r = s ? g->fn(g->user, s) : -ENOMEM;
-		if (r < 0)
-			return r;
-		g->n++;
+		s = read_span(g->st, chunk, i);
+		if (!s)
+			return -ENOMEM;
+		if (clew_id128_eq(&s->trace_id, &g->id))
+			g->v[g->n++] = s;
+		else
+			clew_span_free(s); /* the same hash, another trace */
 	}
 	return 0;
 }
 
-/* All rows of some traces (of one: oldest first), with these columns; extra: more conditions, where t
- * stands for all of these rows. */
+static int by_start(const void *a, const void *b)
+{
+	const struct clew_span *x = *(struct clew_span *const *)a,
+			       *y = *(struct clew_span *const *)b;
+
+	if (x->start_ns != y->start_ns)
+		return x->start_ns < y->start_ns ? -1 : 1;
+	return memcmp(&x->span_id, &y->span_id, sizeof(x->span_id));
+}
+
+/* All rows of some traces, with these columns; extra: more conditions, where t stands for all of these
+ * rows, and the order; "": none. */
 static int each_row(struct clew_store *st, const struct clew_id128 *ids, size_t n, const char *cols,
 		    const char *extra, duck_chunk_fn fn, void *user, char **ret_error)
 {
@@ -48,11 +78,11 @@ static int each_row(struct clew_store *st, const struct clew_id128 *ids, size_t 
 		r = trace_list_add(&list, st, ids[i]);
 	if (r == 0)
 		r = filter_traces(&q, 0, q.n_parts, &list, cols, &rows, ret_error);
-	if (r == 0 && rows.len) {
-		clew_buf_addf(&sql, "WITH t AS (%s) SELECT * FROM t%s ORDER BY start_ns, span_id",
-			      rows.data, extra);
-		r = sql.err ? sql.err : query_each(&q, sql.data, fn, user, ret_error);
-	}
+	if (*extra && rows.len)
+		clew_buf_addf(&sql, "WITH t AS (%s) SELECT * FROM t%s", rows.data, extra);
+	if (r == 0 && rows.len)
+		r = sql.err ? sql.err
+			    : query_each(&q, *extra ? sql.data : rows.data, fn, user, ret_error);
 	query_end(&q);
 	clew_buf_done(&rows);
 	clew_buf_done(&sql);
@@ -60,40 +90,74 @@ static int each_row(struct clew_store *st, const struct clew_id128 *ids, size_t 
 	return r;
 }
 
+static void giving_done(struct giving *g)
+{
+	while (g->n)
+		clew_span_free(g->v[--g->n]);
+	free(g->v);
+}
+
+static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct giving_large *l = user;
+	int r = 0;
+
+	for (idx_t i = 0; r == 0 && i < rows; i++) {
+		struct clew_span *s = read_span(l->st, chunk, i);
+
+		if (s && !clew_id128_eq(&s->trace_id, &l->id))
+			clew_span_free(s);
+		else
+			r = s ? l->fn(l->user, s) : -ENOMEM;
+	}
+	return r;
+}
+
+static int get_large(struct giving *g, clew_span_fn fn, void *user, char **ret_error)
+{
+	struct giving_large l = {g->st, g->id, fn, user};
+
+	giving_done(g);
+	return each_row(l.st, &l.id, 1, "*", OLDEST_FIRST, give, &l, ret_error);
+}
+
+/* A short list is sorted here: to plan it costs the engine more. */
 int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, clew_span_fn fn,
 			 void *user, char **ret_error)
 {
-	struct giving g = {st, alias_canonical(st, *id), fn, user, 0};
-	int r = each_row(st, &g.id, 1, "*", "", give, &g, ret_error);
+	struct giving g = {.st = st, .id = alias_canonical(st, *id)};
+	int r = each_row(st, &g.id, 1, "*", "", keep, &g, ret_error);
+	size_t given = 0;
 
-	return r < 0 ? r : g.n ? 0 : -ENOENT;
-}
-
-static int keep_one(void *user, struct clew_span *s)
-{
-	struct clew_span **ret = user;
-
-	clew_span_free(*ret);
-	*ret = s;
-	return 0;
+	if (r == -EFBIG)
+		return get_large(&g, fn, user, ret_error);
+	if (g.n)
+		qsort(g.v, g.n, sizeof(*g.v), by_start);
+	while (r == 0 && given < g.n)
+		r = fn(user, g.v[given++]);
+	if (r == 0 && !g.n)
+		r = -ENOENT;
+	while (given < g.n)
+		clew_span_free(g.v[given++]);
+	g.n = 0;
+	giving_done(&g);
+	return r;
 }
 
 int clew_store_get_span(struct clew_store *st, const struct clew_id128 *id,
 			const struct clew_id64 *span_id, struct clew_span **ret, char **ret_error)
 {
-	struct clew_span *span = NULL;
-	struct giving g = {st, alias_canonical(st, *id), keep_one, &span, 0};
+	struct giving g = {.st = st, .id = alias_canonical(st, *id)};
 	char only[64];
 	int r;
 
 	snprintf(only, sizeof(only), " WHERE span_id = %" PRIu64, id64_int(span_id));
-	r = each_row(st, &g.id, 1, "*", only, give, &g, ret_error);
-	if (r == 0 && !span)
+	r = each_row(st, &g.id, 1, "*", only, keep, &g, ret_error);
+	if (r == 0 && !g.n)
 		r = -ENOENT;
 	if (r == 0)
-		*ret = span;
-	else
-		clew_span_free(span);
+		*ret = g.v[--g.n];
+	giving_done(&g);
 	return r;
 }
 
@@ -204,7 +268,7 @@ int clew_store_many_rows(struct clew_store *st, const struct clew_id128 *ids, si
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		own[i] = alias_canonical(st, ids[i]);
-	return n ? each_row(st, own, n, ROW_COLUMNS, "", give_rows, &g, ret_error) : 0;
+	return n ? each_row(st, own, n, ROW_COLUMNS, OLDEST_FIRST, give_rows, &g, ret_error) : 0;
 }
 
 int clew_store_trace_rows(struct clew_store *st, const struct clew_id128 *id, clew_trace_row_fn fn,
@@ -212,7 +276,7 @@ int clew_store_trace_rows(struct clew_store *st, const struct clew_id128 *id, cl
 {
 	struct clew_id128 own = alias_canonical(st, *id);
 	struct giving_rows g = {st, &own, 1, fn, user, 0};
-	int r = each_row(st, &own, 1, ROW_COLUMNS, "", give_rows, &g, ret_error);
+	int r = each_row(st, &own, 1, ROW_COLUMNS, OLDEST_FIRST, give_rows, &g, ret_error);
 
 	return r < 0 ? r : g.n ? 0 : -ENOENT;
 }
@@ -241,7 +305,7 @@ int clew_store_many_spans(struct clew_store *st, const struct clew_id128 *ids, s
 {
 	struct giving_many g = {st, fn, user};
 
-	return n ? each_row(st, ids, n, "*", "", give_many, &g, ret_error) : 0;
+	return n ? each_row(st, ids, n, "*", OLDEST_FIRST, give_many, &g, ret_error) : 0;
 }
 
 int clew_store_match_spans(struct clew_store *st, const struct clew_id128 *ids, size_t n,
@@ -255,8 +319,10 @@ int clew_store_match_spans(struct clew_store *st, const struct clew_id128 *ids, 
 	clew_buf_adds(&where, " WHERE ");
 	r = filter_where(st, f, &where, ret_error);
 	if (f->root)
-		clew_buf_adds(&where, " AND (parent_id IS NULL OR (kind IN (2, 5) AND parent_id NOT"
-				      " IN (SELECT span_id FROM t)))");
+		clew_buf_adds(&where,
+			      " AND (parent_id IS NULL OR (kind IN (2, 5) AND (trace_id, parent_id)"
+			      " NOT IN (SELECT trace_id, span_id FROM t)))");
+	clew_buf_adds(&where, OLDEST_FIRST);
 	if (r == 0 && n)
 		r = where.err ? where.err
 			      : each_row(st, ids, n, "*", where.data, give_many, &g, ret_error);
