@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * trace/ID/tree: a trace in columns, for drawing, and trace/ID/critical.
+ * trace/ID/tree: a trace in columns, for drawing.
  *
  * Where a trace has more spans than the limit, those that failed are given, then the longest, each with
  * all that is above it: what is left out is what would be drawn smallest. Of each span it is said how many below it are
@@ -11,65 +11,13 @@
 
 #include "query/call.h"
 #include "query/critical.h"
+#include "query/name_set.h"
 
 #define DEFAULT_LIMIT 5000
 /* Candidates of orphans in one answer. */
 #define MAX_CANDIDATES 10000u
 
 #define NONE CLEW_FOREST_NONE
-
-/* Names as small numbers, by where their text lives (names live as long as the store). */
-struct name_set {
-	struct slice *v;
-	uint32_t n, cap;
-	uint32_t *slots, n_slots;
-};
-
-static void names_done(struct name_set *s)
-{
-	free(s->v);
-	free(s->slots);
-}
-
-static int names_grow(struct name_set *s)
-{
-	uint32_t cap = s->cap ? s->cap * 2 : 64;
-	struct slice *v = realloc(s->v, cap * sizeof(*v));
-
-	s->v = v ? v : s->v;
-	free(s->slots);
-	s->slots = malloc(cap * 4 * sizeof(*s->slots));
-	if (!v || !s->slots)
-		return -ENOMEM;
-	s->cap = cap;
-	s->n_slots = cap * 4;
-	memset(s->slots, 0xff, s->n_slots * sizeof(*s->slots));
-	for (uint32_t i = 0; i < s->n; i++) {
-		uint32_t at = (uint32_t)((uintptr_t)s->v[i].p >> 3) & (s->n_slots - 1);
-
-		while (s->slots[at] != NONE)
-			at = (at + 1) & (s->n_slots - 1);
-		s->slots[at] = i;
-	}
-	return 0;
-}
-
-static int name_id(struct name_set *s, struct slice name, uint32_t *ret)
-{
-	uint32_t at;
-
-	if (s->n * 2 >= s->cap && names_grow(s) < 0)
-		return -ENOMEM;
-	at = (uint32_t)((uintptr_t)name.p >> 3) & (s->n_slots - 1);
-	while (s->slots[at] != NONE && s->v[s->slots[at]].p != name.p)
-		at = (at + 1) & (s->n_slots - 1);
-	if (s->slots[at] == NONE) {
-		s->slots[at] = s->n;
-		s->v[s->n++] = name;
-	}
-	*ret = s->slots[at];
-	return 0;
-}
 
 struct tree {
 	struct call *c;
@@ -171,9 +119,9 @@ static int list_shown(struct tree *t)
 
 		if (t->shown[i] == NONE)
 			continue;
-		r = name_id(&t->services, row->service, &t->service[t->n]);
+		r = name_set_id(&t->services, row->service, &t->service[t->n]);
 		if (r == 0)
-			r = name_id(&t->names, row->name, &t->name[t->n]);
+			r = name_set_id(&t->names, row->name, &t->name[t->n]);
 		t->shown[i] = t->n;
 		t->list[t->n++] = i;
 	}
@@ -210,8 +158,8 @@ static void tree_done(struct tree *t)
 	free(t->fails);
 	free(t->service);
 	free(t->name);
-	names_done(&t->services);
-	names_done(&t->names);
+	name_set_done(&t->services);
+	name_set_done(&t->names);
 	trace_rows_done(&t->rows);
 	critical_done(&t->critical);
 }
@@ -473,7 +421,7 @@ static int put_totals(struct tree *t)
 	for (uint32_t i = 0; r == 0 && i < t->rows.n; i++) {
 		const struct clew_trace_row *row = trace_row(&t->rows, i);
 
-		r = name_id(&all, row->service, &id);
+		r = name_set_id(&all, row->service, &id);
 		errors += row->status == CLEW_STATUS_ERROR;
 		orphans += row->link_class == CLEW_LINK_ORPHAN;
 		incomplete += row->incomplete != 0;
@@ -482,7 +430,7 @@ static int put_totals(struct tree *t)
 		&t->c->out,
 		",\"totals\":{\"services\":%u,\"errors\":%u,\"orphans\":%u,\"incomplete\":%u}",
 		all.n, errors, orphans, incomplete);
-	names_done(&all);
+	name_set_done(&all);
 	return r;
 }
 
@@ -558,80 +506,5 @@ int call_trace_tree(struct call *c, const struct clew_id128 *id)
 	if (r == 0)
 		r = put_tree(&t, id);
 	tree_done(&t);
-	return r < 0 ? r : call_end_line(c);
-}
-
-/* ---- the critical path alone ---- */
-
-struct by_service {
-	struct slice service;
-	int64_t ns[3]; /* by kind */
-};
-
-static int by_time(const void *a, const void *b)
-{
-	const struct by_service *x = a, *y = b;
-	int64_t tx = x->ns[0] + x->ns[1] + x->ns[2], ty = y->ns[0] + y->ns[1] + y->ns[2];
-
-	return tx > ty ? -1 : tx < ty;
-}
-
-static int put_by_service(struct call *c, const struct trace_rows *t, const struct critical *cr)
-{
-	struct name_set names = {0};
-	struct by_service *sum = calloc(cr->n + 1, sizeof(*sum));
-	int r = sum ? 0 : -ENOMEM;
-
-	for (size_t i = 0; r == 0 && i < cr->n; i++) {
-		const struct piece *p = &cr->v[i];
-		uint32_t at;
-
-		r = name_id(&names, trace_row(t, p->node)->service, &at);
-		if (r < 0)
-			break;
-		sum[at].service = trace_row(t, p->node)->service;
-		sum[at].ns[p->kind] += p->to_ns - p->from_ns;
-	}
-	if (r == 0 && names.n)
-		qsort(sum, names.n, sizeof(*sum), by_time);
-	for (uint32_t i = 0; r == 0 && i < names.n; i++) {
-		put_str(&c->out, i ? ",{\"service\":" : "{\"service\":", sum[i].service);
-		for (int k = 0; k < 3; k++)
-			clew_buf_addf(&c->out, ",\"%s_ns\":%" PRId64, piece_name(k), sum[i].ns[k]);
-		clew_buf_addc(&c->out, '}');
-	}
-	names_done(&names);
-	free(sum);
-	return r;
-}
-
-int call_trace_critical(struct call *c, const struct clew_id128 *id)
-{
-	struct trace_rows t = {0};
-	struct critical cr = {0};
-	int r = call_no_params(c);
-
-	if (r == 0)
-		r = trace_rows_load(c->st, id, &t, c->ret_error);
-	if (r == 0)
-		r = critical_path(&t, &cr);
-	put_hex(&c->out, "{\"trace_id\":", id->b, 16);
-	clew_buf_addf(&c->out, ",\"start_ns\":%" PRIu64 ",\"pieces\":[", t.start_ns);
-	for (size_t i = 0; r == 0 && i < cr.n; i++) {
-		const struct clew_trace_row *row = trace_row(&t, cr.v[i].node);
-
-		put_hex(&c->out, i ? ",{\"span_id\":" : "{\"span_id\":", row->span_id.b, 8);
-		put_str(&c->out, ",\"service\":", row->service);
-		put_str(&c->out, ",\"name\":", row->name);
-		clew_buf_addf(&c->out,
-			      ",\"from_ns\":%" PRId64 ",\"to_ns\":%" PRId64 ",\"kind\":\"%s\"}",
-			      cr.v[i].from_ns, cr.v[i].to_ns, piece_name(cr.v[i].kind));
-	}
-	clew_buf_adds(&c->out, "],\"by_service\":[");
-	if (r == 0)
-		r = put_by_service(c, &t, &cr);
-	clew_buf_adds(&c->out, "]}");
-	trace_rows_done(&t);
-	critical_done(&cr);
 	return r < 0 ? r : call_end_line(c);
 }
