@@ -28,6 +28,15 @@ static inline struct slice slice_str(const char *s)
 	return (struct slice){s, s ? strlen(s) : 0};
 }
 
+/** slice_order() - by bytes: less than 0, 0, more than 0, as memcmp(); a beginning comes first. */
+static inline int slice_order(struct slice a, struct slice b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int c = n ? memcmp(a.p, b.p, n) : 0;
+
+	return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
 static inline bool slice_eq(struct slice a, struct slice b)
 {
 	return a.n == b.n && (!a.n || !memcmp(a.p, b.p, a.n));

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who calls whom, and how it goes. */
+/* Who calls whom, and how it goes: the edges with the most calls, and what stands at their ends. */
 #include <inttypes.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
 
 #include "query/call.h"
 #include "store/latency.h"
 
+#define DEFAULT_EDGES 2000u
+
 struct node {
-	struct slice service; /* copied */
+	UT_hash_handle hh; /* by key */
+	char *key;	   /* 's', or 'e' of an external one, and the name */
+	struct slice service;
 	uint64_t requests, errors;
 	uint64_t p95_ns; /* of an external one: of the slowest of its callers */
 	uint32_t *counts;
@@ -15,33 +22,64 @@ struct node {
 
 struct map {
 	struct call *c;
-	struct node *nodes;
-	size_t n, cap;
+	struct node *nodes; /* in the order in which they came */
 	struct clew_buf edges;
 	double seconds;
+	uint64_t total;
 };
 
+static struct node *find_node(const struct map *m, const char *key, size_t n)
+{
+	struct node *node = NULL;
+
+	HASH_FIND(hh, m->nodes, key, (unsigned)n, node);
+	return node;
+}
+
+static int make_key(struct clew_buf *key, struct slice service, bool external)
+{
+	clew_buf_clear(key);
+	clew_buf_addc(key, external ? 'e' : 's');
+	return clew_buf_add(key, service.p ? service.p : "", service.n);
+}
+
+/* NULL: no memory. */
 static struct node *map_node(struct map *m, struct slice service, bool external)
 {
-	char *copy;
+	struct clew_buf key = {0};
+	struct node *n = NULL;
 
-	for (size_t i = 0; i < m->n; i++)
-		if (m->nodes[i].external == external && slice_eq(m->nodes[i].service, service))
-			return &m->nodes[i];
-	if (m->n == m->cap) {
-		size_t cap = m->cap ? m->cap * 2 : 32;
-		struct node *nodes = realloc(m->nodes, cap * sizeof(*nodes));
-
-		if (!nodes)
-			return NULL;
-		m->nodes = nodes;
-		m->cap = cap;
+	if (make_key(&key, service, external) == 0 && !(n = find_node(m, key.data, key.len))) {
+		n = calloc(1, sizeof(*n));
+		if (n)
+			n->key = malloc(key.len);
+		if (n && n->key) {
+			memcpy(n->key, key.data, key.len);
+			n->service = slice_of(n->key + 1, key.len - 1);
+			n->external = external;
+			HASH_ADD_KEYPTR(hh, m->nodes, n->key, (unsigned)key.len, n);
+		}
+		if (n && (!n->key || !n->hh.tbl)) {
+			free(n->key);
+			free(n);
+			n = NULL;
+		}
 	}
-	copy = strndup(service.p ? service.p : "", service.n);
-	if (!copy)
-		return NULL;
-	m->nodes[m->n] = (struct node){.service = {copy, service.n}, .external = external};
-	return &m->nodes[m->n++];
+	clew_buf_done(&key);
+	return n;
+}
+
+static void map_done(struct map *m)
+{
+	struct node *n, *next;
+
+	HASH_ITER (hh, m->nodes, n, next) {
+		HASH_DEL(m->nodes, n);
+		free(n->key);
+		free(n->counts);
+		free(n);
+	}
+	clew_buf_done(&m->edges);
 }
 
 static int put_edge(void *user, const struct clew_edge_stats *e)
@@ -78,19 +116,20 @@ static int put_edge(void *user, const struct clew_edge_stats *e)
 /* How long a service takes to answer, whoever calls. */
 static int add_latency(void *user, const struct clew_red_row *row)
 {
+	struct clew_buf key = {0};
 	struct map *m = user;
-	struct node *n = NULL;
+	struct node *n;
+	int r = make_key(&key, row->service, false);
 
-	for (size_t i = 0; i < m->n && !n; i++)
-		if (!m->nodes[i].external && slice_eq(m->nodes[i].service, row->service))
-			n = &m->nodes[i];
+	n = r == 0 ? find_node(m, key.data, key.len) : NULL;
+	clew_buf_done(&key);
 	if (n && !n->counts)
 		n->counts = calloc(CLEW_LATENCY_BUCKETS, sizeof(*n->counts));
 	if (n && !n->counts)
 		return -ENOMEM;
 	if (n)
 		n->counts[row->bucket] += (uint32_t)row->n;
-	return 0;
+	return r;
 }
 
 static void put_node(struct call *c, const struct node *n, bool first)
@@ -107,42 +146,53 @@ static void put_node(struct call *c, const struct node *n, bool first)
 		      n->requests, n->errors, p95, n->external ? ",\"external\":true" : "");
 }
 
-static int ask_map(struct map *m, uint64_t since, uint64_t until)
+static int ask_map(struct map *m, uint64_t since, uint64_t until, uint64_t limit)
 {
 	struct clew_red_query rq = {.since_ns = since,
 				    .until_ns = until,
 				    .by_service = true,
 				    .kinds = 1u << CLEW_KIND_SERVER | 1u << CLEW_KIND_CONSUMER};
+	_cleanup_(freep) struct slice *names = NULL;
 	struct call *c = m->c;
-	int r = clew_store_map(c->st, since, until, put_edge, m, c->ret_error);
+	struct node *n, *next;
+	int r = clew_store_map(c->st, since, until, limit, &m->total, put_edge, m, c->ret_error);
 
-	return r < 0 ? r : clew_store_red(c->st, &rq, add_latency, m, c->ret_error);
+	if (r == 0 && !(names = calloc(HASH_COUNT(m->nodes) + 1, sizeof(*names))))
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	HASH_ITER (hh, m->nodes, n, next)
+		if (!n->external)
+			names[rq.n_services++] = n->service;
+	rq.services = names;
+	return clew_store_red(c->st, &rq, add_latency, m, c->ret_error);
 }
 
 int call_map(struct call *c)
 {
 	struct map m = {.c = c};
-	uint64_t since = 0, until = 0;
+	uint64_t since = 0, until = 0, limit = DEFAULT_EDGES;
+	struct node *n, *next;
 	int r = call_window(c, &since, &until);
 
+	if (r == 0)
+		r = params_u64(&c->params, "limit", &limit, c->ret_error);
 	if (r == 0)
 		r = call_no_params(c);
 	m.seconds = (double)(until - since) / 1e9;
 	if (r == 0)
-		r = ask_map(&m, since, until);
-	clew_buf_addf(&c->out, "{\"since_ns\":%" PRIu64 ",\"until_ns\":%" PRIu64 ",\"nodes\":[",
-		      since, until);
-	for (size_t i = 0; i < m.n; i++) {
-		put_node(c, &m.nodes[i], i == 0);
-		free((char *)(uintptr_t)m.nodes[i].service.p);
-		free(m.nodes[i].counts);
-	}
+		r = ask_map(&m, since, until, limit);
+	clew_buf_addf(&c->out,
+		      "{\"since_ns\":%" PRIu64 ",\"until_ns\":%" PRIu64 ",\"edges_total\":%" PRIu64
+		      ",\"nodes\":[",
+		      since, until, m.total);
+	HASH_ITER (hh, m.nodes, n, next)
+		put_node(c, n, n == m.nodes);
 	clew_buf_adds(&c->out, "],\"edges\":[");
 	clew_buf_add(&c->out, m.edges.data, m.edges.len);
 	clew_buf_adds(&c->out, "]}");
 	if (r == 0)
 		r = m.edges.err;
-	free(m.nodes);
-	clew_buf_done(&m.edges);
+	map_done(&m);
 	return r < 0 ? r : call_end_line(c);
 }

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Rate, errors, duration: overview (every service, beside the time before), operations (of one
- * service) and red (over time).
- */
+/* Rate, errors, duration: operations (of one service) and red (over time). */
+#include "query/red.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "query/call.h"
-#include "store/latency.h"
-
-#define REQUESTS (1u << CLEW_KIND_SERVER | 1u << CLEW_KIND_CONSUMER)
-
 #define DEFAULT_BUCKETS 60
 #define MAX_BUCKETS	1000
-/* Rows of an answer; the most deviating services, the most frequent operations. */
-#define DEFAULT_ROWS 200
-/* Services, or operations of one service, that are summed up; the others are counted (left_out). */
+/* Operations of a service that are summed up. */
 #define MAX_SUMS 20000
 
 /* Names live as long as the store, so one name is one address. */
@@ -95,7 +87,7 @@ static int add_sum(void *user, const struct clew_red_row *row)
 	return 0;
 }
 
-static uint64_t quantile(const uint32_t *counts, double q)
+uint64_t red_quantile(const uint32_t *counts, double q)
 {
 	uint64_t wide[CLEW_LATENCY_BUCKETS];
 
@@ -110,19 +102,17 @@ static int ask_sums(struct call *c, struct clew_red_query *rq, struct sums *s)
 	return s->slots ? clew_store_red(c->st, rq, add_sum, s, c->ret_error) : -ENOMEM;
 }
 
-/* Rounding to minutes makes them longer and the window a little: never two more than before. */
-static uint32_t steps_of(const struct clew_red_query *rq)
+uint32_t red_steps(const struct clew_red_query *rq)
 {
 	return (uint32_t)((rq->until_ns - rq->since_ns + rq->step_ns - 1) / rq->step_ns);
 }
 
-static double rate_of(uint64_t n, uint64_t since_ns, uint64_t until_ns)
+double red_rate(uint64_t n, uint64_t since_ns, uint64_t until_ns)
 {
 	return (double)n / ((double)(until_ns - since_ns) / 1e9);
 }
 
-/* Four digits are enough for people and for sorting. */
-static void put_number(struct clew_buf *b, const char *before, double v)
+void red_put_number(struct clew_buf *b, const char *before, double v)
 {
 	clew_buf_addf(b, "%s%.4g", before, isfinite(v) ? v : 0);
 }
@@ -130,164 +120,11 @@ static void put_number(struct clew_buf *b, const char *before, double v)
 static void put_quantiles(struct clew_buf *b, const uint32_t *counts)
 {
 	clew_buf_addf(b, ",\"p50_ns\":%" PRIu64 ",\"p95_ns\":%" PRIu64 ",\"p99_ns\":%" PRIu64,
-		      quantile(counts, 0.5), quantile(counts, 0.95), quantile(counts, 0.99));
+		      red_quantile(counts, 0.5), red_quantile(counts, 0.95),
+		      red_quantile(counts, 0.99));
 }
 
-/* ---- overview ---- */
-
-struct line {
-	const struct sum *now, *before; /* before may be NULL */
-	double deviation;
-	uint64_t instances;
-	/* over time */
-	uint64_t *n, *errors;
-	uint32_t (*counts)[CLEW_LATENCY_BUCKETS];
-};
-
-struct overview {
-	struct call *c;
-	struct clew_red_query rq;
-	struct sums now, before;
-	struct line *lines;
-	size_t n_lines;
-	uint32_t steps;
-};
-
-/*
- * How much worse or better: the change of the error share, times ten, and of p95, in doublings; each less
- * what chance explains at these counts (two standard errors). 0: nothing that is not chance. One: the
- * p95 doubled, or ten more of a hundred requests fail.
- */
-static double deviation(const struct sum *now, const struct sum *before)
-{
-	double n1 = (double)now->n, n0 = before ? (double)before->n : 0, p, e, l;
-	uint64_t q1, q0;
-
-	if (!before || n1 < 1 || n0 < 1)
-		return 0;
-	p = ((double)now->errors + (double)before->errors) / (n1 + n0);
-	e = fabs((double)now->errors / n1 - (double)before->errors / n0) -
-	    2 * sqrt(p * (1 - p) * (1 / n1 + 1 / n0));
-	q1 = quantile(now->counts, 0.95);
-	q0 = quantile(before->counts, 0.95);
-	l = q1 && q0 ? fabs(log2((double)q1 / (double)q0)) : 0;
-	/* A quantile of a long tail is known worse than a mean; and buckets are a third wide. */
-	l -= 3 * sqrt(1 / n1 + 1 / n0) + 1.0 / 12;
-	return (e > 0 ? 10 * e : 0) + (l > 0 ? l : 0);
-}
-
-static int by_deviation(const void *a, const void *b)
-{
-	const struct line *x = a, *y = b;
-
-	if (x->deviation != y->deviation)
-		return x->deviation > y->deviation ? -1 : 1;
-	if (x->now->n != y->now->n)
-		return x->now->n > y->now->n ? -1 : 1;
-	return x->now < y->now ? -1 : x->now > y->now;
-}
-
-static struct line *find_line(struct overview *o, struct slice service)
-{
-	for (size_t i = 0; i < o->n_lines; i++)
-		if (o->lines[i].now->service.p == service.p)
-			return &o->lines[i];
-	return NULL;
-}
-
-static int keep_instances(void *user, const struct clew_service_stats *s)
-{
-	struct line *l = find_line(user, s->service);
-
-	if (l)
-		l->instances = s->instances;
-	return 0;
-}
-
-static int add_step(void *user, const struct clew_red_row *row)
-{
-	struct overview *o = user;
-	struct line *l = find_line(o, row->service);
-
-	if (!l || row->step >= o->steps)
-		return 0;
-	l->n[row->step] += row->n;
-	l->errors[row->step] += row->errors;
-	l->counts[row->step][row->bucket] += (uint32_t)row->n;
-	return 0;
-}
-
-static int make_lines(struct overview *o, uint64_t max)
-{
-	const struct slice none = {0};
-	uint32_t at;
-
-	o->lines = calloc(o->now.n + 1, sizeof(*o->lines));
-	if (!o->lines)
-		return -ENOMEM;
-	for (size_t i = 0; i < o->now.n; i++) {
-		struct line *l = &o->lines[o->n_lines++];
-
-		l->now = &o->now.v[i];
-		at = o->before.slots[slot_of(&o->before, l->now->service, none, 0)];
-		l->before = at ? &o->before.v[at - 1] : NULL;
-		l->deviation = deviation(l->now, l->before);
-	}
-	if (o->n_lines)
-		qsort(o->lines, o->n_lines, sizeof(*o->lines), by_deviation);
-	o->n_lines = max && max < o->n_lines ? (size_t)max : o->n_lines;
-	return 0;
-}
-
-static int make_sparks(struct overview *o)
-{
-	struct clew_red_query *rq = &o->rq;
-	int r;
-
-	o->steps = steps_of(rq) + 2;
-	for (size_t i = 0; i < o->n_lines; i++) {
-		struct line *l = &o->lines[i];
-
-		l->n = calloc(o->steps, sizeof(*l->n));
-		l->errors = calloc(o->steps, sizeof(*l->errors));
-		l->counts = calloc(o->steps, sizeof(*l->counts));
-		if (!l->n || !l->errors || !l->counts)
-			return -ENOMEM;
-	}
-	r = clew_store_red(o->c->st, rq, add_step, o, o->c->ret_error);
-	o->steps = steps_of(rq);
-	return r;
-}
-
-static void put_line(struct overview *o, const struct line *l, bool first)
-{
-	struct clew_buf *b = &o->c->out;
-
-	put_str(b, first ? "{\"service\":" : ",{\"service\":", l->now->service);
-	clew_buf_addf(b, ",\"instances\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"errors\":%" PRIu64,
-		      l->instances, l->now->n, l->now->errors);
-	put_number(b, ",\"rate\":", rate_of(l->now->n, o->rq.since_ns, o->rq.until_ns));
-	put_quantiles(b, l->now->counts);
-	clew_buf_addf(b,
-		      ",\"before\":{\"requests\":%" PRIu64 ",\"errors\":%" PRIu64
-		      ",\"p50_ns\":%" PRIu64 ",\"p95_ns\":%" PRIu64 "}",
-		      l->before ? l->before->n : 0, l->before ? l->before->errors : 0,
-		      l->before ? quantile(l->before->counts, 0.5) : 0,
-		      l->before ? quantile(l->before->counts, 0.95) : 0);
-	put_number(b, ",\"deviation\":", l->deviation);
-	clew_buf_adds(b, ",\"spark\":{\"requests\":[");
-	for (uint32_t i = 0; i < o->steps; i++)
-		clew_buf_addf(b, "%s%" PRIu64, i ? "," : "", l->n[i]);
-	clew_buf_adds(b, "],\"errors\":[");
-	for (uint32_t i = 0; i < o->steps; i++)
-		clew_buf_addf(b, "%s%" PRIu64, i ? "," : "", l->errors[i]);
-	clew_buf_adds(b, "],\"p95_ns\":[");
-	for (uint32_t i = 0; i < o->steps; i++)
-		clew_buf_addf(b, "%s%" PRIu64, i ? "," : "", quantile(l->counts[i], 0.95));
-	clew_buf_adds(b, "]}}");
-}
-
-static int get_buckets(struct call *c, struct clew_red_query *rq)
+int red_buckets(struct call *c, struct clew_red_query *rq)
 {
 	uint64_t buckets = DEFAULT_BUCKETS;
 	int r = params_u64(&c->params, "buckets", &buckets, c->ret_error);
@@ -300,68 +137,11 @@ static int get_buckets(struct call *c, struct clew_red_query *rq)
 	return 0;
 }
 
-static int ask_overview(struct overview *o, uint64_t limit)
-{
-	struct call *c = o->c;
-	uint64_t length = o->rq.until_ns - o->rq.since_ns;
-	struct clew_red_query rq = o->rq, before = o->rq;
-	int r;
-
-	rq.step_ns = before.step_ns = 0;
-	before.until_ns = before.since_ns;
-	before.since_ns = before.since_ns > length ? before.since_ns - length : 1;
-	r = ask_sums(c, &rq, &o->now);
-	if (r == 0)
-		r = ask_sums(c, &before, &o->before);
-	if (r == 0)
-		r = make_lines(o, limit);
-	if (r == 0)
-		r = make_sparks(o);
-	if (r == 0)
-		r = clew_store_services(c->st, o->rq.since_ns, o->rq.until_ns, keep_instances, o,
-					c->ret_error);
-	return r;
-}
-
-static void put_window(struct clew_buf *b, const struct clew_red_query *rq)
+void red_put_window(struct clew_buf *b, const struct clew_red_query *rq)
 {
 	clew_buf_addf(b,
 		      "{\"since_ns\":%" PRIu64 ",\"until_ns\":%" PRIu64 ",\"bucket_ns\":%" PRIu64,
 		      rq->since_ns, rq->until_ns, rq->step_ns);
-}
-
-int call_overview(struct call *c)
-{
-	struct overview o = {.c = c, .rq = {.kinds = REQUESTS, .by_service = true}};
-	uint64_t limit = DEFAULT_ROWS;
-	int r = call_window(c, &o.rq.since_ns, &o.rq.until_ns);
-
-	if (r == 0)
-		r = get_buckets(c, &o.rq);
-	if (r == 0)
-		r = params_u64(&c->params, "limit", &limit, c->ret_error);
-	if (r == 0)
-		r = call_no_params(c);
-	if (r == 0)
-		r = ask_overview(&o, limit);
-	if (r == 0) {
-		put_window(&c->out, &o.rq);
-		clew_buf_addf(&c->out, ",\"services_total\":%zu,\"left_out\":%" PRIu64, o.now.n,
-			      o.now.left_out);
-		clew_buf_adds(&c->out, ",\"services\":[");
-		for (size_t i = 0; i < o.n_lines; i++)
-			put_line(&o, &o.lines[i], i == 0);
-		clew_buf_adds(&c->out, "]}");
-	}
-	for (size_t i = 0; i < o.n_lines; i++) {
-		free(o.lines[i].n);
-		free(o.lines[i].errors);
-		free(o.lines[i].counts);
-	}
-	free(o.lines);
-	sums_done(&o.now);
-	sums_done(&o.before);
-	return r < 0 ? r : call_end_line(c);
 }
 
 /* ---- operations ---- */
@@ -387,7 +167,7 @@ static int by_time(const void *a, const void *b)
 static int by_kind_and_time(const void *a, const void *b)
 {
 	const struct sum *x = a, *y = b;
-	bool sx = REQUESTS >> x->kind & 1, sy = REQUESTS >> y->kind & 1;
+	bool sx = RED_REQUESTS >> x->kind & 1, sy = RED_REQUESTS >> y->kind & 1;
 
 	return sx != sy ? (sx ? -1 : 1) : by_time(a, b);
 }
@@ -409,12 +189,12 @@ static void put_operations(struct call *c, const struct clew_red_query *rq, stru
 		clew_buf_addf(&c->out,
 			      ",\"kind\":\"%s\",\"requests\":%" PRIu64 ",\"errors\":%" PRIu64,
 			      clew_kind_name(o->kind), o->n, o->errors);
-		put_number(&c->out, ",\"rate\":", rate_of(o->n, rq->since_ns, rq->until_ns));
+		red_put_number(&c->out, ",\"rate\":", red_rate(o->n, rq->since_ns, rq->until_ns));
 		put_quantiles(&c->out, o->counts);
-		put_number(&c->out, ",\"share\":",
-			   o->kind <= CLEW_KIND_CONSUMER && all[o->kind] > 0
-				   ? time_of(o) / all[o->kind]
-				   : 0);
+		red_put_number(&c->out, ",\"share\":",
+			       o->kind <= CLEW_KIND_CONSUMER && all[o->kind] > 0
+				       ? time_of(o) / all[o->kind]
+				       : 0);
 		clew_buf_addc(&c->out, '}');
 	}
 }
@@ -422,7 +202,7 @@ static void put_operations(struct call *c, const struct clew_red_query *rq, stru
 int call_operations(struct call *c)
 {
 	struct clew_red_query rq = {.by_name = true};
-	uint64_t limit = DEFAULT_ROWS;
+	uint64_t limit = RED_DEFAULT_ROWS;
 	struct sums s = {0};
 	int r = call_window(c, &rq.since_ns, &rq.until_ns);
 
@@ -435,7 +215,7 @@ int call_operations(struct call *c)
 	if (r == 0)
 		r = ask_sums(c, &rq, &s);
 	if (r == 0) {
-		put_window(&c->out, &rq);
+		red_put_window(&c->out, &rq);
 		put_str(&c->out, ",\"service\":", rq.service);
 		clew_buf_addf(&c->out, ",\"total\":%zu,\"operations\":[", s.n);
 		put_operations(c, &rq, &s, limit);
@@ -482,7 +262,7 @@ static void put_series(struct clew_buf *b, const struct series *s)
 		clew_buf_addf(b, "],\"%s\":[", lines[k].name);
 		for (uint32_t i = 0; i < s->steps; i++)
 			clew_buf_addf(b, "%s%" PRIu64, i ? "," : "",
-				      quantile(s->counts[i], lines[k].q));
+				      red_quantile(s->counts[i], lines[k].q));
 	}
 	clew_buf_addc(b, ']');
 }
@@ -493,9 +273,9 @@ static int get_red(struct call *c, struct clew_red_query *rq)
 	struct slice kind;
 	int k, r = call_window(c, &rq->since_ns, &rq->until_ns);
 
-	rq->kinds = REQUESTS;
+	rq->kinds = RED_REQUESTS;
 	if (r == 0)
-		r = get_buckets(c, rq);
+		r = red_buckets(c, rq);
 	if (r == 0 && params_get(&c->params, "kind", &kind)) {
 		for (k = CLEW_KIND_CONSUMER; k >= 0; k--)
 			if (slice_eq(kind, slice_str(clew_kind_name((enum clew_span_kind)k))))
@@ -518,15 +298,15 @@ int call_red(struct call *c)
 
 	if (r < 0)
 		return r;
-	s.steps = steps_of(&rq) + 2;
+	s.steps = red_steps(&rq) + 2;
 	s.n = calloc(s.steps, sizeof(*s.n));
 	s.errors = calloc(s.steps, sizeof(*s.errors));
 	s.counts = calloc(s.steps, sizeof(*s.counts));
 	r = s.n && s.errors && s.counts ? clew_store_red(c->st, &rq, add_point, &s, c->ret_error)
 					: -ENOMEM;
 	if (r == 0) {
-		s.steps = steps_of(&rq);
-		put_window(&c->out, &rq);
+		s.steps = red_steps(&rq);
+		red_put_window(&c->out, &rq);
 		put_series(&c->out, &s);
 		clew_buf_addc(&c->out, '}');
 	}

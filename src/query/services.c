@@ -5,10 +5,28 @@
 #include "query/advice.h"
 #include "query/call.h"
 
+#define DEFAULT_SERVICES 1000u
+#define MAX_SERVICES	 5000u
+_Static_assert(MAX_SERVICES < CLEW_STORE_MAX_SERVICES, "one more than is given is asked for");
+
+struct listing {
+	struct call *c;
+	uint64_t left;
+	bool more;
+	struct slice last; /* the name that was given last */
+};
+
 static int put_service(void *user, const struct clew_service_stats *s)
 {
-	struct call *c = user;
+	struct listing *l = user;
+	struct call *c = l->c;
 
+	if (!l->left) {
+		l->more = true;
+		return 0;
+	}
+	l->left--;
+	l->last = s->service;
 	clew_buf_adds(&c->out, "{\"service\":");
 	clew_json_str(&c->out, s->service);
 	clew_buf_addf(&c->out,
@@ -20,14 +38,61 @@ static int put_service(void *user, const struct clew_service_stats *s)
 	return call_end_line(c);
 }
 
+static int get_sort(struct call *c, struct clew_service_query *sq)
+{
+	static const char *const names[] = {[CLEW_SERVICES_BUSIEST] = "spans",
+					    [CLEW_SERVICES_NEWEST] = "newest",
+					    [CLEW_SERVICES_BY_NAME] = "name"};
+	struct slice sort = SLICE("spans");
+	unsigned i = 0;
+
+	params_get(&c->params, "sort", &sort);
+	while (i <= CLEW_SERVICES_BY_NAME && !slice_eq(sort, slice_str(names[i])))
+		i++;
+	if (i > CLEW_SERVICES_BY_NAME)
+		return call_fail(c, -EINVAL, "sort: spans (the busiest first), newest or name");
+	sq->sort = (enum clew_service_sort)i;
+	if (params_get(&c->params, "after", &sq->after) && sq->sort != CLEW_SERVICES_BY_NAME)
+		return call_fail(c, -EINVAL, "after takes sort=name");
+	return 0;
+}
+
+static int get_services(struct call *c, struct clew_service_query *sq)
+{
+	struct clew_span_filter times = {0};
+	int r = get_sort(c, sq);
+
+	sq->limit = DEFAULT_SERVICES;
+	params_get(&c->params, "prefix", &sq->prefix);
+	if (r == 0)
+		r = params_u64(&c->params, "limit", &sq->limit, c->ret_error);
+	if (r == 0)
+		r = call_times(c, &times);
+	sq->since_ns = times.since_ns;
+	sq->until_ns = times.until_ns;
+	if (!sq->limit || sq->limit > MAX_SERVICES)
+		sq->limit = MAX_SERVICES;
+	return r;
+}
+
+/* Where that is not all of them, a last line says how many there are. */
 int call_services(struct call *c)
 {
-	struct clew_span_filter f = {0};
-	int r = call_times(c, &f);
+	struct clew_service_query sq = {0};
+	struct listing l = {.c = c};
+	uint64_t total = 0;
+	int r = get_services(c, &sq);
 
-	return r < 0 ? r
-		     : clew_store_services(c->st, f.since_ns, f.until_ns, put_service, c,
-					   c->ret_error);
+	l.left = sq.limit++;
+	if (r == 0)
+		r = clew_store_services(c->st, &sq, &total, put_service, &l, c->ret_error);
+	if (r < 0 || !l.more)
+		return r;
+	clew_buf_addf(&c->out, "{\"total\":%" PRIu64, total);
+	if (sq.sort == CLEW_SERVICES_BY_NAME)
+		put_str(&c->out, ",\"next\":", l.last);
+	clew_buf_addc(&c->out, '}');
+	return call_end_line(c);
 }
 
 /* ---- why ---- */

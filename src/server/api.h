@@ -86,6 +86,8 @@ struct api_spans {
 /** api_load_trace() - -ENOENT; -EFBIG with a text. */
 int api_load_trace(struct api_call *c, const struct clew_id128 *id, struct api_spans *ret);
 void api_spans_done(struct api_spans *s);
+/** api_too_many() - the error for more than API_MAX_SPANS in one answer; lower: what makes it less. */
+int api_too_many(struct api_call *c, const char *lower);
 
 struct api_traces {
 	struct clew_trace_summary *v;
@@ -95,6 +97,16 @@ struct api_traces {
 /** api_find_traces() - what the filter finds, as f->sort orders it. */
 int api_find_traces(struct api_call *c, const struct clew_span_filter *f, struct api_traces *ret);
 void api_traces_done(struct api_traces *t);
+
+/** api_trace_fn - a trace with its spans (one at least); they live during the call. */
+typedef int (*api_trace_fn)(void *user, struct api_call *c, const struct api_spans *spans);
+
+/**
+ * api_each_trace() - fn for those of the traces found that are still there, in their order. Many are loaded
+ * with one statement. -EFBIG with a text, beyond API_MAX_SPANS together; lower: what makes them fewer.
+ */
+int api_each_trace(struct api_call *c, const struct api_traces *found, const char *lower,
+		   api_trace_fn fn, void *user);
 
 /* What a trace's spans add up to. */
 struct api_sum {
@@ -128,13 +140,17 @@ struct api_name {
 struct api_names {
 	struct api_name *v;
 	size_t n, cap;
+	uint64_t total; /* how many there are; of services n may be fewer */
 };
 
-/** api_services() - of all spans. */
-int api_services(struct api_call *c, struct api_names *ret);
+/** api_services() - of all spans; the limit busiest, at most API_MAX_SERVICES. */
+int api_services(struct api_call *c, uint64_t limit, struct api_names *ret);
+#define API_MAX_SERVICES CLEW_STORE_MAX_SERVICES
 /** api_operations() - of a service (p NULL: of all), with the kinds of their spans (a bit each; 0: all). */
 int api_operations(struct api_call *c, struct slice service, uint32_t kinds, struct api_names *ret);
 void api_names_done(struct api_names *n);
+/** api_put_operations() - append {"name","spanKind"},... as both of Jaeger's APIs have them. */
+void api_put_operations(struct clew_buf *out, const struct api_names *names);
 
 /** api_kind() - a kind's number by its name ("server"); -EINVAL. */
 int api_kind(struct slice name);

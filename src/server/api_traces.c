@@ -5,6 +5,9 @@
 #include "query/trace_rows.h"
 #include "server/api.h"
 
+/* Spans of the traces that are loaded together; one trace may have more. */
+#define BATCH_SPANS 20000u
+
 /* Room for one more; -ENOMEM. */
 static int grow(void **v, size_t n, size_t *cap, size_t size)
 {
@@ -87,6 +90,74 @@ void api_traces_done(struct api_traces *t)
 	*t = (struct api_traces){0};
 }
 
+int api_too_many(struct api_call *c, const char *lower)
+{
+	return api_fail(c, 413, -EFBIG, "these traces have more than %u spans together: lower %s",
+			API_MAX_SPANS, lower);
+}
+
+/* Some traces on their way: their spans come oldest first, whosever they are. */
+struct batch {
+	const struct clew_trace_summary *t;
+	struct api_spans spans[API_SUM_TRACES];
+	size_t n, last; /* last: that a span was of */
+};
+
+static int keep_of_batch(void *user, struct clew_span *s)
+{
+	struct batch *b = user;
+	size_t tried = 0;
+
+	while (tried < b->n && !clew_id128_eq(&b->t[b->last].trace_id, &s->trace_id)) {
+		b->last = b->last + 1 < b->n ? b->last + 1 : 0;
+		tried++;
+	}
+	if (tried < b->n)
+		return keep_span(&b->spans[b->last], s);
+	clew_span_free(s); /* the same hash, another trace */
+	return 0;
+}
+
+static int load_batch(struct api_call *c, struct batch *b)
+{
+	struct clew_id128 ids[API_SUM_TRACES];
+
+	for (size_t i = 0; i < b->n; i++)
+		ids[i] = b->t[i].trace_id;
+	return clew_store_many_spans(c->st, ids, b->n, keep_of_batch, b, &c->error);
+}
+
+int api_each_trace(struct api_call *c, const struct api_traces *found, const char *lower,
+		   api_trace_fn fn, void *user)
+{
+	size_t spans = 0;
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < found->n;) {
+		struct batch b = {.t = &found->v[at]};
+		uint64_t expected = 0;
+
+		while (b.n < API_SUM_TRACES && at < found->n &&
+		       (!b.n || expected + found->v[at].spans <= BATCH_SPANS)) {
+			expected += found->v[at++].spans;
+			b.n++;
+		}
+		if (spans + expected > API_MAX_SPANS)
+			return api_too_many(c, lower);
+		r = load_batch(c, &b);
+		for (size_t i = 0; r == 0 && i < b.n; i++) {
+			spans += b.spans[i].n;
+			if (spans > API_MAX_SPANS)
+				r = api_too_many(c, lower);
+			else if (b.spans[i].n)
+				r = fn(user, c, &b.spans[i]);
+		}
+		for (size_t i = 0; i < b.n; i++)
+			api_spans_done(&b.spans[i]);
+	}
+	return r;
+}
+
 /* ---- sums ---- */
 
 struct summing {
@@ -166,46 +237,60 @@ void api_sums_done(struct api_sum *s, size_t n)
 
 /* ---- names ---- */
 
-struct naming {
-	struct api_names *names;
-	bool services;
-};
-
 /* The same name comes many times, once for each bucket of latency: mostly in a row. */
 static int keep_name(void *user, const struct clew_red_row *row)
 {
-	struct naming *n = user;
-	struct api_names *l = n->names;
-	struct slice name = n->services ? row->service : row->name;
+	struct api_names *l = user;
 	int r;
 
-	if (l->n && l->v[l->n - 1].name.p == name.p && l->v[l->n - 1].kind == row->kind)
+	if (l->n && l->v[l->n - 1].name.p == row->name.p && l->v[l->n - 1].kind == row->kind)
 		return 0;
 	r = grow((void **)&l->v, l->n, &l->cap, sizeof(*l->v));
 	if (r == 0)
-		l->v[l->n++] = (struct api_name){name, row->kind};
+		l->v[l->n++] = (struct api_name){row->name, row->kind};
+	return r;
+}
+
+static int keep_service(void *user, const struct clew_service_stats *s)
+{
+	struct api_names *l = user;
+	int r = grow((void **)&l->v, l->n, &l->cap, sizeof(*l->v));
+
+	if (r == 0)
+		l->v[l->n++] = (struct api_name){.name = s->service};
 	return r;
 }
 
 static int by_name(const void *a, const void *b)
 {
 	const struct api_name *x = a, *y = b;
-	size_t n = x->name.n < y->name.n ? x->name.n : y->name.n;
-	int c = n ? memcmp(x->name.p, y->name.p, n) : 0;
+	int c = slice_order(x->name, y->name);
 
-	if (!c)
-		c = (x->name.n > y->name.n) - (x->name.n < y->name.n);
 	return c ? c : (x->kind > y->kind) - (x->kind < y->kind);
 }
 
-static int get_names(struct api_call *c, struct clew_red_query *rq, struct api_names *ret)
+int api_services(struct api_call *c, uint64_t limit, struct api_names *ret)
 {
-	struct naming n = {ret, rq->by_service};
+	struct clew_service_query sq = {.names_only = true, .limit = limit};
+	int r;
+
+	*ret = (struct api_names){0};
+	r = clew_store_services(c->st, &sq, &ret->total, keep_service, ret, &c->error);
+	if (r < 0)
+		api_names_done(ret);
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
+	return r;
+}
+
+int api_operations(struct api_call *c, struct slice service, uint32_t kinds, struct api_names *ret)
+{
+	struct clew_red_query rq = {.by_name = true, .service = service, .kinds = kinds};
 	size_t kept = 0;
 	int r;
 
 	*ret = (struct api_names){0};
-	r = clew_store_red(c->st, rq, keep_name, &n, &c->error);
+	r = clew_store_red(c->st, &rq, keep_name, ret, &c->error);
 	if (r < 0) {
 		api_names_done(ret);
 		return r == -ENODATA ? 0 : r;
@@ -215,22 +300,18 @@ static int get_names(struct api_call *c, struct clew_red_query *rq, struct api_n
 	for (size_t i = 0; i < ret->n; i++)
 		if (!kept || by_name(&ret->v[kept - 1], &ret->v[i]))
 			ret->v[kept++] = ret->v[i];
-	ret->n = kept;
+	ret->total = ret->n = kept;
 	return 0;
 }
 
-int api_services(struct api_call *c, struct api_names *ret)
+void api_put_operations(struct clew_buf *out, const struct api_names *names)
 {
-	struct clew_red_query rq = {.by_service = true};
-
-	return get_names(c, &rq, ret);
-}
-
-int api_operations(struct api_call *c, struct slice service, uint32_t kinds, struct api_names *ret)
-{
-	struct clew_red_query rq = {.by_name = true, .service = service, .kinds = kinds};
-
-	return get_names(c, &rq, ret);
+	for (size_t i = 0; i < names->n; i++) {
+		clew_buf_adds(out, i ? ",{\"name\":" : "{\"name\":");
+		clew_json_str(out, names->v[i].name);
+		clew_buf_addf(out, ",\"spanKind\":\"%s\"}",
+			      clew_kind_name((enum clew_span_kind)names->v[i].kind));
+	}
 }
 
 void api_names_done(struct api_names *n)

@@ -5,7 +5,7 @@
  *
  * Source: Jaeger's documentation ("APIs", "HTTP JSON") and the requests of its page. Two things are
  * wider here: without start a search has no earliest time (there: two days), and external callees are
- * among the dependencies.
+ * among the dependencies. Services are the 10,000 busiest, dependencies those with the most calls.
  */
 #include <inttypes.h>
 
@@ -43,7 +43,7 @@ static int end(struct api_call *c, size_t total)
 static int services(struct api_call *c)
 {
 	struct api_names names;
-	int r = api_services(c, &names);
+	int r = api_services(c, API_MAX_SERVICES, &names);
 
 	if (r < 0)
 		return r;
@@ -52,7 +52,7 @@ static int services(struct api_call *c)
 		clew_buf_adds(&c->out, i ? "," : "");
 		clew_json_str(&c->out, names.v[i].name);
 	}
-	r = end(c, names.n);
+	r = end(c, names.total);
 	api_names_done(&names);
 	return r;
 }
@@ -99,12 +99,7 @@ static int operations(struct api_call *c)
 	if (r < 0)
 		return r;
 	begin(c);
-	for (size_t i = 0; i < names.n; i++) {
-		clew_buf_adds(&c->out, i ? ",{\"name\":" : "{\"name\":");
-		clew_json_str(&c->out, names.v[i].name);
-		clew_buf_addf(&c->out, ",\"spanKind\":\"%s\"}",
-			      clew_kind_name((enum clew_span_kind)names.v[i].kind));
-	}
+	api_put_operations(&c->out, &names);
 	r = end(c, names.n);
 	api_names_done(&names);
 	return r;
@@ -292,9 +287,7 @@ static int put_one(struct api_call *c, const struct clew_id128 *id, const char *
 		return r == -ENOENT ? 0 : r;
 	*spans += s.n;
 	if (*spans > API_MAX_SPANS) {
-		r = api_fail(c, 413, -EFBIG,
-			     "these traces have more than %u spans together: lower the limit",
-			     API_MAX_SPANS);
+		r = api_too_many(c, "the number of ids");
 	} else if (s.n) {
 		clew_buf_adds(&c->out, before);
 		r = jaeger_trace(c, &s);
@@ -304,12 +297,20 @@ static int put_one(struct api_call *c, const struct clew_id128 *id, const char *
 	return r;
 }
 
+static int put_found(void *user, struct api_call *c, const struct api_spans *spans)
+{
+	size_t *n = user;
+
+	clew_buf_adds(&c->out, (*n)++ ? "," : "");
+	return jaeger_trace(c, spans);
+}
+
 static int search(struct api_call *c)
 {
 	struct clew_span_filter f = {.limit = DEFAULT_TRACES, .sort = CLEW_SORT_START};
 	struct api_traces found = {0};
 	struct tags t = {0};
-	size_t spans = 0, n = 0;
+	size_t n = 0;
 	int r;
 
 	r = get_filter(c, &f, &t);
@@ -317,12 +318,8 @@ static int search(struct api_call *c)
 		r = api_find_traces(c, &f, &found);
 	tags_done(&t);
 	begin(c);
-	for (size_t i = 0; r == 0 && i < found.n; i++) {
-		bool given;
-
-		r = put_one(c, &found.v[i].trace_id, n ? "," : "", &spans, &given);
-		n += given;
-	}
+	if (r == 0)
+		r = api_each_trace(c, &found, "the limit", put_found, &n);
 	api_traces_done(&found);
 	return r < 0 ? r : end(c, n);
 }
@@ -422,8 +419,8 @@ static int dependencies(struct api_call *c)
 		return r;
 	api_get(c, "service", &l.service);
 	begin(c);
-	r = clew_store_map(c->st, lookback < until ? until - lookback : 1, until, put_edge, &l,
-			   &c->error);
+	r = clew_store_map(c->st, lookback < until ? until - lookback : 1, until, 0, NULL, put_edge,
+			   &l, &c->error);
 	return r < 0 ? r : end(c, l.n);
 }
 

@@ -188,7 +188,7 @@ static int find(struct api_call *c, struct api_traces *ret)
 static int services(struct api_call *c)
 {
 	struct api_names names;
-	int r = api_services(c, &names);
+	int r = api_services(c, API_MAX_SERVICES, &names);
 
 	if (r < 0)
 		return r;
@@ -222,35 +222,19 @@ static int operations(struct api_call *c)
 	if (r < 0)
 		return r;
 	clew_buf_adds(&c->out, "{\"operations\":[");
-	for (size_t i = 0; i < names.n; i++) {
-		clew_buf_adds(&c->out, i ? ",{\"name\":" : "{\"name\":");
-		clew_json_str(&c->out, names.v[i].name);
-		clew_buf_addf(&c->out, ",\"spanKind\":\"%s\"}",
-			      clew_kind_name((enum clew_span_kind)names.v[i].kind));
-	}
+	api_put_operations(&c->out, &names);
 	api_names_done(&names);
 	return clew_buf_adds(&c->out, "]}");
 }
 
-static int put_trace(struct api_call *c, const struct clew_id128 *id, size_t *spans)
+static int put_spans(void *user, struct api_call *c, const struct api_spans *s)
 {
-	struct api_spans s;
-	int r = api_load_trace(c, id, &s);
+	bool *any = user;
 
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	if (s.n && *spans)
+	if (*any)
 		clew_buf_addc(&c->out, ',');
-	*spans += s.n;
-	if (*spans > API_MAX_SPANS)
-		r = api_fail(c, 413, -EFBIG,
-			     "these traces have more than %u spans together: lower "
-			     "query.searchDepth",
-			     API_MAX_SPANS);
-	else
-		r = clew_otlp_json_list(&c->out, s.v, s.n, CLEW_OTLP_JSON_OTLP);
-	api_spans_done(&s);
-	return r < 0 ? r : api_hand_on(c);
+	*any = true;
+	return clew_otlp_json_list(&c->out, s->v, s->n, CLEW_OTLP_JSON_OTLP) ?: api_hand_on(c);
 }
 
 static int none_found(struct api_call *c)
@@ -261,22 +245,23 @@ static int none_found(struct api_call *c)
 static int traces(struct api_call *c)
 {
 	struct api_traces found;
-	size_t spans = 0;
+	bool any = false;
 	int r = find(c, &found);
 
 	clew_buf_adds(&c->out, "{\"result\":{\"resourceSpans\":[");
-	for (size_t i = 0; r == 0 && i < found.n; i++)
-		r = put_trace(c, &found.v[i].trace_id, &spans);
+	if (r == 0)
+		r = api_each_trace(c, &found, "query.searchDepth", put_spans, &any);
 	api_traces_done(&found);
-	if (r == 0 && !spans)
+	if (r == 0 && !any)
 		r = none_found(c);
 	return r < 0 ? r : clew_buf_adds(&c->out, "]}}");
 }
 
 static int trace(struct api_call *c)
 {
+	struct api_spans spans = {0};
 	struct clew_id128 id;
-	size_t spans = 0;
+	bool any = false;
 	uint64_t ignored;
 	int r = api_trace_id(clew_buf_slice(&c->arg), &id);
 
@@ -289,9 +274,12 @@ static int trace(struct api_call *c)
 	if (r < 0)
 		return r;
 	clew_buf_adds(&c->out, "{\"result\":{\"resourceSpans\":[");
-	r = put_trace(c, &id, &spans);
-	if (r == 0 && !spans)
+	r = api_load_trace(c, &id, &spans);
+	if (r == -ENOENT)
 		r = none_found(c);
+	else if (r == 0)
+		r = put_spans(&any, c, &spans);
+	api_spans_done(&spans);
 	return r < 0 ? r : clew_buf_adds(&c->out, "]}}");
 }
 

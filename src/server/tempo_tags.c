@@ -189,10 +189,10 @@ static int take_value(void *user, struct slice value, enum clew_attr_type type)
 	return put_value(user, value, types[type]);
 }
 
-static int put_services(struct values *v)
+static int put_services(struct values *v, uint64_t max)
 {
 	struct api_names names;
-	int r = api_services(v->c, &names);
+	int r = api_services(v->c, max, &names);
 
 	for (size_t i = 0; r == 0 && i < names.n; i++)
 		r = put_value(v, names.v[i].name, "string");
@@ -245,7 +245,7 @@ static int put_values(struct values *v, struct slice tag, uint64_t max)
 	if (traceql_field(tag, &scope, &tag) < 0) {
 		if (slice_eq(tag, SLICE("rootServiceName")) ||
 		    slice_eq(tag, SLICE("trace:rootService")))
-			return put_services(v);
+			return put_services(v, max);
 		if (slice_eq(tag, SLICE("rootName")) || slice_eq(tag, SLICE("trace:rootName")))
 			scope = CLEW_SCOPE_FIELD;
 		else if (v->v2)

@@ -54,20 +54,12 @@ static int ask_sums(struct query *q, const char *table, const char *cols, const 
 		    const char *where, duck_chunk_fn fn, void *user, char **ret_error)
 {
 	struct clew_buf sql = {0};
-	const char *sep = "";
 	int r;
 
 	clew_buf_adds(&sql, "SELECT a, sum(n)::BIGINT FROM (");
-	for (size_t i = 0; i < q->n_parts; i++) {
-		if (q->parts[i].has_rollups) {
-			clew_buf_addf(&sql, "%sSELECT %s FROM %s.%s WHERE %s", sep, cols,
-				      q->parts[i].name, table, where);
-			sep = " UNION ALL ";
-		}
-		beside_rollups(&q->parts[i], beside, where, &sql, &sep);
-	}
+	rollup_rows(q, 0, q->n_parts, table, cols, where, beside, where, &sql);
 	clew_buf_adds(&sql, ") GROUP BY a");
-	r = !*sep ? 0 : sql.err ? sql.err : query_each(q, sql.data, fn, user, ret_error);
+	r = sql.err ? sql.err : query_each(q, sql.data, fn, user, ret_error);
 	clew_buf_done(&sql);
 	return r;
 }

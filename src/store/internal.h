@@ -265,13 +265,38 @@ void beside_rollups(const struct part_ref *p, const char *cols, const char *wher
 void minute_window(const struct query *q, uint64_t since_ns, uint64_t until_ns, size_t *ret_from,
 		   size_t *ret_to);
 
-/* ---- rollup_ask.c: the same answers as aggregate.c's, from rollups ---- */
-int rollup_services(struct query *q, uint64_t since_ns, uint64_t until_ns, clew_service_fn fn,
-		    void *user, char **ret_error);
-int rollup_map(struct query *q, uint64_t since_ns, uint64_t until_ns, clew_edge_fn fn, void *user,
+/** rollup_rows() - append "SELECT cols FROM table WHERE where UNION ALL ..." of the partitions [from, to), with
+ * what is in no rollup: "SELECT beside FROM spans WHERE spans_where". After query_digested(). */
+void rollup_rows(struct query *q, size_t from, size_t to, const char *table, const char *cols,
+		 const char *where, const char *beside, const char *spans_where,
+		 struct clew_buf *out);
+
+/* ---- map.c ---- */
+/** spans_of() - append "SELECT cols FROM all spans that began in [since, until] WHERE where". */
+void spans_of(struct query *q, uint64_t since_ns, uint64_t until_ns, const char *cols,
+	      const char *where, struct clew_buf *out);
+
+#define NO_SERVICE UINT32_MAX
+
+struct map_edge {
+	uint32_t client, server; /* NO_SERVICE: not traced */
+	struct clew_edge_stats s;
+};
+
+/* The edges with the most calls, limit of them (and some more while they are collected). */
+struct map_edges {
+	struct clew_store *st;
+	struct map_edge *v;
+	size_t n, cap, limit;
+	uint64_t total;
+};
+/** map_add() - an edge with its figures; ends as in struct map_edge, peer where the server is not traced. */
+int map_add(struct map_edges *l, uint32_t client, uint32_t server, struct slice peer,
+	    const struct clew_edge_stats *figures);
+
+/* ---- rollup_ask.c: the map from rollups ---- */
+int rollup_map(struct query *q, uint64_t since_ns, uint64_t until_ns, struct map_edges *edges,
 	       char **ret_error);
-/** count_instances() - distinct instances among resources. */
-uint64_t count_instances(struct clew_store *st, const uint32_t *ids, uint64_t n);
 /** digest_beside() - a digest of the rows of [from, to) that are in no rollup, with the old rows of their
  * traces. The caller frees it. */
 int digest_beside(struct query *q, size_t from, size_t to, struct digest **ret, char **ret_error);
@@ -360,6 +385,8 @@ bool where_hashes(struct clew_store *st, const struct clew_filter_where *w, stru
 /** where_range() - "key IN (7) AND hi >= 500": which blocks of attr_range may hold a match. False: it does
  * not help. */
 bool where_range(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out);
+
+/* ---- by_id.c ---- */
 
 /* Ids of traces as SQL wants them. */
 struct trace_list {

@@ -44,6 +44,26 @@ void beside_rollups(const struct part_ref *p, const char *cols, const char *wher
 	}
 }
 
+void rollup_rows(struct query *q, size_t from, size_t to, const char *table, const char *cols,
+		 const char *where, const char *beside, const char *spans_where,
+		 struct clew_buf *out)
+{
+	const char *sep = "";
+
+	for (size_t i = from; i < to; i++) {
+		const struct part_ref *p = &q->parts[i];
+
+		if (p->has_rollups && p->digested) {
+			clew_buf_addf(out, "%sSELECT %s FROM %s.%s WHERE %s", sep, cols, p->name,
+				      table, where);
+			sep = " UNION ALL ";
+		}
+		beside_rollups(p, beside, spans_where, out, &sep);
+	}
+	if (!*sep)
+		clew_buf_addf(out, "SELECT %s FROM c.no_spans", beside);
+}
+
 void minute_window(const struct query *q, uint64_t since_ns, uint64_t until_ns, size_t *ret_from,
 		   size_t *ret_to)
 {
@@ -89,8 +109,29 @@ static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
 static int conditions(struct clew_store *st, const struct clew_red_query *rq, struct clew_buf *out)
 {
 	struct clew_span_filter f = {.service = rq->service, .name = rq->name, .kinds = rq->kinds};
+	int r = filter_where(st, &f, out, NULL);
+	const char *sep = " AND service IN (";
+	uint32_t id;
 
-	return filter_where(st, &f, out, NULL);
+	for (size_t i = 0; r == 0 && i < rq->n_services; i++)
+		if (!dict_find(&st->dicts[DICT_SERVICE], rq->services[i], 0, &id)) {
+			clew_buf_addf(out, "%s%u", sep, id);
+			sep = ",";
+		}
+	if (r < 0 || !rq->services)
+		return r;
+	return *sep == ',' ? clew_buf_addc(out, ')') : -ENODATA;
+}
+
+/* Which step a time is in; time, since, step and split are of one unit. */
+static void step_of(const struct clew_red_query *rq, const char *time, uint64_t since,
+		    uint64_t step, uint64_t split, struct clew_buf *out)
+{
+	if (rq->split_ns)
+		clew_buf_addf(out, "(%s >= %" PRIu64 ")::BIGINT AS s", time, split);
+	else
+		clew_buf_addf(out, "((%s - %" PRIu64 ") // %" PRIu64 ")::BIGINT AS s", time, since,
+			      step);
 }
 
 static void exact_source(struct query *q, const struct clew_red_query *rq, const char *where,
@@ -102,12 +143,13 @@ static void exact_source(struct query *q, const struct clew_red_query *rq, const
 	filter_hours(q, rq->since_ns, rq->until_ns, &from, &to);
 	for (size_t i = from; i < to; i++)
 		for (int hot = 0; hot < 2; hot++) {
+			clew_buf_addf(sql, "%sSELECT ", sep);
+			step_of(rq, "start_ns", rq->since_ns, rq->step_ns ? rq->step_ns : INT64_MAX,
+				rq->split_ns, sql);
 			clew_buf_addf(sql,
-				      "%sSELECT ((start_ns - %" PRIu64 ") // %" PRIu64
-				      ")::BIGINT AS s, service, operation, kind,"
+				      ", service, operation, kind,"
 				      " clew_bucket(duration_ns) AS bucket, 1 AS n,"
 				      " (status = 2)::INTEGER AS errors FROM %s.%s WHERE %s",
-				      sep, rq->since_ns, rq->step_ns ? rq->step_ns : INT64_MAX,
 				      q->parts[i].name, hot ? "hot" : "span", where);
 			if (rq->since_ns)
 				clew_buf_addf(sql, " AND start_ns >= %" PRIu64, rq->since_ns);
@@ -122,41 +164,31 @@ static int rollup_source(struct query *q, const struct clew_red_query *rq, const
 {
 	uint64_t first = rq->since_ns / MINUTE_NS, step = rq->step_ns / MINUTE_NS;
 	uint64_t end = rq->until_ns ? rq->until_ns / MINUTE_NS : INT32_MAX;
-	struct clew_buf cols = {0}, times = {0};
-	const char *sep = "";
+	struct clew_buf cols = {0}, times = {0}, beside = {0}, minutes = {0};
 	size_t from, to;
 	int r;
 
 	filter_hours(q, rq->since_ns, rq->until_ns, &from, &to);
 	r = query_digested(q, from, to, ret_error);
-	clew_buf_addf(
-		&cols,
-		"((start_ns // %" PRIu64 " - %" PRIu64 ") // %" PRIu64
-		")::BIGINT AS s, service, operation, kind, clew_bucket(duration_ns) AS bucket,"
-		" 1 AS n, (status = 2)::INTEGER AS errors",
-		MINUTE_NS, first, step ? step : INT32_MAX);
+	step_of(rq, "minute", first, step ? step : INT32_MAX, rq->split_ns / MINUTE_NS, &cols);
+	clew_buf_adds(&cols, ", service, operation, kind, bucket, n, errors");
+	clew_buf_addf(&minutes, "%s AND minute >= %" PRIu64 " AND minute < %" PRIu64, where, first,
+		      end);
+	step_of(rq, "start_ns // 60000000000", first, step ? step : INT32_MAX,
+		rq->split_ns / MINUTE_NS, &beside);
+	clew_buf_adds(&beside, ", service, operation, kind, clew_bucket(duration_ns) AS bucket,"
+			       " 1 AS n, (status = 2)::INTEGER AS errors");
 	clew_buf_addf(&times, "%s AND start_ns >= %" PRIu64, where, first * MINUTE_NS);
 	if (rq->until_ns)
 		clew_buf_addf(&times, " AND start_ns < %" PRIu64, rq->until_ns);
-	for (size_t i = from; r == 0 && i < to; i++) {
-		const struct part_ref *p = &q->parts[i];
-
-		if (p->has_rollups && p->digested) {
-			clew_buf_addf(sql,
-				      "%sSELECT ((minute - %" PRIu64 ") // %" PRIu64
-				      ")::BIGINT AS s, service, operation, kind, bucket, n, errors"
-				      " FROM %s.red WHERE %s AND minute >= %" PRIu64
-				      " AND minute < %" PRIu64,
-				      sep, first, step ? step : INT32_MAX, p->name, where, first,
-				      end);
-			sep = " UNION ALL ";
-		}
-		if (cols.err || times.err)
-			r = -ENOMEM;
-		else
-			beside_rollups(p, cols.data, times.data, sql, &sep);
-	}
+	if (r == 0 && (cols.err || minutes.err || beside.err || times.err))
+		r = -ENOMEM;
+	if (r == 0)
+		rollup_rows(q, from, to, "red", cols.data, minutes.data, beside.data, times.data,
+			    sql);
 	clew_buf_done(&cols);
+	clew_buf_done(&minutes);
+	clew_buf_done(&beside);
 	clew_buf_done(&times);
 	return r;
 }
@@ -167,6 +199,7 @@ static void round_times(struct clew_red_query *rq)
 	uint64_t steps;
 
 	rq->since_ns -= rq->since_ns % MINUTE_NS;
+	rq->split_ns -= rq->split_ns % MINUTE_NS;
 	rq->step_ns = (rq->step_ns + MINUTE_NS - 1) / MINUTE_NS * MINUTE_NS;
 	if (!rq->until_ns)
 		return;
@@ -201,6 +234,8 @@ int clew_store_red(struct clew_store *st, struct clew_red_query *rq, clew_red_fn
 	}
 	if (r == 0 && sql.len > head) {
 		clew_buf_adds(&sql, ") GROUP BY ALL");
+		if (rq->grouped)
+			clew_buf_adds(&sql, " ORDER BY service, s");
 		r = sql.err ? sql.err : query_each(&q, sql.data, give, &red, ret_error);
 	}
 	query_end(&q);

@@ -387,8 +387,33 @@ struct clew_service_stats {
 
 typedef int (*clew_service_fn)(void *user, const struct clew_service_stats *s);
 
-int clew_store_services(struct clew_store *st, uint64_t since_ns, uint64_t until_ns,
-			clew_service_fn fn, void *user, char **ret_error);
+enum clew_service_sort {
+	CLEW_SERVICES_BUSIEST, /* by their spans */
+	CLEW_SERVICES_NEWEST,  /* by their newest span, to the minute in large windows */
+	CLEW_SERVICES_BY_NAME,
+};
+
+/* Services of one answer, at most: where there is no limit, or a larger one. */
+#define CLEW_STORE_MAX_SERVICES 10000u
+
+/* Which services. */
+struct clew_service_query {
+	uint64_t since_ns, until_ns; /* of their spans; 0, 0: all */
+	struct slice prefix;	     /* of the name */
+	struct slice after;	     /* p not NULL: those behind this name; BY_NAME only */
+	const struct slice *only;    /* NULL: any; else these */
+	size_t n_only;
+	enum clew_service_sort sort;
+	uint64_t limit;	 /* 0: CLEW_STORE_MAX_SERVICES */
+	bool names_only; /* of the others spans, and last_ns about */
+};
+
+/**
+ * clew_store_services() - the first of them in the order that is asked for. ret_total (may be NULL): how many
+ * there are, whatever limit and after. Memory goes with the limit.
+ */
+int clew_store_services(struct clew_store *st, const struct clew_service_query *sq,
+			uint64_t *ret_total, clew_service_fn fn, void *user, char **ret_error);
 
 /** clew_service_model_fn - a row; its texts live during the call. As clew_span_fn. */
 typedef int (*clew_service_model_fn)(void *user, const struct clew_service_model *m);
@@ -399,11 +424,15 @@ int clew_store_service_models(struct clew_store *st, clew_service_model_fn fn, v
 
 /* How many spans there are of each kind, over time and by latency. */
 struct clew_red_query {
-	uint64_t since_ns, until_ns; /* as asked for; 0, 0: all. Rounded as the answer is. */
-	uint64_t step_ns;	     /* of the answer's steps in time; 0: one for all */
-	struct slice service, name;  /* p NULL: any */
-	uint32_t kinds;		     /* a bit each; 0: any */
-	bool by_service, by_name;    /* else services, names (and kinds) are added up */
+	uint64_t since_ns, until_ns;  /* as asked for; 0, 0: all. Rounded as the answer is. */
+	uint64_t step_ns;	      /* of the answer's steps in time; 0: one for all */
+	uint64_t split_ns;	      /* not 0: two steps, what is before this time and the rest */
+	struct slice service, name;   /* p NULL: any */
+	uint32_t kinds;		      /* a bit each; 0: any */
+	bool by_service, by_name;     /* else services, names (and kinds) are added up */
+	const struct slice *services; /* NULL: any; else these, beside service */
+	size_t n_services;
+	bool grouped; /* with by_service: all of one service together, by step; else in no order */
 };
 
 struct clew_red_row {
@@ -417,7 +446,7 @@ struct clew_red_row {
 typedef int (*clew_red_fn)(void *user, const struct clew_red_row *row);
 
 /**
- * clew_store_red() - sums, in no order; combinations without spans are left out. The times of @q become
+ * clew_store_red() - sums; combinations without spans are left out. The times of @q become
  * what was counted: since to until, whole steps.
  */
 int clew_store_red(struct clew_store *st, struct clew_red_query *q, clew_red_fn fn, void *user,
@@ -549,9 +578,16 @@ struct clew_edge_stats {
 
 typedef int (*clew_edge_fn)(void *user, const struct clew_edge_stats *e);
 
-/** clew_store_map() - who calls whom, and how it goes. */
-int clew_store_map(struct clew_store *st, uint64_t since_ns, uint64_t until_ns, clew_edge_fn fn,
-		   void *user, char **ret_error);
+/* Edges of one answer, at most: where there is no limit, or a larger one. */
+#define CLEW_STORE_MAX_EDGES 10000u
+
+/**
+ * clew_store_map() - who calls whom, and how it goes: the edges with the most calls, callers that are not
+ * traced first, peers that are not last. ret_total (may be NULL): how many there are. limit 0:
+ * CLEW_STORE_MAX_EDGES.
+ */
+int clew_store_map(struct clew_store *st, uint64_t since_ns, uint64_t until_ns, uint64_t limit,
+		   uint64_t *ret_total, clew_edge_fn fn, void *user, char **ret_error);
 
 /* The most rows that an SQL statement may answer. */
 #define CLEW_SQL_MAX_ROWS 100000u

@@ -103,15 +103,15 @@ static int ask_spans(struct query *q, const struct clew_span_filter *f, const ch
 	return r == -ENODATA ? 0 : r;
 }
 
-/* A resource's values are in memory; which spans it has is not asked. */
+/* A resource's values are in memory, the newest last; which spans it has is not asked. */
 static int ask_resources(struct clew_store *st, struct slice key, struct looking *l)
 {
 	uint32_t n = atomic_load(&st->resource_ids.n);
 	char num[64];
 	int r = 0;
 
-	for (uint32_t k = 0; r == 0 && k < n; k++) {
-		const struct clew_resource *res = st->resources[k];
+	for (uint32_t k = n; r == 0 && l->left && k > 0; k--) {
+		const struct clew_resource *res = st->resources[k - 1];
 
 		for (uint32_t i = 0; res && r == 0 && i < res->n_attrs; i++)
 			if (slice_eq(res->attrs[i].key, key)) {

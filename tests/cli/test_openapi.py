@@ -97,12 +97,16 @@ def test_every_call(server, document):
     whole = ask("/trace/{id}/span/{span}", id=trace, span=tree["id"][0])
     assert whole["why"]["text"] and whole["resource"]["service.name"] == whole["service"]
     assert len(ask("/services")) == 3
+    some = ask("/services", query=[("limit", 1), ("sort", "name"), ("prefix", "")])
+    assert some[1]["total"] == 3 and some[1]["next"] == some[0]["service"]
+    assert len(ask("/services", query=[("after", some[1]["next"]), ("sort", "name")])) == 2
     ask("/services/why")
     overview = ask("/overview", query=[("buckets", 7)])
     assert {s["service"]: s["requests"] for s in overview["services"]} == {"shopd": 12}
     assert ask("/operations", query=[("service", "shopd")])["operations"][0]["requests"] == 12
     assert sum(ask("/red", query=[("service", "shopd"), ("buckets", 3)])["requests"]) == 12
     assert ask("/map")["edges"]
+    assert len(ask("/map", query=[("limit", 1)])["edges"]) == 1
     patterns = ask("/patterns")
     assert patterns["traces"] == 12 and sum(p["count"] for p in patterns["patterns"]) == 12
     pattern = patterns["patterns"][0]

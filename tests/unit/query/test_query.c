@@ -181,10 +181,31 @@ static void test_services_map_stats(void **state)
 	bool external = false, root = false;
 
 	assert_true(json_array_size(l) >= 3);
+	assert_string_equal(str(json_array_get(l, 0), "service"), "front"); /* the busiest */
+	json_decref(l);
+	l = get(API "services?sort=name");
+	assert_true(json_array_size(l) >= 3);
 	assert_string_equal(str(json_array_get(l, 0), "service"), "back");
 	assert_int_equal(num(json_array_get(l, 0), "requests"), 50);
 	assert_int_equal(num(json_array_get(l, 0), "errors"), 5);
 	assert_int_equal(num(json_array_get(l, 0), "instances"), 1);
+	json_decref(l);
+	l = get(API "services?limit=1&sort=name");
+	assert_int_equal(json_array_size(l), 2);
+	assert_true(num(json_array_get(l, 1), "total") >= 3);
+	assert_string_equal(str(json_array_get(l, 1), "next"), "back");
+	json_decref(l);
+	l = get(API "services?limit=1&sort=name&after=back");
+	assert_string_equal(str(json_array_get(l, 0), "service"), "front");
+	json_decref(l);
+	l = get(API "services?prefix=fro");
+	assert_int_equal(json_array_size(l), 1);
+	json_decref(l);
+	assert_int_equal(ask("GET", API "services?after=back", ""), -EINVAL);
+	assert_int_equal(ask("GET", API "services?sort=size", ""), -EINVAL);
+	l = get(API "map?limit=1");
+	assert_int_equal(json_array_size(json_object_get(json_array_get(l, 0), "edges")), 1);
+	assert_true(num(json_array_get(l, 0), "edges_total") > 1);
 	json_decref(l);
 	l = get(API "map");
 	m = json_array_get(l, 0);

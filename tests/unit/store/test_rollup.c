@@ -120,10 +120,11 @@ static int keep_service(void *user, const struct clew_service_stats *s)
 
 static void compare_services(uint64_t since, uint64_t until)
 {
+	const struct clew_service_query sq = {.since_ns = since, .until_ns = until};
 	struct services a = {.n = 0}, b = {.n = 0};
 
-	assert_int_equal(clew_store_services(exact, since, until, keep_service, &a, NULL), 0);
-	assert_int_equal(clew_store_services(rolled, since, until, keep_service, &b, NULL), 0);
+	assert_int_equal(clew_store_services(exact, &sq, NULL, keep_service, &a, NULL), 0);
+	assert_int_equal(clew_store_services(rolled, &sq, NULL, keep_service, &b, NULL), 0);
 	assert_int_equal(a.n, b.n);
 	for (size_t i = 0; i < a.n; i++) {
 		assert_true(slice_eq(a.v[i].service, b.v[i].service));
@@ -171,13 +172,20 @@ static const struct clew_edge_stats *same_edge(const struct edges *l,
 	return NULL;
 }
 
+static int count_span(void *user, struct clew_span *s)
+{
+	++*(size_t *)user;
+	clew_span_free(s);
+	return 0;
+}
+
 /* Also of traces that are divided between runs, hot ones included. */
 static void test_map(void **state)
 {
 	struct edges a = {.n = 0}, b = {.n = 0};
 
-	assert_int_equal(clew_store_map(exact, 0, 0, keep_edge, &a, NULL), 0);
-	assert_int_equal(clew_store_map(rolled, 0, 0, keep_edge, &b, NULL), 0);
+	assert_int_equal(clew_store_map(exact, 0, 0, 0, NULL, keep_edge, &a, NULL), 0);
+	assert_int_equal(clew_store_map(rolled, 0, 0, 0, NULL, keep_edge, &b, NULL), 0);
 	assert_int_equal(a.n, 6);
 	assert_int_equal(b.n, 6);
 	for (size_t i = 0; i < a.n; i++) {
@@ -193,6 +201,47 @@ static void test_map(void **state)
 		free((char *)(uintptr_t)a.v[i].server.p);
 		free((char *)(uintptr_t)b.v[i].client.p);
 		free((char *)(uintptr_t)b.v[i].server.p);
+	}
+}
+
+/* A span's id is its trace's own matter: in another one the same id stands for something else. */
+static void test_same_ids(void **state)
+{
+	struct clew_store_opts opts[] = {{.exact_spans = UINT64_MAX},
+					 {.exact_spans = 1, .hot_spans = 40, .batch_spans = 10}};
+	const struct clew_span_filter roots = {.root = true};
+
+	for (size_t i = 0; i < 2; i++) {
+		char *own = tmp_dir();
+		struct clew_store *st = open_store(own, &opts[i]);
+		struct edges l = {.n = 0};
+		size_t n = 0;
+
+		/* Ten traces of three spans, all with the same ids; in ten others the caller is missing. */
+		for (uint64_t t = 1; t <= 20; t++) {
+			uint64_t start = T0 + t * MS;
+
+			if (t <= 10)
+				put(st, make_span(t, 1, 0, "front", "GET /", CLEW_KIND_SERVER,
+						  start, 9 * MS));
+			if (t <= 10)
+				put(st, make_span(t, 2, 1, "front", "GET back", CLEW_KIND_CLIENT,
+						  start, 5 * MS));
+			put(st, make_span(t, 3, 2, "back", "GET /item", CLEW_KIND_SERVER, start,
+					  3 * MS));
+		}
+		assert_int_equal(clew_store_flush(st), 0);
+		assert_int_equal(clew_store_map(st, 0, 0, 0, NULL, keep_edge, &l, NULL), 0);
+		assert_int_equal(l.n, 3);
+		for (size_t k = 0; k < l.n; k++) {
+			assert_int_equal(l.v[k].calls, 10);
+			free((char *)(uintptr_t)l.v[k].client.p);
+			free((char *)(uintptr_t)l.v[k].server.p);
+		}
+		assert_int_equal(clew_store_find_spans(st, &roots, count_span, &n, NULL), 0);
+		assert_int_equal(n, 20);
+		clew_store_close(st);
+		rm_dir(own);
 	}
 }
 
@@ -317,9 +366,10 @@ static void test_latency(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_latency), cmocka_unit_test(test_services),
-		cmocka_unit_test(test_map),	cmocka_unit_test(test_red),
-		cmocka_unit_test(test_bounds),	cmocka_unit_test(test_old_store),
+		cmocka_unit_test(test_latency),	  cmocka_unit_test(test_services),
+		cmocka_unit_test(test_map),	  cmocka_unit_test(test_same_ids),
+		cmocka_unit_test(test_red),	  cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_old_store),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -534,13 +534,14 @@ static int get_edge(void *user, const struct clew_edge_stats *e)
 
 static void test_services_and_map(void **state)
 {
+	const struct clew_service_query by_name = {.sort = CLEW_SERVICES_BY_NAME};
 	struct clew_service_stats v[2] = {0};
 	struct clew_span *s;
 	uint64_t calls[4] = {0};
 	char *dir = tmp_dir(), *error = NULL;
 	struct clew_store *st = open_store(dir, NULL);
 
-	assert_int_equal(clew_store_services(st, 0, 0, get_service, v, &error), 0);
+	assert_int_equal(clew_store_services(st, &by_name, NULL, get_service, v, &error), 0);
 	assert_int_equal(v[1].spans, 0);
 	for (uint64_t i = 1; i <= 100; i++)
 		put_shop(st, i, T0 + i);
@@ -549,7 +550,7 @@ static void test_services_and_map(void **state)
 	clew_span_set_int(s, "server.port", 6379);
 	put(st, s);
 	assert_int_equal(clew_store_flush(st), 0);
-	assert_int_equal(clew_store_services(st, 0, 0, get_service, v, &error), 0);
+	assert_int_equal(clew_store_services(st, &by_name, NULL, get_service, v, &error), 0);
 	assert_int_equal(v[1].spans, 200);
 	assert_int_equal(v[1].requests, 100);
 	assert_int_equal(v[1].errors, 0);
@@ -557,7 +558,7 @@ static void test_services_and_map(void **state)
 	assert_int_equal(v[1].p50_ns, 10 * MS + 50);
 	assert_int_equal(v[1].first_ns, T0 + 1);
 	assert_int_equal(v[0].errors, 10);
-	assert_int_equal(clew_store_map(st, 0, 0, get_edge, calls, &error), 0);
+	assert_int_equal(clew_store_map(st, 0, 0, 0, NULL, get_edge, calls, &error), 0);
 	assert_int_equal(calls[0], 100);
 	assert_int_equal(calls[1], 100);
 	assert_int_equal(calls[2], 1);

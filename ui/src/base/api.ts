@@ -30,7 +30,6 @@ export interface Overview {
 	until_ns: number;
 	bucket_ns: number;
 	services_total: number;
-	left_out: number;
 	services: OverviewService[];
 }
 
@@ -57,6 +56,7 @@ export interface MapEdge {
 export interface ServiceMap {
 	since_ns: number;
 	until_ns: number;
+	edges_total: number;
 	nodes: MapNode[];
 	edges: MapEdge[];
 }

@@ -52,6 +52,8 @@ export function MapView() {
 				{answer.data && (
 					<span class="quiet">
 						{count(answer.data.nodes.filter((n) => !n.external).length)} services, {windowName(r)}
+						{answer.data.edges_total > answer.data.edges.length &&
+							`; the ${count(answer.data.edges.length)} of ${count(answer.data.edges_total)} edges with the most calls`}
 					</span>
 				)}
 			</div>

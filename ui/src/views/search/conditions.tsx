@@ -122,7 +122,7 @@ export function Conditions() {
 	const r = useRoute();
 	const first = useRef<HTMLDivElement>(null);
 	const [asked, setAsked] = useState(false);
-	const services = useApi<{ rows: { service: string }[] }>(asked ? query("services", windowParams(r)) : null, { lines: true });
+	const services = useApi<{ rows: { service?: string }[] }>(asked ? query("services", windowParams(r)) : null, { lines: true });
 	const service = r.params.get("service");
 	const operations = useApi<{ operations: { name: string }[] }>(asked && service ? query("operations", { ...windowParams(r), service }) : null);
 	const range = rangeOf(r);
@@ -143,9 +143,7 @@ export function Conditions() {
 			</button>
 			<AddCondition />
 			<datalist id="offered-services">
-				{services.data?.rows.map((s) => (
-					<option key={s.service} value={s.service} />
-				))}
+				{services.data?.rows.map((s) => s.service !== undefined && <option key={s.service} value={s.service} />)}
 			</datalist>
 			<datalist id="offered-operations">
 				{operations.data?.operations.map((o) => (
