@@ -184,6 +184,7 @@ static void ask(struct clew_store *st, const char *what, enum ask how,
 		void (*make)(struct clew_span_filter *f, uint64_t round, uint64_t traces),
 		int rounds, uint64_t traces)
 {
+	const struct clew_service_query all = {0};
 	double ms[ROUNDS], cpu0 = cpu_us();
 	uint64_t found = 0;
 	char *error = NULL;
@@ -208,9 +209,9 @@ static void ask(struct clew_store *st, const char *what, enum ask how,
 		else if (how >= PATTERNS)
 			r = ask_sums(st, how, &f, &found, &error);
 		else if (how == SERVICES)
-			r = clew_store_services(st, 0, 0, count_service, &found, &error);
+			r = clew_store_services(st, &all, NULL, count_service, &found, &error);
 		else
-			r = clew_store_map(st, 0, 0, count_edge, &found, &error);
+			r = clew_store_map(st, 0, 0, 0, NULL, count_edge, &found, &error);
 		ms[i] = now_ms() - t0;
 		if (r < 0)
 			die(what, error);
