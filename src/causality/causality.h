@@ -17,8 +17,8 @@
 #include "base/marks.h"
 #include "stream/stream.h"
 
-#define CLEW_MAX_CANDIDATES 64 /* of a call that several requests share */
-#define CLEW_MAX_NEAR	    8  /* of those that are only open at that time */
+#define CLEW_MAX_CANDIDATES 256 /* of a call that several requests share */
+#define CLEW_MAX_NEAR	    8	/* of those that are only open at that time */
 
 struct clew_link {
 	uint64_t parent; /* id of the server exchange that caused this client exchange; 0: none */

@@ -35,7 +35,10 @@ static void look_at_reader(struct ctx *ctx, struct node *req)
 	req->given = !kept;
 	if (kept || req->born_ns > ctx->stray_ns)
 		g->strays_lone += ctx->strays;
+	if (kept || req->born_ns > ctx->between_ns)
+		g->between += ctx->between;
 	ctx->strays = 0;
+	ctx->between = 0;
 	for (uint32_t i = 0; i < req->n_readers; i++)
 		if (req->readers[i].ctx && req->readers[i].ctx->mux)
 			return;

@@ -40,6 +40,7 @@
 #include "causality/lock.h"
 #include "causality/model.h"
 #include "causality/order.h"
+#include "causality/taken.h"
 
 #define LOCKS_KNOWN 64 /* completions, after which locks have been learned */
 #define AT_ONCE_NS  1000000ull
@@ -443,13 +444,13 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 	const struct mark *before;
 	struct node *n, *next;
 	uint32_t left, size;
-	bool over;
+	bool over, alone = by == DONE_ONE || by == DONE_SELF;
 
 	if (d->mark < oldest_mark(d->by))
 		return;
 	n = task_of(c, d, req, by, &before, &left, &size, &over);
-	if (before && (by == DONE_ONE || by == DONE_SELF))
-		order_taken(req, before);
+	if (before && alone)
+		order_taken(req, before, d->by->marks[d->mark % MAX_MARKS].ns);
 	if (n)
 		find_again(n, left);
 	for (; n && left; n = next, left--) {
@@ -467,6 +468,8 @@ static void claim(struct clew_causality *c, const struct done *d, struct node *r
 		decide_charge(c, n, req, direct ? CLAIM_DONE : CLAIM_DONE_BACK);
 		completion_forget_call(n);
 	}
+	if (before && alone)
+		taken_over(req, d->by->marks[d->mark % MAX_MARKS].ns);
 }
 
 /* Did the thread answer the request that it was begun for? Weighed like a checkpoint. */

@@ -41,6 +41,7 @@ void proc_put(struct proc *p)
 		return;
 	group_put(p->group);
 	free(p->takes);
+	free(p->latest);
 	free(p);
 }
 

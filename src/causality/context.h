@@ -16,6 +16,7 @@
 
 struct clew_causality;
 struct group;
+struct latest;
 struct led;
 struct mark;
 struct node;
@@ -45,6 +46,7 @@ struct proc {
 	uint32_t n_calls, most_calls; /* that wait for their responses: now, at any time */
 	uint32_t n_timed;	      /* ... of these: after a sleep, or for no request */
 	struct take *takes;	      /* when a worker took them: see order.c */
+	struct latest *latest;	      /* ... at the latest: see taken.c */
 	bool gone;		      /* not listed any more */
 	struct led *led;	      /* calls of goroutines: see told.c */
 	uint64_t n_told;	      /* ends that its workers told of: see relay.c */
@@ -101,6 +103,8 @@ struct ctx {
 	struct node *out;      /* its last call */
 	uint32_t strays;       /* since its last answer */
 	uint64_t stray_ns;     /* when the first of them was made */
+	uint32_t between;      /* calls since its last answer, with no request open */
+	uint64_t between_ns;   /* when the first of them was made */
 	struct node *born_for; /* a thread's: what the one who began it had read last */
 	/* A worker's: see completion.c */
 	struct node *todo;	       /* calls without a request, oldest first */

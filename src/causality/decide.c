@@ -14,9 +14,13 @@
 #include "causality/model.h"
 #include "causality/order.h"
 #include "causality/relay.h"
+#include "causality/taken.h"
 #include "causality/task.h"
 #include "causality/told.h"
 #include "causality/turn.h"
+
+#define AT_ONCE_NS 1000000ull
+#define MAX_TRIES  8
 
 static enum verdict accept(struct clew_link *l, enum clew_link_class class, double wrong)
 {
@@ -222,8 +226,24 @@ static bool is_root(const struct node *n)
 	return n->born && !n->owner && !n->birth.n_proc && !n->birth.lost;
 }
 
+/* What a failed call is made again with, at once, belongs where that one was made. */
+static const struct node *first_try(const struct node *n)
+{
+	const struct node *before = n->birth.parent;
+
+	for (int i = 0; before && before->is_call && before->failed_ns && i < MAX_TRIES; i++) {
+		if (n->born_ns >= before->failed_ns + AT_ONCE_NS || !before->birth.ctx)
+			break;
+		n = before;
+		before = n->birth.parent;
+	}
+	return n;
+}
+
 static bool same_stretch(const struct node *a, const struct node *b)
 {
+	a = first_try(a);
+	b = first_try(b);
 	return a->birth.ctx == b->birth.ctx && a->birth.parent == b->birth.parent &&
 	       a->birth.read_ns == b->birth.read_ns;
 }
@@ -519,8 +539,10 @@ static void decide_loose(struct clew_causality *c, struct node *n)
 
 static void settle(const struct clew_causality *c, struct node *req)
 {
-	if (!without(c, CLEW_SOURCE_ORDER))
-		order_settle(req);
+	if (without(c, CLEW_SOURCE_ORDER))
+		return;
+	taken_settle(req);
+	order_settle(req);
 }
 
 void decide_due(struct clew_causality *c)

@@ -12,6 +12,7 @@
 #include "causality/completion.h"
 #include "causality/model.h"
 #include "causality/order.h"
+#include "causality/taken.h"
 #include "causality/told.h"
 #include "causality/turn.h"
 
@@ -28,7 +29,9 @@ struct group {
 	uint64_t strays; /* calls by contexts that serve, but had no request open, while others had
 			  */
 	uint64_t strays_lone; /* ... and that did not answer another one next that was there */
-	uint64_t self_calls;  /* calls without cause by contexts that serve requests: timers */
+	uint64_t
+		between; /* ... and also if they go on from the answer before, or no other is open */
+	uint64_t self_calls; /* calls without cause by contexts that serve requests: timers */
 	/* Calls with one request open, of its chain: awake and on the path; after a sleep. */
 	uint64_t alone_awake, alone_slept;
 	uint64_t reads;		 /* of loops */
@@ -46,6 +49,7 @@ struct group {
 	uint64_t idle_clean, idle_dirty; /* stretches of workers that then went idle */
 	struct ends ends[2];		 /* [1]: where the worker writes the answer */
 	struct order order;
+	struct taken taken;
 	struct turn_score turns[N_TURNS];
 	uint64_t coalesced; /* answers by who was told of another's call */
 	struct told_stats told[N_SCALES];

@@ -111,6 +111,8 @@ struct node {
 	uint64_t trial_ns;   /* see order.c; 0: none */
 	bool order_known;    /* its calls have their scores */
 	uint8_t score;	     /* a call's: see order.c */
+	bool in_turn;	     /* ... none that came before its request was taken while it went on */
+	bool taken;	     /* ... its request had been taken by its end: see taken.c */
 	bool given;	     /* ... by a context that did not read it */
 	bool rest;	     /* perhaps only bytes that the request before left over */
 	bool sink_elsewhere; /* its answer was written where another request's work was expected */

@@ -24,6 +24,11 @@
  * it says nothing of. It shows: an earlier request was taken after that. Such a take is in *doubt*, and does
  * not count in favour, unless other work is rare (then it is a reader that was slow to queue).
  *
+ * Where requests wait that are more than those that are worked on, a first call tells how common other work is
+ * also for calls during which nobody takes anything: both wait as long for the others. Not so in a pool that is
+ * not behind: there a request is taken by whoever is done first, and who did a job before was alone then. What was
+ * read within GAP_NS may have been queued the other way round, and says nothing.
+ *
  * It does not see jobs that come all at once, as many as the pool has workers: then each of these workers does a
  * job first. Nor jobs during which nobody takes anything; but then calls do not score.
  *
@@ -64,7 +69,7 @@ static void doubt(struct proc *p, struct take *t)
 	}
 }
 
-void order_taken(struct node *req, const struct mark *m)
+void order_taken(struct node *req, const struct mark *m, uint64_t done_ns)
 {
 	struct proc *p = req->proc;
 
@@ -73,7 +78,10 @@ void order_taken(struct node *req, const struct mark *m)
 	if (!p->takes)
 		return;
 	req->taken_ns = m->ns > req->born_ns ? m->ns : req->born_ns;
-	p->takes[req->place % N_TAKES] = (struct take){req->place, req->taken_ns, 0};
+	p->takes[req->place % N_TAKES] = (struct take){.place = req->place,
+						       .ns = req->taken_ns,
+						       .born_ns = req->born_ns,
+						       .done_ns = done_ns};
 	doubt(p, &p->takes[req->place % N_TAKES]);
 	if (m->req && req->born_ns <= m->call_born_ns)
 		req->trial_ns = m->call_born_ns;
@@ -99,26 +107,91 @@ static bool others_are_rare(const struct order *o)
 	return o->first >= ENOUGH && o->first_bad * RARE <= o->first;
 }
 
-/* For the call to be the request's: who took something while it went on took a later one. */
-static uint8_t score(const struct node *req, uint64_t from_ns, uint64_t to_ns, bool trial,
-		     bool *ret_bad)
+/* Requests that came right before this one and were taken meanwhile: read first, but queued later, perhaps. */
+static uint32_t swapped(const struct node *req, uint64_t from_ns, uint64_t to_ns)
 {
-	struct order *o = &req->proc->group->order;
-	uint32_t before = req->place > LOOK ? LOOK : (uint32_t)req->place - 1;
-	uint32_t against =
-		taken(req->proc, req->place - before, before, from_ns, to_ns, UINT32_MAX);
-	uint32_t in_favour = taken(req->proc, req->place + 1, LOOK, from_ns, to_ns,
-				   others_are_rare(o) ? UINT32_MAX : 1);
+	const struct proc *p = req->proc;
+	uint32_t found = 0;
 
-	if (trial) {
-		o->in_favour += in_favour;
-		o->against += against;
+	for (uint64_t at = req->place - 1; at && at + LOOK > req->place; at--) {
+		const struct take *t = &p->takes[at % N_TAKES];
+
+		if (t->place != at)
+			continue;
+		if (t->born_ns + GAP_NS < req->born_ns)
+			break;
+		found += t->ns > from_ns && t->ns < to_ns;
 	}
-	*ret_bad = against > in_favour;
-	if (in_favour <= 2 * against)
-		return 0;
-	in_favour -= 2 * against;
-	return in_favour < MAX_SCORE ? (uint8_t)in_favour : MAX_SCORE - 1;
+	return found;
+}
+
+/* Did as many requests wait when this one was taken as were worked on, or more? */
+static bool pool_is_behind(const struct node *req)
+{
+	const struct proc *p = req->proc;
+	uint64_t at = req->place > LOOK ? req->place - LOOK : 1, at_ns = req->taken_ns;
+	uint32_t waited = 0, worked = 0;
+
+	for (; at <= req->place + LOOK && at <= p->n_read; at++) {
+		const struct take *t = &p->takes[at % N_TAKES];
+
+		if (t->place != at || at == req->place)
+			continue;
+		waited += t->born_ns < at_ns && t->ns > at_ns;
+		worked += t->ns <= at_ns && t->done_ns > at_ns;
+	}
+	return waited && waited >= worked;
+}
+
+/* Who took a request while something went on. */
+struct meanwhile {
+	uint32_t before, after; /* one that came earlier; later */
+	uint32_t swapped;	/* of before: right before, so that it may have been queued later */
+};
+
+static struct meanwhile look(const struct node *req, uint64_t from_ns, uint64_t to_ns)
+{
+	uint32_t max_doubts = others_are_rare(&req->proc->group->order) ? UINT32_MAX : 1;
+	uint32_t n = req->place > LOOK ? LOOK : (uint32_t)req->place - 1;
+
+	return (struct meanwhile){
+		.before = taken(req->proc, req->place - n, n, from_ns, to_ns, UINT32_MAX),
+		.after = taken(req->proc, req->place + 1, LOOK, from_ns, to_ns, max_doubts),
+		.swapped = swapped(req, from_ns, to_ns),
+	};
+}
+
+/* For the call to be the request's: who took something while it went on took a later one. */
+static uint8_t score(const struct meanwhile *m)
+{
+	uint32_t s = m->after > 2 * m->before ? m->after - 2 * m->before : 0;
+
+	return s < MAX_SCORE ? (uint8_t)s : MAX_SCORE - 1;
+}
+
+/* The first call of a request's worker: other work, as it seems? */
+static void count_first(struct order *o, const struct meanwhile *m, bool behind)
+{
+	bool bad = m->before > m->after;
+
+	if (score(m) || bad) {
+		o->first++;
+		o->first_bad += bad;
+	}
+	for (uint32_t i = 0; behind && i < N_CLEAR && m->before + m->after > i; i++) {
+		o->clear[i]++;
+		o->clear_bad[i] += bad && m->before > m->swapped;
+	}
+}
+
+static void try_out(struct order *o, const struct node *req)
+{
+	struct meanwhile m = look(req, req->trial_ns, req->taken_ns);
+
+	o->in_favour += m.after;
+	o->against += m.before;
+	o->trials[score(&m)]++;
+	o->n++;
 }
 
 static void forget(struct order *o)
@@ -130,6 +203,10 @@ static void forget(struct order *o)
 		o->n += o->trials[i] /= 2;
 	o->first /= 2;
 	o->first_bad /= 2;
+	for (int i = 0; i < N_CLEAR; i++) {
+		o->clear[i] /= 2;
+		o->clear_bad[i] /= 2;
+	}
 	o->in_favour /= 2;
 	o->against /= 2;
 }
@@ -139,31 +216,44 @@ void order_settle(struct node *req)
 	struct order *o;
 	struct node *n;
 	uint64_t from_ns = req->taken_ns;
-	bool bad, first = true;
+	bool first = true, behind, in_turn;
 
 	if (!req->taken_ns || !req->proc || req->order_known)
 		return;
 	req->order_known = true;
 	o = &req->proc->group->order;
-	if (req->trial_ns) {
-		o->trials[score(req, req->trial_ns, req->taken_ns, true, &bad)]++;
-		o->n++;
-	}
+	if (req->trial_ns)
+		try_out(o, req);
+	in_turn = behind = pool_is_behind(req);
 	DL_FOREACH2(req->calls, n, sib_next)
 	{
+		struct meanwhile m;
+
 		if (!n->resp_seen || n->claim < CLAIM_DONE || n->done_by == DONE_MANY)
 			continue;
-		n->score = score(req, from_ns, n->ended_ns, false, &bad);
-		if (first && (n->score || bad)) {
-			o->first++;
-			o->first_bad += bad;
-		}
+		m = look(req, from_ns, n->ended_ns);
+		n->score = score(&m);
+		in_turn &= !m.before;
+		if (first)
+			count_first(o, &m, behind);
 		first = false;
-		if (bad)
+		if (m.before > m.after)
 			from_ns = n->ended_ns;
 	}
+	DL_FOREACH2(req->calls, n, sib_next)
+	n->in_turn = in_turn;
 	req->proc->takes[req->place % N_TAKES].ns = from_ns;
 	forget(o);
+}
+
+double order_others(const struct order *o)
+{
+	double wrong = 1;
+
+	for (int i = 0; i < N_CLEAR; i++)
+		if (o->clear[i] >= ENOUGH)
+			wrong = fmin(wrong, SAFETY * (o->clear_bad[i] + UNSEEN) / o->clear[i]);
+	return wrong;
 }
 
 double order_wrong(const struct order *o, const struct node *call)

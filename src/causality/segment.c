@@ -191,6 +191,8 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 		if (!ctx->strays++)
 			ctx->stray_ns = c->now_ns;
 	}
+	if (ctx->serves && !write.n_ctx && !write.lost && !ctx->between++)
+		ctx->between_ns = c->now_ns;
 	n->born_seq = ++ctx->seq;
 	ctx->answered_conn = 0;
 	if (x->began_by_connect && birth_take_pending(c, x->conn->cookie, &connect, n->named)) {

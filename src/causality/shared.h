@@ -10,7 +10,7 @@
 struct ctx;
 struct node;
 
-#define MAX_SHARERS 64 /* requests that are remembered to share an exchange */
+#define MAX_SHARERS 256 /* requests that are remembered to share an exchange */
 
 /* Requests that wrote into one exchange of a connection whose messages are not told apart. */
 struct sharers {

@@ -130,7 +130,7 @@ struct clew_span {
 
 /* Limits of one span; beyond them the dropped_ counters count. */
 #define CLEW_SPAN_MAX_ATTRS  128
-#define CLEW_SPAN_MAX_LINKS  128
+#define CLEW_SPAN_MAX_LINKS  256
 #define CLEW_SPAN_MAX_EVENTS 128
 
 /** clew_span_new() - an empty span; times -1, confidence -1. NULL: no memory. */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Evidence: by when a pool had taken a request, at the latest. See taken.c.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct node;
+
+#define N_SPANS 4 /* calls of a request that are remembered here, the first ones */
+
+/* Requests of which it is known by when they were taken; those whose worker was still at something else. */
+struct taken {
+	uint32_t n, early;
+};
+
+/* By when a request was taken. */
+struct latest {
+	uint64_t place, by_ns;
+	uint64_t born_ns; /* it was read */
+	uint32_t n_spans;
+	struct {
+		uint64_t born_ns, ended_ns;
+	} spans[N_SPANS];
+};
+
+/* A worker was done with the request at done_ns; its calls are charged. order_taken() knows of it. */
+void taken_over(struct node *req, uint64_t done_ns);
+/* The request was answered long enough ago: to be called before order_settle(). */
+void taken_settle(struct node *req);
+/* The expected share of wrong links among calls that ended after their request was taken at the latest. */
+double taken_wrong(const struct taken *t);
