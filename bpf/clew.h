@@ -128,13 +128,13 @@ struct clew_python {
 	__u32 stack;			/* PyThreadState.datastack_chunk */
 	__u16 frame_code, frame_locals; /* _PyInterpreterFrame: f_code, localsplus */
 	__u16 code_size, code_more,
-		code_header;	  /* frame = (size + more) * 8 + header; PyCodeObject */
-	__u16 code_name;	  /* co_qualname */
-	__u16 text;		  /* behind which a str of ASCII has its characters */
-	__u16 closure;		  /* PyFunctionObject.func_closure */
-	__s16 values, values_add; /* an instance's attributes: *(object + values) + values_add; no
-				     values: object + values_add */
-	__u64 function_type;	  /* PyCFunction_Type */
+		code_header; /* frame = (size + more) * 8 + header; PyCodeObject */
+	__u16 code_name;     /* co_qualname */
+	__u16 text;	     /* behind which a str of ASCII has its characters */
+	__u16 closure;	     /* PyFunctionObject.func_closure */
+	__s16 values;	     /* where an instance's attributes are told */
+	__u16 minor;	     /* version 3.minor */
+	__u64 function_type; /* PyCFunction_Type */
 	struct clew_python_worker worker[CLEW_PYTHON_WORKERS]; /* written by BPF without locks */
 	__u32 looks; /* how often frames were searched for them */
 	__u32 pad2;

@@ -35,7 +35,13 @@
 #define RLOCK_LOCK   16 /* rlockobject.rlock_lock: a sem_t of its own */
 #define FUT_CALLBACK 24 /* FutureObj of _asyncio: fut_callback0, fut_context0, fut_callbacks */
 #define FUT_MORE     40
-#define CHUNK_FRAMES 32 /* _PyStackChunk.data[1], where the first one's frames begin */
+#define MANAGED_DICT 24 /* in front of an instance: its dict */
+#define DICT_KEYS    32 /* PyDictObject: ma_keys, ma_values */
+#define DICT_VALUES  40
+#define KEYS_SHAPE   8 /* PyDictKeysObject: dk_log2_size, dk_log2_index_bytes, dk_kind */
+#define KEYS_INDEX   32
+#define INLINE_VALID (0xffull << 24) /* 3.13: the valid byte in front of the values */
+#define CHUNK_FRAMES 32		     /* _PyStackChunk.data[1], where the first one's frames begin */
 #define CHUNKS	     4
 #define WORKER_DEPTH 8 /* frames from the bottom that may be a worker's run() */
 #define OFTEN	     256
@@ -167,12 +173,45 @@ __noinline int python_find_worker(struct clew_task_chain *c, __u64 first, __u64 
 	return 0;
 }
 
-/* The n-th attribute that a class's __init__ sets. */
-static __always_inline bool python_attribute(struct clew_task_chain *c, __u64 *at, __u32 n)
+/* ... where the instance has a dict: its values, or its keys' entries, in the order in which they were set. */
+static __always_inline __u64 python_dict_value(struct clew_task_chain *c, __u64 object, __u32 n)
 {
-	if (c->python.values && !python_word(at, *at + c->python.values))
-		return false;
-	return python_word(at, *at + c->python.values_add + 8 * n);
+	__u64 dict, keys, values = 0, ret;
+	__u8 shape
+		[4]; /* of the keys: logarithms of their size and of their index's bytes, their kind */
+
+	if (!python_word(&dict, object - MANAGED_DICT) || !python_word(&keys, dict + DICT_KEYS))
+		return 0;
+	if (python_word(&values, dict + DICT_VALUES))
+		return python_word(&ret, values + (c->python.minor >= 13 ? 8 : 0) + 8 * n) ? ret
+											   : 0;
+	if (bpf_probe_read_user(shape, sizeof(shape), (void *)(keys + KEYS_SHAPE)))
+		return 0;
+	keys += KEYS_INDEX + (1ull << (shape[1] & 31));
+	/* {hash, key, value}; strings as keys: {key, value} */
+	keys += shape[2] ? 16 * n + 8 : 24 * n + 16;
+	return python_word(&ret, keys) ? ret : 0;
+}
+
+/*
+ * The n-th attribute that a class's __init__ sets. Most instances have an array of them beside the object, but not
+ * those of classes of which many instances were made at once at the beginning.
+ */
+__noinline __u64 python_attribute(struct clew_task_chain *c, __u64 object, __u32 n)
+{
+	__u64 word = 0, ret;
+
+	if (!c || bpf_probe_read_user(&word, sizeof(word), (void *)(object + c->python.values)))
+		return 0;
+	if (c->python.minor == 11 && word)
+		word += 8 * n;
+	else if (c->python.minor == 12 && word & 1)
+		word += 1 + 8 * n;
+	else if (c->python.minor >= 13 && word & INLINE_VALID)
+		word = object + c->python.values + 8 + 8 * n;
+	else
+		return python_dict_value(c, object, n);
+	return python_word(&ret, word) ? ret : 0;
 }
 
 /*
@@ -181,8 +220,8 @@ static __always_inline bool python_attribute(struct clew_task_chain *c, __u64 *a
  */
 static __always_inline bool python_chained(struct clew_task_chain *c, __u64 *at)
 {
-	return python_attribute(c, at, 5) && /* Future._done_callbacks */
-	       python_word(at, *at + PY_ITEMS) && python_word(at, *at) &&
+	*at = python_attribute(c, *at, 5); /* Future._done_callbacks */
+	return *at && python_word(at, *at + PY_ITEMS) && python_word(at, *at) &&
 	       python_word(at, *at + c->python.closure) &&
 	       python_word(at,
 			   *at + PY_ITEMS + 8 * 2) && /* destination: they stand by their names */
@@ -222,12 +261,13 @@ static __always_inline __u64 python_waits_for(struct clew_task_chain *c, __u64 f
 __noinline __u64 python_work(struct clew_task_chain *c, __u64 future)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct python_lock key = {.at = future, .start_ns = t->group_leader->start_time};
+	struct python_lock key = {.start_ns = t->group_leader->start_time};
 	struct python_maker *m;
 
-	if (!c || !python_attribute(c, &key.at, 0) || /* Future._condition */
-	    !python_attribute(c, &key.at, 0) ||	      /* Condition._lock */
-	    !python_word(&key.at, key.at + RLOCK_LOCK))
+	key.at = python_attribute(c, future, 0); /* Future._condition */
+	if (key.at)
+		key.at = python_attribute(c, key.at, 0); /* Condition._lock */
+	if (!c || !key.at || !python_word(&key.at, key.at + RLOCK_LOCK))
 		return 0;
 	m = bpf_map_lookup_elem(&python_makers, &key);
 	if (!m)
@@ -241,9 +281,9 @@ __noinline __u64 python_work(struct clew_task_chain *c, __u64 future)
 
 static __always_inline __u64 python_item(struct clew_task_chain *c, __u64 item)
 {
-	__u64 future = item, at, task = 0;
+	__u64 future = python_attribute(c, item, 0), at, task = 0; /* _WorkItem.future */
 
-	if (!python_attribute(c, &future, 0)) /* _WorkItem.future */
+	if (!future)
 		return 0;
 	at = future;
 	if (python_chained(c, &at))

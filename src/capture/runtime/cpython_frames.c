@@ -16,11 +16,11 @@ static const struct {
 } layouts[] = {
 	/* clang-format off */
 	{11, {.stack = 296, .frame_code = 32, .frame_locals = 72, .code_size = 76, .code_more = 68,
-	      .code_header = 72, .code_name = 128, .text = 48, .closure = 72, .values = -32}},
+	      .code_header = 72, .code_name = 128, .text = 48, .closure = 72, .values = -32, .minor = 11}},
 	{12, {.stack = 232, .frame_code = 0, .frame_locals = 72, .code_size = 76, .code_name = 128,
-	      .text = 40, .closure = 72, .values = -24, .values_add = 1}},
+	      .text = 40, .closure = 72, .values = -24, .minor = 12}},
 	{13, {.stack = 232, .frame_code = 0, .frame_locals = 72, .code_size = 76, .code_name = 128,
-	      .text = 40, .closure = 72, .values_add = 24}},
+	      .text = 40, .closure = 72, .values = 16, .minor = 13}},
 	/* clang-format on */
 };
 

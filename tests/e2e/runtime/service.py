@@ -5,10 +5,12 @@
 
 KIND: streams (asyncio's own), aiohttp, uvicorn (FastAPI and httpx); KIND-uvloop runs it on uvloop; gevent.
 MODE: sequential; gather (both calls at once); child (the calls in a task of their own); thread (in
-asyncio.to_thread); pool (in run_in_executor, which copies no context); own-thread (a thread that tells the loop).
+asyncio.to_thread); pool (in run_in_executor, which copies no context); own-thread (a thread that tells the loop); pool-dict (as pool; futures have a dict
+each, as when many are made at once before the first one is complete).
 """
 
 import asyncio
+import concurrent.futures
 import http.client
 import os
 import random
@@ -166,7 +168,17 @@ def gevent_main():
     StreamServer(("127.0.0.1", PORT), client, backlog=1024).serve_forever()
 
 
+def spoil_shared_keys():
+    """Instances that never get their attributes: the class gives up the place where it keeps the others'."""
+    import concurrent.futures.thread as pool
+    for cls in (pool._WorkItem, concurrent.futures.Future, threading.Condition):
+        for _ in range(40):
+            cls.__new__(cls)
+
+
 def main():
+    if MODE == "pool-dict":
+        spoil_shared_keys()
     if KIND == "gevent":
         return gevent_main()
     if KIND == "uvicorn":

@@ -51,7 +51,7 @@ def minor(python):
                               check=True).stdout)
 
 
-@pytest.mark.parametrize("mode", ["thread", "pool"])
+@pytest.mark.parametrize("mode", ["thread", "pool", "pool-dict"])
 @pytest.mark.parametrize("python", pythons(), ids=lambda p: p.replace("/", "_").strip("_"))
 def test_workers(lab, python, mode):
     """What a worker thread does is for the task that waits for it: to_thread and run_in_executor, from 3.11 on."""
