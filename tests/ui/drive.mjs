@@ -171,6 +171,31 @@ await test("search: a brush in the plot narrows it", async (page) => {
 	await holds(async () => ((n) => n > 0 && n < before)(await page.locator("tbody tr").count()), `fewer than ${before}`);
 });
 
+await test("search: a range by the keyboard, and what differs inside it", async (page) => {
+	await s.open(page, "/search?since=-2h&service=payments");
+	const all = await page.locator("tbody tr").count();
+	await page.locator(".scatter").focus();
+	for (let k = 0; k < 12; k++) await page.keyboard.press("ArrowUp");
+	await holds(async () => Number(await param(page, "from_ns")) > 0 && Number(await param(page, "to_ns")) > 0, "the range is in the URL");
+	const { from_ns, to_ns } = await params(page);
+	const want = await api(`traces?since=-2h&service=payments&limit=400&from_ns=${from_ns}&to_ns=${to_ns}`);
+	check(want.length > 0 && want.length < all, `a part of them: ${want.length} of ${all}`);
+	await becomes(() => page.locator("table").last().locator("tbody tr").count(), want.length, "traces whose root took so long");
+	await page.locator(".difference-table tbody tr").filter({ hasText: "shop.region" }).first().waitFor();
+	await page.getByRole("button", { name: "Remove the range" }).click();
+	await becomes(() => page.locator("tbody tr").count(), all, "without it all are back");
+});
+
+await test("search: a trace's id, or a traceparent, leads to it", async (page) => {
+	const t = await api(`trace/${example}/tree`);
+	await s.open(page, "/search?since=-2h");
+	const field = page.getByLabel("Condition on an attribute");
+	await field.fill(`traceparent: 00-${example}-${t.id[2]}-01`);
+	await field.press("Enter");
+	await page.locator(`#span-${t.id[2]}.is-selected`).waitFor();
+	equal(await place(page), `/trace/${example}`, "the address");
+});
+
 await test("search: the spans that fit, as a file", async (page) => {
 	await s.open(page, "/search?since=-2h&service=payments&error=1");
 	const link = page.getByRole("link", { name: "JSON lines" });
@@ -237,6 +262,7 @@ await test("keys of the trace", async (page) => {
 	await becomes(now, t.id[0], "k goes up");
 	await press("h");
 	await becomes(() => page.locator(".span-row").count(), 1, "h folds");
+	await becomes(() => param(page, "shut"), t.id[0], "what is folded is in the URL");
 	await press("l");
 	await becomes(() => page.locator(".span-row").count(), t.id.length, "l opens");
 	await press("w");
@@ -267,6 +293,23 @@ await test("keys of the trace", async (page) => {
 	await selected(page).waitFor({ state: "detached" }); // Escape leaves the span
 	await press("/");
 	await becomes(() => place(page), "/search", "/ searches");
+});
+
+await test("trace: whose time it was, and where a failure began", async (page) => {
+	const [bad] = await api("traces?since=-2h&service=web&error=1&limit=1");
+	const t = await api(`trace/${bad.trace_id}/tree`);
+	await s.openTrace(page, `/trace/${bad.trace_id}`);
+	const first = page.locator(".legend li").first();
+	check((await text(first)).includes("failed first"), "the failure");
+	await first.getByRole("button").click();
+	const at = t.id.indexOf((await selected(page).getAttribute("id")).slice(5));
+	equal([t.status[at], t.parent.some((p, i) => p === at && t.status[i] === 2)], [2, false], "a failed span below which none failed");
+	await page.getByRole("button", { name: /errors$/ }).click();
+	await becomes(() => page.locator(".span-row.is-found").count(), t.totals.errors, "the failed spans are found");
+	const path = t.critical.filter((c) => c[0] >= 0).reduce((ns, [i, from, to]) => ns.set(i, (ns.get(i) ?? 0) + to - from), new Map());
+	const [most] = [...path].sort((a, b) => b[1] - a[1]);
+	await page.locator(".legend li").nth(1).getByRole("button").click();
+	await becomes(() => selected(page).getAttribute("id"), `span-${t.id[most[0]]}`, "the one whose own time is most of the critical path");
 });
 
 await test("keys: the next error", async (page) => {
@@ -340,6 +383,15 @@ await test("the window of time and the theme", async (page) => {
 	await page.reload();
 	await page.locator("main").waitFor();
 	equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark", "is kept");
+});
+
+await test("the window of time as one types it", async (page) => {
+	await s.open(page, "/search");
+	await page.getByRole("button", { name: /^Window of time/ }).click();
+	await page.getByLabel("From").fill("2026-01-02T03:04:05");
+	await page.getByLabel("To", { exact: true }).fill("2026-01-02T03:05:01");
+	await page.getByRole("button", { name: "Show it" }).click();
+	await becomes(async () => [await param(page, "since"), await param(page, "until")], [1767323045, 1767323102].map((sec) => String(sec * 1e9)), "in the URL");
 });
 
 await test("a trace that is not there", async (page) => {

@@ -5,6 +5,11 @@ import { joined } from "../src/parts/joined";
 
 const item = (service: string, key: string, value: string, inside_share = 1): Difference => ({ kind: "attribute", service, key, value, inside_share, outside_share: 0.1, score: 9 });
 
+it("of what differs equally names the longest time first", () => {
+	const segment = (value: string, ns: number): Difference => ({ ...item("web", "server", value), kind: "segment", inside_p50_ns: ns, outside_p50_ns: 0 });
+	expect(joined([item("web", "x", "1"), segment("short", 5), segment("long", 500), { ...item("db", "y", "1"), score: 10 }]).map((i) => i.value)).toEqual(["1", "long", "short", "1"]);
+});
+
 it("says once what several services say alike, in the order of the server", () => {
 	const out = joined([item("web", "region", "us"), item("web", "x", "1"), item("pay", "region", "us"), item("db", "region", "us", 0.5)]);
 	expect(out.map((i) => `${i.key} ${i.services.join("+")}`)).toEqual(["region web+pay", "x web", "region db"]);

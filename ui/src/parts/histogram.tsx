@@ -126,9 +126,9 @@ export function HistogramAxis(props: { of: HistogramAnswer }) {
 	return (
 		<div class="histogram-axis small quiet" aria-hidden="true">
 			{marks
-				.filter((m) => at(m) <= 97)
+				.filter((m) => at(m) <= 94)
 				.map((m) => (
-					<span key={m} style={{ left: `${at(m)}%` }}>
+					<span key={m} style={at(m) > 88 ? { right: 0 } : { left: `${at(m)}%` }}>
 						{mark(m)}
 					</span>
 				))}

@@ -34,7 +34,7 @@ function Head(props: { of: CompareSummary; what: string }) {
 	const one = t.traces === 1 && t.trace_id;
 	const text = (
 		<>
-			<span class="quiet small">{one ? t.trace_id?.slice(0, 16) : props.what}</span>
+			<span class="quiet small">{one ? t.trace_id?.slice(0, 8) : props.what}</span>
 			<br />
 			<b>{duration(t.duration_ns)}</b>
 			<br />
@@ -90,7 +90,7 @@ function Side(props: { of: CompareRow["a"]; one: boolean }) {
 	const x = props.of;
 	return (
 		<span class={props.one && x.errors ? "error" : ""} title={`${duration(x.self_ns)} itself${x.errors ? `, ${count(x.errors)} errors` : ""}`}>
-			{Math.abs(x.calls - 1) > 0.005 && <span class="quiet small">{count(x.calls)} calls </span>}
+			{Math.abs(x.calls - 1) > 0.005 && <span class="quiet small wide-only">{count(x.calls)} calls </span>}
 			{duration(x.duration_ns)}
 		</span>
 	);
@@ -132,7 +132,7 @@ export function Compare() {
 					)}
 				</p>
 			) : (
-				<div class="conditions">
+				<div class="conditions compare-choose">
 					<Choose which="a" value={a} />
 					<Choose which="b" value={b} />
 					<button type="button" disabled={!a || !b} onClick={() => patch({ a: b, b: a })}>
@@ -170,7 +170,7 @@ export function Compare() {
 								<th scope="col" class="figure">
 									Difference
 								</th>
-								<th scope="col" style={{ width: "24%" }}>
+								<th scope="col" class="wide-only" style={{ width: "24%" }}>
 									<span class="quiet small ends">
 										<span>shorter</span>
 										<span>longer</span>
@@ -181,7 +181,7 @@ export function Compare() {
 						<tbody>
 							{d.rows.map((x, i) => (
 								<tr key={`${i} ${x.service} ${x.name}`} class={!x.a || !x.b ? "one-sided" : ""}>
-									<td class="clip" style={{ paddingLeft: `${x.depth * 14}px`, maxWidth: "420px" }}>
+									<td class="clip" style={{ paddingLeft: `${x.depth * 14}px` }}>
 										<i class="dot" style={{ background: serviceVar(colours.get(x.service)) }} />
 										<b>{x.service}</b> {x.name}
 										{!x.a && <span class="only"> only {sets ? "inside" : "in the other"}</span>}
@@ -194,7 +194,7 @@ export function Compare() {
 										<Side of={x.b} one={!sets} />
 									</td>
 									<td class="figure" title={`${duration(ownDelta(x))} of it itself`}>{x.delta_ns === 0 ? "" : `${x.delta_ns > 0 ? "+" : ""}${duration(x.delta_ns)}`}</td>
-									<td>
+									<td class="wide-only">
 										<Delta row={x} most={most} />
 									</td>
 								</tr>

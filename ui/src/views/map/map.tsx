@@ -29,7 +29,7 @@ function columns(seconds: number): Column<MapEdge>[] {
 		{ key: "to", title: "To", sort: (e) => e.server, cell: (e) => end(e.server, e.external) },
 		{ key: "rate", title: "Rate", figure: true, sort: (e) => e.calls, cell: (e) => <span title={`${count(e.calls)} calls`}>{rate(e.calls / seconds)}</span> },
 		{ key: "errors", title: "Errors", figure: true, sort: share, cell: (e) => <span class={e.errors ? "error" : "quiet"}>{percent(share(e))}</span> },
-		{ key: "p50", title: "p50", figure: true, sort: (e) => e.p50_ns, cell: (e) => duration(e.p50_ns) },
+		{ key: "p50", title: "p50", figure: true, wideOnly: true, sort: (e) => e.p50_ns, cell: (e) => duration(e.p50_ns) },
 		{ key: "p95", title: "p95", figure: true, sort: (e) => e.p95_ns, cell: (e) => duration(e.p95_ns) },
 		{ key: "p99", title: "p99", figure: true, wideOnly: true, sort: (e) => e.p99_ns, cell: (e) => duration(e.p99_ns) },
 	];

@@ -4,13 +4,15 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import type { HistogramAnswer, TraceLine } from "../../base/api";
 import { resolve } from "../../base/colour";
 import { absolute, duration, logMarks, mark, timeMarks } from "../../base/format";
-import { go, link, patch } from "../../base/route";
+import { rangeOf } from "../../base/filter";
+import { go, link, patch, useRoute } from "../../base/route";
 import { onTheme } from "../../base/theme";
 import { fit } from "../trace/draw";
 
 const H = 200;
 const LEFT = 64;
 const FOOT = 20;
+const KEY_STEP = 10 ** 0.1; // what an arrow moves an edge by: a bucket of the histogram
 const MARGIN = 120; // the histogram at the right, where there is room for it
 const MARGIN_FROM = 720;
 
@@ -141,6 +143,15 @@ export function Scatter(props: { rows: TraceLine[]; histogram: HistogramAnswer |
 		const b = box.current?.getBoundingClientRect();
 		return { x: e.clientX - (b?.left ?? 0), y: e.clientY - (b?.top ?? 0) };
 	};
+	const range = rangeOf(useRoute());
+	const key = (e: KeyboardEvent) => {
+		const step = e.key === "ArrowUp" ? KEY_STEP : e.key === "ArrowDown" ? 1 / KEY_STEP : 0;
+		if (!step) return;
+		e.preventDefault();
+		const from = (range?.from_ns ?? 10 ** f.lo) * (e.shiftKey ? 1 : step);
+		const to = (range?.to_ns ?? 10 ** f.hi) * (e.shiftKey ? step : 1);
+		if (from < to) patch({ from_ns: Math.floor(from), to_ns: Math.ceil(to) }, true);
+	};
 	const nearest = (x: number, y: number) => {
 		let best: TraceLine | null = null;
 		let least = 144;
@@ -157,6 +168,12 @@ export function Scatter(props: { rows: TraceLine[]; histogram: HistogramAnswer |
 		<div
 			class="scatter"
 			ref={box}
+			tabIndex={0}
+			role="slider"
+			aria-label="Range of durations: arrows up and down move its lower edge, with Shift its upper"
+			aria-valuetext={range ? `${duration(range.from_ns)} to ${duration(range.to_ns)}` : "all"}
+			aria-valuenow={range?.from_ns ?? 0}
+			onKeyDown={key}
 			onPointerDown={(e) => {
 				const p = place(e);
 				(e.currentTarget as Element).setPointerCapture(e.pointerId);

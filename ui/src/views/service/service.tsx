@@ -79,7 +79,7 @@ function patternColumns(service: string, colours: Map<string, number>): Column<P
 				</a>
 			),
 		},
-		{ key: "spans", title: "Spans", figure: true, sort: (p) => p.spans, cell: (p) => count(p.spans) },
+		{ key: "spans", title: "Spans", figure: true, wideOnly: true, sort: (p) => p.spans, cell: (p) => count(p.spans) },
 		{ key: "count", title: "Traces", figure: true, sort: (p) => p.count, cell: (p) => count(p.count) },
 		{ key: "share", title: "Share of time", sort: (p) => p.share, wideOnly: true, width: "14%", cell: (p) => <ShareBar share={p.share} /> },
 		{ key: "errors", title: "Errors", figure: true, sort: (p) => p.errors / Math.max(1, p.count), cell: (p) => errorCell(p.errors, p.count) },

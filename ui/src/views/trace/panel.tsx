@@ -179,7 +179,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 	const t = model.tree;
 	const id = t.id[row] as string;
 	const answer = useApi<SpanDetail>(query(`trace/${t.trace_id}/span/${id}`, {}));
-	const [raw, setRaw] = useState(false);
+	const raw = useRoute().params.get("raw") === "1";
 	const s = answer.data;
 	return (
 		<aside class="panel" aria-label={`Span ${model.name(row)}`}>
@@ -239,7 +239,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 					<section class="panel-foot">
 						<Copy text={id} what="span id" />
 						<Copy text={JSON.stringify(s, null, 2)} what="JSON" />
-						<button type="button" class="bare" aria-expanded={raw} onClick={() => setRaw(!raw)}>
+						<button type="button" class="bare" aria-expanded={raw} onClick={() => patch({ raw: !raw }, true)}>
 							Raw JSON
 						</button>
 						{raw && <pre>{JSON.stringify(s, null, 2)}</pre>}

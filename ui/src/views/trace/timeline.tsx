@@ -6,7 +6,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { serviceVar, TIMES } from "../../base/colour";
 import { count, duration } from "../../base/format";
 import { useKeys } from "../../base/keys";
-import { go, link, patch } from "../../base/route";
+import { go, link, patch, useRoute } from "../../base/route";
 import { onTheme } from "../../base/theme";
 import { drawAxis, drawBars, drawMap, type Hit, type Look, readPaint, ROW } from "./draw";
 import type { TraceModel } from "./model";
@@ -159,7 +159,9 @@ export function Timeline(props: {
 	const { model, selected } = props;
 	const total = Math.max(1, model.tree.duration_ns);
 	const [zoom, setZoom] = useZoom(total);
-	const [shut, setShut] = useState<ReadonlySet<string>>(new Set());
+	const folded = useRoute().params.get("shut") ?? "";
+	const shut: ReadonlySet<string> = useMemo(() => new Set(folded.split(" ").filter(Boolean)), [folded]);
+	const setShut = (s: ReadonlySet<string>) => patch({ shut: [...s].join(" ") }, true);
 	const [first, setFirst] = useState(0);
 	const [hovered, setHovered] = useState(-1);
 	const [paint, setPaint] = useState(readPaint);

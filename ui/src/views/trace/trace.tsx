@@ -3,6 +3,7 @@
 //
 //	/trace/ID?span=ID   selected        ?from=ns&to=ns   the stretch of time that is shown
 //	          ?critical=1   only what is on the critical path       ?find=text       ?all=1   not only the longest spans
+//	          ?shut=ID ID   folded       ?why=1, ?raw=1   what is open in the panel
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { fetchJson, query, type TraceTree, useApi, ApiError, API } from "../../base/api";
 import { assign } from "../../base/colour";
