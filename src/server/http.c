@@ -172,7 +172,8 @@ static void unpack(struct request *rq, const char *data, size_t n)
 		rq->unpacked = r == Z_STREAM_END;
 		if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
 			rq->refuse = MHD_HTTP_BAD_REQUEST;
-	} while (!rq->refuse && (z->avail_in || !z->avail_out));
+		/* A full buffer may have more behind it, but not behind a member's end. */
+	} while (!rq->refuse && (z->avail_in || (!z->avail_out && !rq->unpacked)));
 }
 
 /* False: the connection is to be closed. */

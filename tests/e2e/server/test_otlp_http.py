@@ -229,6 +229,16 @@ def test_sizes(serve):
     assert len(stored(s)) == 19
 
 
+def test_bodies_that_fill_the_buffer_of_their_decompression(serve):
+    """What is unpacked comes in pieces of 16 KiB: a body may end with one, and members may begin behind it."""
+    s = serve()
+    body = b'{"resourceSpans":[]}'
+    for size in (16383, 16384, 16385, 32768):
+        for packed in (gzip.compress(body.ljust(size)), gzip.compress(body.ljust(16384)) + gzip.compress(b" " * (size - 16383))):
+            a = s.ask("/v1/traces", "POST", packed, {**otlp.JSON, **otlp.GZIP}, port=s.ports["otlp_http"])
+            assert a.status == 200, (size, a.text)
+
+
 def rss(s):
     with open("/proc/%d/statm" % s.proc.pid) as f:
         return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
