@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // node drive.mjs FACTS.json: drives every view of the page as people do, and holds what it shows against the API.
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
@@ -429,7 +430,7 @@ await test("a server that went away is said; what was there stays", async (page)
 
 // ---- live ----
 
-const hex = (n) => [...crypto.getRandomValues(new Uint8Array(n))].map((b) => b.toString(16).padStart(2, "0")).join("");
+const hex = (n) => randomBytes(n).toString("hex");
 
 async function send(name) {
 	const start = BigInt(Date.now()) * 1000000n;

@@ -5,8 +5,9 @@
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 
-const ui = path.resolve(import.meta.dirname, "../../ui");
+const ui = fileURLToPath(new URL("../../ui", import.meta.url));
 const require = createRequire(path.join(ui, "package.json"));
 const { chromium } = require("playwright-core");
 const axeSource = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
