@@ -145,6 +145,20 @@ it("says whose own time the critical path was, the same operation once", () => {
 	]);
 });
 
+it("tells time in processes from time between them", () => {
+	const t = tree("a", "b:a", "c:b");
+	t.kind = [2, 3, 2];
+	t.network = [-1, 30, -1];
+	t.critical = [
+		[0, 0, 10],
+		[1, 10, 30],
+		[2, 30, 80],
+		[-1, 80, 90, 2],
+		[1, 90, 100],
+	];
+	expect(new TraceModel(t).split()).toEqual({ process: 60, network: 30, gap: 10 });
+});
+
 it("finds where a failure began", () => {
 	const t = tree("a", "b:a", "c:b", "d:a", "e:d");
 	expect(new TraceModel(t).failure()).toBe(-1);

@@ -100,7 +100,12 @@ export function Header() {
 			<Menu
 				label="Theme"
 				text={shown === "system" ? "as the system" : shown}
-				sign="◐"
+				sign={
+					<svg class="theme-sign" viewBox="0 0 14 14" aria-hidden="true">
+						<circle cx="7" cy="7" r="5.5" fill="none" stroke="currentColor" stroke-width="1.4" />
+						<path d="M7 1.5a5.5 5.5 0 0 0 0 11z" />
+					</svg>
+				}
 				items={(["system", "light", "dark"] as const).map((t) => ({
 					name: t === "system" ? "as the system" : t,
 					on: shown === t,

@@ -10,7 +10,7 @@ export interface Choice {
 	run: () => void;
 }
 
-export function Menu(props: { label: string; text: string; sign?: string; items: Choice[]; foot?: (shut: () => void) => ComponentChildren }) {
+export function Menu(props: { label: string; text: string; sign?: ComponentChildren; items: Choice[]; foot?: (shut: () => void) => ComponentChildren }) {
 	const [open, setOpen] = useState(false);
 	const box = useRef<HTMLDivElement>(null);
 	const button = useRef<HTMLButtonElement>(null);
@@ -48,7 +48,11 @@ export function Menu(props: { label: string; text: string; sign?: string; items:
 	return (
 		<div class="menu" ref={box} onKeyDown={key}>
 			<button ref={button} type="button" class="bare" aria-expanded={open} aria-haspopup="menu" aria-label={`${props.label}: ${props.text}`} onClick={() => setOpen(!open)}>
-				{props.sign ?? props.text} <span aria-hidden="true">▾</span>
+				{props.sign ?? props.text}
+				{/* Drawn: a sign of a font would have the browser look through all fonts for it. */}
+				<svg class="caret" viewBox="0 0 8 5" aria-hidden="true">
+					<path d="M0 0h8L4 5z" />
+				</svg>
 			</button>
 			{open && (
 				<div class="drop">

@@ -5,12 +5,11 @@ import { TIMES } from "../../base/colour";
 import { count, duration, percent } from "../../base/format";
 import { patch } from "../../base/route";
 import { Service } from "../../parts/service";
-import type { Share, TraceModel } from "./model";
+import { CLIENT, type Share, type TraceModel } from "./model";
 
 const SHOWN = 4;
 const LEAST = 0.03; // of the trace: less is told with the others
 const MUCH = 0.1; // what a service must have to be named without an operation
-const CLIENT = 3;
 
 /** What a span without spans below it mostly did, where that is known. */
 function mostly(m: TraceModel, i: number): string {

@@ -2,6 +2,8 @@
 // A trace in columns (preorder: a span is followed by its sub-tree), and what can be said of it without drawing.
 import type { TraceTree } from "../../base/api";
 
+export const CLIENT = 3;
+
 /** A piece of the critical path: whose time it was; gap: nobody explains it. */
 export interface Piece {
 	row: number;
@@ -103,6 +105,16 @@ export class TraceModel {
 			out.set(key, { row: ns > s.most ? row : s.row, spans: s.spans + 1, ns: s.ns + ns, most: Math.max(s.most, ns) });
 		}
 		return [...out.values()].sort((a, b) => b.ns - a.ns);
+	}
+
+	/** Of the critical path: in processes, between them (a client's time outside of its server's), unexplained. */
+	split(): { process: number; network: number; gap: number } {
+		const out = { process: 0, network: 0, gap: 0 };
+		for (const p of this.critical_path) {
+			const between = this.tree.kind[p.row] === CLIENT && (this.tree.network[p.row] ?? -1) >= 0;
+			out[p.gap ? "gap" : between ? "network" : "process"] += p.to - p.from;
+		}
+		return out;
 	}
 
 	/** The failed span that has no failed one below it, the first to end: where the failure began; -1: none failed. */

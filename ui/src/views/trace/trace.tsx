@@ -7,7 +7,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { fetchJson, query, type TraceTree, useApi, ApiError, API } from "../../base/api";
 import { assign } from "../../base/colour";
-import { absolute, ago, count, duration } from "../../base/format";
+import { absolute, ago, count, duration, percent } from "../../base/format";
 import { link, patch, useRoute } from "../../base/route";
 import { Copy } from "../../parts/copy";
 import { Service } from "../../parts/service";
@@ -53,6 +53,23 @@ function Fact(props: { n: number; one: string; many: string; find: string; title
 	);
 }
 
+/** Where the time was: in processes, or between them. */
+function Split(props: { model: TraceModel }) {
+	const { process, network, gap } = useMemo(() => props.model.split(), [props.model]);
+	const total = Math.max(1, process + network + gap);
+	const parts = [
+		{ name: "in processes", ns: process },
+		{ name: "network and queues", ns: network },
+		{ name: "unexplained", ns: gap },
+	].filter((p) => p.ns > 0.001 * total);
+	if (parts.length < 2) return null;
+	return (
+		<span class="quiet" title="Of the critical path">
+			{parts.map((p) => `${percent(p.ns / total)} ${p.name}`).join(", ")}
+		</span>
+	);
+}
+
 function Summary(props: { model: TraceModel; id: string }) {
 	const t = props.model.tree;
 	const { services, errors, orphans, incomplete } = t.totals;
@@ -75,6 +92,7 @@ function Summary(props: { model: TraceModel; id: string }) {
 					</>
 				)}
 			</span>
+			<Split model={props.model} />
 			<Fact n={errors} one="error" many="errors" find="is:error" title="Underline them; e goes from one to the next" />
 			<Fact n={orphans} one="orphan" many="orphans" find="is:orphan" title="Spans whose parent is not known: they list the candidates. n goes from one to the next" />
 			<Fact n={incomplete} one="incomplete" many="incomplete" find="is:incomplete" title="Part of these spans was not seen: their edge is torn. n goes from one to the next" />
