@@ -122,14 +122,25 @@ void otlp_attrs_add(struct otlp_builder *b, const struct clew_attr *a)
 	l->n += i == l->n;
 }
 
-void otlp_text_value(struct otlp_builder *b, struct clew_attr *ret)
+void otlp_text_value(struct otlp_builder *b, enum clew_attr_form form, struct clew_attr *ret)
 {
 	char *copy = b->text.err ? NULL : otlp_alloc(&b->arena, b->text.len);
 
 	if (copy && b->text.len)
 		memcpy(copy, b->text.data, b->text.len);
 	ret->type = CLEW_ATTR_STR;
+	ret->form = (uint8_t)form;
 	ret->str = slice_of(copy, copy ? b->text.len : 0);
+}
+
+void otlp_bytes_value(struct otlp_builder *b, struct slice bytes, struct clew_attr *ret)
+{
+	clew_buf_clear(&b->text);
+	otlp_put_base64(&b->text, bytes);
+	otlp_text_value(b, CLEW_FORM_BYTES, ret);
+	if (ret->str.n < 2) /* no memory */
+		return;
+	ret->str = slice_of(ret->str.p + 1, ret->str.n - 2); /* without the quotes */
 }
 
 void otlp_put_base64(struct clew_buf *b, struct slice s)

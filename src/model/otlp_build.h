@@ -52,7 +52,9 @@ void otlp_attrs_add(struct otlp_builder *b, const struct clew_attr *a);
 /** otlp_put_base64() - as a JSON string. */
 void otlp_put_base64(struct clew_buf *b, struct slice s);
 /** otlp_text_value() - what was written to b->text, kept as a string value. */
-void otlp_text_value(struct otlp_builder *b, struct clew_attr *ret);
+void otlp_text_value(struct otlp_builder *b, enum clew_attr_form form, struct clew_attr *ret);
+/** otlp_bytes_value() - bytes, kept as base64. */
+void otlp_bytes_value(struct otlp_builder *b, struct slice bytes, struct clew_attr *ret);
 
 /** otlp_resource() - the resource of what was collected; of the spans that follow. */
 int otlp_resource(struct otlp_builder *b);

@@ -5,9 +5,10 @@
  *
  *	bytes ─► message (an arena that lives for the call) ─► struct clew_span, one each
  *
- * What the model has no place for: attributes that are lists, maps or bytes become JSON text (bytes
- * base64 in it); a scope's version becomes the attribute otel.scope.version; a scope's other
- * attributes, schema URLs and the flags of spans and links are left out. Unknown fields are ignored.
+ * Attributes that are lists, maps or bytes become text that says what it stands for (otlp_value.h). What
+ * the model has no place for: a scope's version becomes the attribute otel.scope.version; a scope's
+ * other attributes, schema URLs and the flags of spans and links are left out. Unknown fields are
+ * ignored.
  *
  * A span is rejected, alone, when its trace id or span id is not one (length, all zeros) or its start
  * lies outside the times that are taken.

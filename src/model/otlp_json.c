@@ -5,9 +5,14 @@
 
 #include "base/json.h"
 #include "model/otlp_build.h"
+#include "model/otlp_value.h"
 
 int clew_otlp_json_value(struct clew_buf *b, const struct clew_attr *a)
 {
+	if (a->type == CLEW_ATTR_STR && a->form) {
+		otlp_value_json(b, a);
+		return b->err;
+	}
 	switch (a->type) {
 	case CLEW_ATTR_STR:
 		clew_buf_adds(b, "{\"stringValue\":");

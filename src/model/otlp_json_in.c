@@ -16,6 +16,7 @@
 
 #include "base/json.h"
 #include "model/otlp_build.h"
+#include "model/otlp_value.h"
 
 #define JSON_FACTOR 24u
 
@@ -248,11 +249,13 @@ static int put_simple(struct otlp_builder *b, const struct clew_attr *a)
 {
 	switch (a->type) {
 	case CLEW_ATTR_STR:
-		return clew_json_str(&b->text, a->str);
+		otlp_text_str(&b->text, a->str);
+		return 0;
 	case CLEW_ATTR_INT:
 		return clew_buf_addf(&b->text, "%" PRId64, a->i);
 	case CLEW_ATTR_DOUBLE:
-		return clew_json_double(&b->text, a->d);
+		otlp_text_double(&b->text, a->d);
+		return 0;
 	case CLEW_ATTR_BOOL:
 		return clew_buf_adds(&b->text, a->b ? "true" : "false");
 	}
@@ -277,7 +280,9 @@ static int put_value(struct otlp_builder *b, const json_t *v)
 	if (!get(v, "bytesValue"))
 		return clew_buf_adds(&b->text, "null");
 	r = get_str(b, v, "bytesValue", &base64);
-	return r < 0 ? r : clew_json_str(&b->text, base64);
+	if (r == 0)
+		otlp_text_base64(&b->text, base64);
+	return r;
 }
 
 static int read_value(struct otlp_builder *b, const json_t *v, struct clew_attr *ret)
@@ -287,12 +292,17 @@ static int read_value(struct otlp_builder *b, const json_t *v, struct clew_attr 
 	if (r <= 0)
 		return r;
 	clew_buf_clear(&b->text);
-	if (get(v, "arrayValue") || get(v, "kvlistValue") || get(v, "bytesValue")) {
+	if (get(v, "bytesValue")) {
+		ret->type = CLEW_ATTR_STR;
+		ret->form = CLEW_FORM_BYTES;
+		return get_str(b, v, "bytesValue", &ret->str);
+	}
+	if (get(v, "arrayValue") || get(v, "kvlistValue")) {
 		r = put_value(b, v);
 		if (r < 0)
 			return r;
 	}
-	otlp_text_value(b, ret);
+	otlp_text_value(b, b->text.len ? CLEW_FORM_JSON : CLEW_FORM_TEXT, ret);
 	return 0;
 }
 

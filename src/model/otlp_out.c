@@ -6,6 +6,7 @@
 #include "model/otlp_out.h"
 
 #include "base/utf8.h"
+#include "model/otlp_value.h"
 #include "model/proto_put.h"
 
 enum { REQUEST_RESOURCE_SPANS = 1 };
@@ -82,6 +83,22 @@ static char *put_value(char *p, const struct clew_attr *a, struct slice text)
 	return p;
 }
 
+/* A list, a map or bytes. */
+static void add_formed(struct clew_otlp_out *w, struct clew_buf *b, int field,
+		       const struct clew_attr *a)
+{
+	struct clew_buf value = {0}, kv = {0};
+
+	otlp_value_proto(&value, a);
+	proto_add_bytes(&kv, KEY_VALUE_KEY, clean(&w->text[0], a->key));
+	proto_add_bytes(&kv, KEY_VALUE_VALUE, clew_buf_slice(&value));
+	proto_add_bytes(b, field, clew_buf_slice(&kv));
+	if ((value.err || kv.err) && !b->err)
+		b->err = value.err ? value.err : kv.err;
+	clew_buf_done(&value);
+	clew_buf_done(&kv);
+}
+
 static void add_attr(struct clew_otlp_out *w, struct clew_buf *b, int field,
 		     const struct clew_attr *a)
 {
@@ -89,8 +106,13 @@ static void add_attr(struct clew_otlp_out *w, struct clew_buf *b, int field,
 	struct slice text = a->type == CLEW_ATTR_STR ? clean(&w->text[1], a->str) : SLICE("");
 	size_t value = value_size(a, text);
 	size_t kv = proto_len_size(key.n) + proto_len_size(value);
-	char *p = clew_buf_room(b, proto_len_size(kv));
+	char *p;
 
+	if (a->type == CLEW_ATTR_STR && a->form) {
+		add_formed(w, b, field, a);
+		return;
+	}
+	p = clew_buf_room(b, proto_len_size(kv));
 	if (!p)
 		return;
 	p = proto_len(p, field, kv);

@@ -13,6 +13,7 @@
 #include <otlp.pb-c.h>
 
 #include "base/json.h"
+#include "model/otlp_value.h"
 
 #define MAX_STACK (192u * 1024)
 
@@ -55,12 +56,12 @@ static struct slice bytes_of(ProtobufCBinaryData d)
 
 /* ---- values ---- */
 
-/* A value as plain JSON: not OTLP's own wrapping, but what a reader wants to see. */
+/* A value as plain JSON (otlp_value.h): not OTLP's own wrapping, but what a reader wants to see. */
 static void put_value(struct clew_buf *b, const any_value *v)
 {
 	switch (v ? (int)v->value_case : -1) {
 	case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE:
-		clew_json_str(b, bytes_of(v->string_value));
+		otlp_text_str(b, bytes_of(v->string_value));
 		break;
 	case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BOOL_VALUE:
 		clew_buf_adds(b, v->bool_value ? "true" : "false");
@@ -69,10 +70,10 @@ static void put_value(struct clew_buf *b, const any_value *v)
 		clew_buf_addf(b, "%" PRId64, v->int_value);
 		break;
 	case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_DOUBLE_VALUE:
-		clew_json_double(b, v->double_value);
+		otlp_text_double(b, v->double_value);
 		break;
 	case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BYTES_VALUE:
-		otlp_put_base64(b, bytes_of(v->bytes_value));
+		otlp_text_bytes(b, bytes_of(v->bytes_value));
 		break;
 	case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_ARRAY_VALUE:
 		clew_buf_addc(b, '[');
@@ -124,10 +125,13 @@ static void read_value(struct otlp_builder *b, const any_value *v, struct clew_a
 		ret->type = CLEW_ATTR_STR;
 		ret->str = SLICE("");
 		break;
+	case OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BYTES_VALUE:
+		otlp_bytes_value(b, bytes_of(v->bytes_value), ret);
+		break;
 	default:
 		clew_buf_clear(&b->text);
 		put_value(&b->text, v);
-		otlp_text_value(b, ret);
+		otlp_text_value(b, CLEW_FORM_JSON, ret);
 		break;
 	}
 }

@@ -39,7 +39,8 @@ static uint64_t hash_attrs(const struct clew_resource *r)
 		h = clew_hash64(a->key.p, a->key.n, h);
 		switch (a->type) {
 		case CLEW_ATTR_STR:
-			h = clew_hash64(a->str.p, a->str.n, h ^ CLEW_ATTR_STR);
+			h = clew_hash64(a->str.p, a->str.n,
+					h ^ CLEW_ATTR_STR ^ (uint64_t)a->form << 8);
 			break;
 		case CLEW_ATTR_INT:
 			h = clew_hash64(&a->i, sizeof(a->i), h ^ CLEW_ATTR_INT);

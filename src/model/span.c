@@ -291,6 +291,7 @@ void clew_span_set_own(struct clew_span *s, const char *key, struct slice value)
 
 	if (a) {
 		a->type = CLEW_ATTR_STR;
+		a->form = CLEW_FORM_TEXT;
 		a->str = value;
 	}
 }

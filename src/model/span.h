@@ -20,9 +20,17 @@
 
 enum clew_attr_type { CLEW_ATTR_STR, CLEW_ATTR_INT, CLEW_ATTR_DOUBLE, CLEW_ATTR_BOOL };
 
+/* What the text of a CLEW_ATTR_STR stands for (model/otlp_value.h). Only who writes OTLP need care. */
+enum clew_attr_form {
+	CLEW_FORM_TEXT = 0,
+	CLEW_FORM_JSON = 1,  /* a list or a map */
+	CLEW_FORM_BYTES = 2, /* base64 */
+};
+
 struct clew_attr {
 	struct slice key;
 	enum clew_attr_type type;
+	uint8_t form; /* enum clew_attr_form */
 	union {
 		struct slice str;
 		int64_t i;

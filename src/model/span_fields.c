@@ -20,7 +20,7 @@ static void add_link(const struct clew_span *s, struct clew_span_shown *to)
 {
 	/* Spans that were received have no evidence of ours: their parent is what their sender
 	 * said. */
-	if (!s->evidence && s->link_class == CLEW_LINK_ROOT)
+	if (!s->evidence && (s->link_class == CLEW_LINK_ROOT || s->confidence < 0))
 		return;
 	add_str(to, "clew.link.class", clew_link_class_name(s->link_class));
 	clew_evidence_words(s->evidence, to->evidence, sizeof(to->evidence));

@@ -119,7 +119,7 @@ static void incomplete_words(struct clew_buf *b, const void *words)
 static int put_why(struct call *c, const struct clew_span *s)
 {
 	char evidence[256], incomplete[256];
-	bool ours = s->evidence || s->link_class != CLEW_LINK_ROOT;
+	bool ours = s->evidence || (s->link_class != CLEW_LINK_ROOT && s->confidence >= 0);
 	struct clew_why_span why = {
 		.link_class = ours ? clew_link_class_name(s->link_class) : "",
 		.evidence = clew_evidence_words(s->evidence, evidence, sizeof(evidence)),

@@ -25,6 +25,7 @@ static inline struct clew_attr *attr_str(struct attr_writer *w, struct slice key
 
 	a->key = key;
 	a->type = CLEW_ATTR_STR;
+	a->form = CLEW_FORM_TEXT;
 	a->str = value;
 	return a;
 }

@@ -115,6 +115,18 @@ static void put_attrs(struct filler *f, idx_t row, const struct item *it)
 	}
 }
 
+/* As in OTLP/JSON, but for what is text here and a list, a map or bytes there: its form is beside it. */
+static void put_plain_value(struct clew_buf *b, const struct clew_attr *a)
+{
+	if (a->type != CLEW_ATTR_STR || !a->form) {
+		clew_otlp_json_value(b, a);
+		return;
+	}
+	clew_buf_addf(b, "{\"form\":%u,\"stringValue\":", a->form);
+	clew_json_str(b, a->str);
+	clew_buf_addc(b, '}');
+}
+
 /* Attributes of a link or event: OTLP/JSON key-values, or "" where there are none. */
 static struct slice attrs_json(struct filler *f, const struct clew_attr *attrs, uint32_t n)
 {
@@ -125,7 +137,7 @@ static struct slice attrs_json(struct filler *f, const struct clew_attr *attrs, 
 		clew_buf_adds(&f->json, i ? ",{\"key\":" : "[{\"key\":");
 		clew_json_str(&f->json, attrs[i].key);
 		clew_buf_adds(&f->json, ",\"value\":");
-		clew_otlp_json_value(&f->json, &attrs[i]);
+		put_plain_value(&f->json, &attrs[i]);
 		clew_buf_addc(&f->json, '}');
 	}
 	clew_buf_addc(&f->json, ']');
@@ -412,7 +424,7 @@ static int learn_names(struct filler *f, struct clew_span **spans, size_t n)
 		if (r == 0)
 			r = names_resource(st, s->resource, &it->resource);
 		for (uint32_t k = 0; r == 0 && k < s->n_attrs; k++)
-			r = dict_add(&st->dicts[DICT_KEY], s->attrs[k].key, s->attrs[k].type,
+			r = dict_add(&st->dicts[DICT_KEY], s->attrs[k].key, key_type(&s->attrs[k]),
 				     &f->keys[n_keys++]);
 	}
 	return r;

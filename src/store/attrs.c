@@ -39,8 +39,8 @@ static int keep_resources(void *user, duckdb_data_chunk chunk, idx_t rows)
 				: names_resource_get(c->st, ((uint32_t *)resource.data)[i]);
 
 		for (uint32_t k = 0; r && k < r->n_attrs; k++)
-			if (!dict_find(&c->st->dicts[DICT_KEY], r->attrs[k].key, r->attrs[k].type,
-				       &id) &&
+			if (!dict_find(&c->st->dicts[DICT_KEY], r->attrs[k].key,
+				       key_type(&r->attrs[k]), &id) &&
 			    id < c->n) {
 				c->spans[id] += (uint64_t)((int64_t *)n.data)[i];
 				c->resources[id] += (uint64_t)((int64_t *)n.data)[i];
@@ -94,7 +94,7 @@ static int give_keys(struct counting *c, struct slice prefix, clew_attr_key_fn f
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
 		const struct dict_entry *e = dict_get(&c->st->dicts[DICT_KEY], ids[i]);
 		struct clew_attr_key k = {.key = e->name,
-					  .type = (enum clew_attr_type)e->type,
+					  .type = key_attr_type(e->type),
 					  .spans = c->spans[ids[i]],
 					  .resources = c->resources[ids[i]]};
 
@@ -231,7 +231,7 @@ static int ask_values(struct query *q, struct values *v, const char *where, uint
 	int r = 0;
 
 	clew_buf_adds(&expr, "coalesce(NULL");
-	for (uint8_t type = CLEW_ATTR_STR; type <= CLEW_ATTR_BOOL; type++)
+	for (uint8_t type = CLEW_ATTR_STR; type <= KEY_TYPE_LAST; type++)
 		if (!dict_find(&v->st->dicts[DICT_KEY], v->key, type, &id)) {
 			clew_buf_addf(&expr, ", attr_values[list_position(attr_keys, %u)]", id);
 			sep = "?";

@@ -86,7 +86,7 @@ bool filter_column(const struct clew_filter_attr *a, struct clew_buf *out)
 /* ---- the places where an attribute can be ---- */
 
 struct places {
-	uint32_t keys[4]; /* ids of the key, by type */
+	uint32_t keys[KEY_TYPE_LAST + 1]; /* ids of the key, by type */
 	uint32_t n_keys;
 	struct clew_buf resources; /* "1,2,3" */
 	struct clew_buf hashes;	   /* of the index: "1,2,3" */
@@ -108,7 +108,7 @@ static void find_places(struct clew_store *st, const struct clew_filter_attr *a,
 	*p = (struct places){0};
 	if (a->scope == CLEW_SCOPE_SPAN)
 		n = 0;
-	for (uint8_t type = CLEW_ATTR_STR; type <= CLEW_ATTR_BOOL; type++)
+	for (uint8_t type = CLEW_ATTR_STR; type <= KEY_TYPE_LAST; type++)
 		if (a->scope != CLEW_SCOPE_RESOURCE &&
 		    dict_find(&st->dicts[DICT_KEY], a->key, type, &p->keys[p->n_keys]) == 0) {
 			clew_buf_addf(&p->hashes, "%s%u", p->hashes.len ? "," : "",

@@ -333,6 +333,28 @@ void watchdog_stop(struct clew_store *st);
 /** queries_interrupt() - stop all that run, with this errno as the reason. */
 void queries_interrupt(struct clew_store *st, int reason);
 
+/*
+ * The type of a key in the catalog: enum clew_attr_type, and behind them text that stands for something
+ * else (enum clew_attr_form).
+ */
+#define KEY_TYPE_LAST (CLEW_ATTR_BOOL + CLEW_FORM_BYTES)
+
+static inline uint8_t key_type(const struct clew_attr *a)
+{
+	return a->type == CLEW_ATTR_STR && a->form ? (uint8_t)(CLEW_ATTR_BOOL + a->form)
+						   : (uint8_t)a->type;
+}
+
+static inline enum clew_attr_type key_attr_type(uint8_t type)
+{
+	return type > CLEW_ATTR_BOOL ? CLEW_ATTR_STR : (enum clew_attr_type)type;
+}
+
+static inline uint8_t key_form(uint8_t type)
+{
+	return type > CLEW_ATTR_BOOL ? (uint8_t)(type - CLEW_ATTR_BOOL) : 0;
+}
+
 /* ---- amend.c ---- */
 /** amend_apply() - by the writer, where no batch is on its way: what waits and can be done. */
 void amend_apply(struct clew_store *st);

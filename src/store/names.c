@@ -96,7 +96,8 @@ int names_resource(struct clew_store *st, struct clew_resource *r, uint32_t *ret
 	st->last_resource_id = id;
 	/* Its names must be in the catalog with it. */
 	for (uint32_t i = 0; id >= st->resource_ids.saved && i < r->n_attrs; i++) {
-		e = dict_add(&st->dicts[DICT_KEY], r->attrs[i].key, r->attrs[i].type, &unused);
+		e = dict_add(&st->dicts[DICT_KEY], r->attrs[i].key, key_type(&r->attrs[i]),
+			     &unused);
 		if (e < 0)
 			return e;
 	}
@@ -164,7 +165,8 @@ static int load_resource(struct clew_store *st, uint64_t hash, duckdb_uhugeint b
 		if (!key)
 			continue;
 		attrs[n_attrs].key = key->name;
-		attrs[n_attrs].type = key->type;
+		attrs[n_attrs].type = key_attr_type(key->type);
+		attrs[n_attrs].form = key_form(key->type);
 		parse_value(&attrs[n_attrs++], duck_str(values, first + i));
 	}
 	r = clew_resource_new(attrs, n_attrs, &boot_id);

@@ -71,7 +71,7 @@ static void append_attrs(struct saving *s, duckdb_appender a, const struct clew_
 		return;
 	}
 	for (uint32_t i = 0; i < r->n_attrs; i++) {
-		(void)dict_add(&s->st->dicts[DICT_KEY], r->attrs[i].key, r->attrs[i].type, &key);
+		(void)dict_add(&s->st->dicts[DICT_KEY], r->attrs[i].key, key_type(&r->attrs[i]), &key);
 		v[i] = duckdb_create_uint32(key);
 	}
 	append_list(a, s->key_type, v, r->n_attrs);

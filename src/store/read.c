@@ -20,6 +20,15 @@ static duckdb_list_entry list_at(const struct duck_col *list, idx_t row)
 	return ((duckdb_list_entry *)list->data)[row];
 }
 
+static void set_form(struct clew_span *s, const struct dict_entry *key)
+{
+	for (uint32_t i = s->n_attrs; i > 0; i--)
+		if (slice_eq(s->attrs[i - 1].key, key->name)) {
+			s->attrs[i - 1].form = key_form(key->type);
+			return;
+		}
+}
+
 static void set_attr(struct clew_span *s, const struct dict_entry *key, struct slice text)
 {
 	char buf[64];
@@ -37,6 +46,8 @@ static void set_attr(struct clew_span *s, const struct dict_entry *key, struct s
 		break;
 	default:
 		clew_span_set_str(s, key->name.p, text);
+		if (key_form(key->type))
+			set_form(s, key);
 	}
 }
 
@@ -86,6 +97,7 @@ static uint32_t parse_attrs(struct clew_span *s, struct slice json, struct clew_
 			clew_span_copy(s, slice_str(json_string_value(json_object_get(kv, "key"))));
 		if ((v = json_object_get(value, "stringValue"))) {
 			a->type = CLEW_ATTR_STR;
+			a->form = (uint8_t)json_integer_value(json_object_get(value, "form"));
 			a->str = clew_span_copy(
 				s, slice_of(json_string_value(v), json_string_length(v)));
 		} else if ((v = json_object_get(value, "intValue"))) {

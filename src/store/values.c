@@ -55,7 +55,7 @@ static int give(struct looking *l, struct slice text)
 	if (r <= 0)
 		return r;
 	l->left--;
-	return l->fn(l->user, text, (enum clew_attr_type)l->type);
+	return l->fn(l->user, text, key_attr_type((uint8_t)l->type));
 }
 
 static int take_values(void *user, duckdb_data_chunk chunk, idx_t rows)
@@ -133,7 +133,7 @@ static int ask_key(struct query *q, const struct clew_span_filter *f, struct sli
 	if (with.n_where < CLEW_FILTER_MAX_WHERE)
 		with.where[with.n_where++] = (struct clew_filter_where){
 			.op = CLEW_WHERE_EXISTS, .key = key, .scope = CLEW_SCOPE_SPAN};
-	for (uint8_t type = CLEW_ATTR_STR; r == 0 && type <= CLEW_ATTR_BOOL; type++) {
+	for (uint8_t type = CLEW_ATTR_STR; r == 0 && type <= KEY_TYPE_LAST; type++) {
 		if (dict_find(&q->st->dicts[DICT_KEY], key, type, &id) < 0)
 			continue;
 		snprintf(column, sizeof(column), "attr_values[list_position(attr_keys, %u)] AS v",

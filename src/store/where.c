@@ -97,15 +97,15 @@ static int value_condition(const struct clew_filter_where *w, const char *text, 
 
 /* Of the keys' ids; the types stand beside them. */
 struct keys {
-	uint32_t id[4];
-	uint8_t type[4];
+	uint32_t id[KEY_TYPE_LAST + 1];
+	uint8_t type[KEY_TYPE_LAST + 1];
 	uint32_t n;
 };
 
 static void find_keys(struct clew_store *st, struct slice key, struct keys *ret)
 {
 	ret->n = 0;
-	for (uint8_t type = CLEW_ATTR_STR; type <= CLEW_ATTR_BOOL; type++)
+	for (uint8_t type = CLEW_ATTR_STR; type <= KEY_TYPE_LAST; type++)
 		if (!dict_find(&st->dicts[DICT_KEY], key, type, &ret->id[ret->n]))
 			ret->type[ret->n++] = type;
 }

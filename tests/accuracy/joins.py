@@ -12,7 +12,8 @@ a and c send to the same `clew record --server` that traces all three. Truth: ea
 a and b write which token called with which. nginx passes the path on, so there the token of b's call is its caller's.
 
 Scored is each span that the truth asks for: is it there once (and who told it: an SDK where one was), has it the right
-parent, is all of the request in one trace and nothing else in it. The answers are the native API's, while clew runs.
+parent (an orphan has none: what clew does not know it does not guess), is all of the request in one trace and nothing
+else in it. The answers are the native API's, while clew runs.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from lib.lab import ROOT, Lab, clean_up_when_terminated, read_log, wait_for  # n
 SERVICES = os.path.join(case.SERVICES, "joins")
 SDKS = os.path.join(ROOT, ".deps", "sdks")
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
-COUNTS = ("right", "wrong", "missing", "twice")
+COUNTS = ("right", "orphan", "wrong", "missing", "twice")
 
 
 # ---- services and load ----
@@ -188,7 +189,9 @@ def judge(e, here, found):
     if e.parent is None:
         return "right" if not parent else "wrong"
     wanted = found.get(e.parent.key, [])
-    return "right" if len(wanted) == 1 and parent == wanted[0]["spanId"] else "wrong"
+    if len(wanted) == 1 and parent == wanted[0]["spanId"]:
+        return "right"
+    return "orphan" if not parent else "wrong"
 
 
 def table(load, between, result):

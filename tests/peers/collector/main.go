@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// An OpenTelemetry Collector of three parts: it takes OTLP over gRPC and HTTP, batches, and writes what it took as
-// OTLP/JSON lines into the file that its configuration names.
+// An OpenTelemetry Collector of a few parts: it takes OTLP over gRPC and HTTP, and writes what it took as OTLP/JSON lines
+// into the file that its configuration names, or sends it on by its own OTLP exporters.
 package main
 
 import (
@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
@@ -54,7 +56,7 @@ func factories() (otelcol.Factories, error) {
 	if f.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory()); err != nil {
 		return f, err
 	}
-	f.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](lines)
+	f.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](lines, otlpexporter.NewFactory(), otlphttpexporter.NewFactory())
 	return f, err
 }
 

@@ -12,6 +12,7 @@
 #include "model/otlp_answer.h"
 #include "model/otlp_in.h"
 #include "model/otlp_json.h"
+#include "model/otlp_out.h"
 
 #define NOW 1767323400000000000ull
 
@@ -297,6 +298,49 @@ static void test_json_is_the_same(void **state)
 	clew_buf_done(&again);
 }
 
+/* Lists, maps and bytes are text in between; what comes out is what came in, whatever is in them. */
+static void test_lists_and_maps(void **state)
+{
+	static const char values[] =
+		"{\"arrayValue\":{\"values\":[{\"doubleValue\":1},{\"intValue\":\"1\"},{},"
+		"{\"doubleValue\":\"NaN\"},{\"doubleValue\":\"-Infinity\"},"
+		"{\"doubleValue\":4.94065645841247e-324},{\"intValue\":\"-9223372036854775808\"},"
+		"{\"stringValue\":\"1\"},{\"stringValue\":\"\\u0000bytes:AAEC\"},"
+		"{\"bytesValue\":\"AP8Q\"},{\"bytesValue\":\"\"},{\"boolValue\":false},"
+		"{\"arrayValue\":{\"values\":[]}},{\"kvlistValue\":{\"values\":["
+		"{\"key\":\"z\",\"value\":{\"kvlistValue\":{\"values\":[]}}},"
+		"{\"key\":\"a\",\"value\":{\"stringValue\":\"\"}}]}}]}}";
+	struct clew_buf in_text = {0}, first = {0}, again = {0}, packed = {0};
+	struct clew_otlp_in in = {0}, from_json = {0}, from_proto = {0};
+
+	clew_buf_addf(&in_text,
+		      "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{"
+		      "\"traceId\":\"0102030405060708090a0b0c0d0e0f10\",\"spanId\":"
+		      "\"0102030405060708\",\"startTimeUnixNano\":\"%llu\",\"attributes\":["
+		      "{\"key\":\"b\",\"value\":{\"bytesValue\":\"AP8Q\"}},{\"key\":\"l\","
+		      "\"value\":%s}]}]}]}]}",
+		      NOW, values);
+	assert_int_equal(clew_otlp_read_json(clew_buf_slice(&in_text), &in), 0);
+	assert_int_equal(clew_otlp_json(&first, in.spans, in.n), 0);
+	assert_non_null(strstr(first.data, values));
+	assert_non_null(strstr(first.data, "{\"key\":\"b\",\"value\":{\"bytesValue\":\"AP8Q\"}}"));
+	assert_int_equal(clew_otlp_pack(&packed, in.spans, in.n), 0);
+	assert_int_equal(clew_otlp_read(clew_buf_slice(&packed), &from_proto), 0);
+	assert_int_equal(clew_otlp_json(&again, from_proto.spans, from_proto.n), 0);
+	assert_string_equal(again.data, first.data);
+	assert_int_equal(clew_otlp_read_json(clew_buf_slice(&first), &from_json), 0);
+	clew_buf_clear(&again);
+	assert_int_equal(clew_otlp_json(&again, from_json.spans, from_json.n), 0);
+	assert_string_equal(again.data, first.data);
+	clew_otlp_in_done(&in);
+	clew_otlp_in_done(&from_json);
+	clew_otlp_in_done(&from_proto);
+	clew_buf_done(&in_text);
+	clew_buf_done(&first);
+	clew_buf_done(&again);
+	clew_buf_done(&packed);
+}
+
 /* jansson is bounded while we read, and only then. */
 static void test_json_memory(void **state)
 {
@@ -348,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_large_resource),
 		cmocka_unit_test(test_sampling_threshold),
 		cmocka_unit_test(test_json_is_the_same),
+		cmocka_unit_test(test_lists_and_maps),
 		cmocka_unit_test(test_json_memory),
 		cmocka_unit_test(test_answers),
 	};
