@@ -67,6 +67,8 @@ void birth_make(struct ctx *ctx, bool slept, struct birth *ret)
 		add_near(&b, b.owner->id);
 	if (!sole || ctx->mux) /* else it is the owner's or nobody's */
 		find_near(ctx, &b);
+	if (ctx->proc->n_open == 1)
+		b.only = node_get(ctx->proc->open);
 	*ret = b;
 }
 
@@ -76,10 +78,11 @@ void birth_clear(struct birth *b)
 
 	/* What the decision still looks at stays; the references go. */
 	b->ctx = NULL;
-	b->parent = b->owner = b->closed = NULL;
+	b->parent = b->owner = b->only = b->closed = NULL;
 	ctx_put(old.ctx);
 	node_put(old.parent);
 	node_put(old.owner);
+	node_put(old.only);
 	node_put(old.closed);
 }
 
@@ -178,7 +181,7 @@ bool birth_take_pending(struct clew_causality *c, uint64_t cookie, struct birth 
 	memcpy(named, p->named, sizeof(p->named));
 	memset(p->named, 0, sizeof(p->named));
 	p->birth.ctx = NULL;
-	p->birth.parent = p->birth.owner = p->birth.closed = NULL;
+	p->birth.parent = p->birth.owner = p->birth.only = p->birth.closed = NULL;
 	pending_drop(c, p);
 	return true;
 }

@@ -117,6 +117,7 @@ void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
 		return;
 	}
 	if (n->proc) {
+		alone_tick(n->proc, c->now_ns, true);
 		DL_DELETE2(n->proc->open, n, open_prev, open_next);
 		n->proc->n_open--;
 	}

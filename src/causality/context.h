@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "abi/record.h"
+#include "causality/alone.h"
 #include "causality/coalesce.h"
 #include "causality/hash.h"
 #include "causality/relay.h"
@@ -51,6 +52,7 @@ struct proc {
 	struct led *led;	      /* calls of goroutines: see told.c */
 	uint64_t n_told;	      /* ends that its workers told of: see relay.c */
 	struct relay_lags relay;
+	struct alone_clock clock;
 	struct node *inherited; /* the request that its parent served when it forked */
 };
 

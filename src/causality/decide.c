@@ -168,6 +168,21 @@ static enum verdict by_turn(const struct node *n, bool final, bool settled, stru
 	return accept(l, order ? CLEW_LINK_CERTAIN : CLEW_LINK_PROBABLE, wrong);
 }
 
+/* Whoever calls: one request was open, and the service is idle most of the time. */
+static enum verdict by_habit(struct clew_causality *c, const struct node *n, bool final,
+			     struct node **ret_req, struct clew_link *l)
+{
+	double wrong = 1;
+
+	if (n->birth.n_proc != 1 || !final)
+		return n->birth.n_proc == 1 ? VERDICT_WAIT : VERDICT_FAIL;
+	if (alone_verdict(c, n, &wrong) != VERDICT_PASS)
+		return VERDICT_FAIL;
+	*ret_req = n->birth.only;
+	l->evidence |= CLEW_EV_EXCLUSIVE | CLEW_EV_MODEL;
+	return accept(l, CLEW_LINK_PROBABLE, wrong);
+}
+
 static void add_candidate(struct clew_link *l, uint64_t id)
 {
 	for (uint32_t i = 0; i < l->n_candidates; i++)
@@ -315,8 +330,8 @@ static void look_at_calls(struct node *req)
  * VERDICT_PASS: *l is the link. VERDICT_WAIT is not answered when final. settled: the answer is SETTLE_NS
  * old.
  */
-static enum verdict judge(const struct clew_causality *c, const struct node *n, bool final,
-			  bool settled, struct clew_link *l)
+static enum verdict judge(struct clew_causality *c, const struct node *n, bool final, bool settled,
+			  struct clew_link *l)
 {
 	struct node *req = n->owner;
 	enum verdict v;
@@ -353,6 +368,8 @@ static enum verdict judge(const struct clew_causality *c, const struct node *n, 
 	}
 	if (v == VERDICT_FAIL && n->born && !n->birth.lost && !n->shared)
 		v = by_turn(n, final, settled, &req, l);
+	if (v == VERDICT_FAIL && n->born && !n->claim && !without(c, CLEW_SOURCE_ORDER))
+		v = by_habit(c, n, final, &req, l);
 	if (v == VERDICT_PASS)
 		l->parent = req->id;
 	else if (v == VERDICT_FAIL)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "causality/alone.h"
 #include "causality/causality.h"
 #include "causality/completion.h"
 #include "causality/model.h"
@@ -50,6 +51,7 @@ struct group {
 	struct ends ends[2];		 /* [1]: where the worker writes the answer */
 	struct order order;
 	struct taken taken;
+	struct alone alone;
 	struct turn_score turns[N_TURNS];
 	uint64_t coalesced; /* answers by who was told of another's call */
 	struct told_stats told[N_SCALES];

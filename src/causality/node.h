@@ -24,6 +24,7 @@ struct birth {
 	struct ctx *ctx;
 	struct node *parent;	/* current node; NULL unless its owner was open */
 	struct node *owner;	/* the request that it is charged to, NULL: none */
+	struct node *only;	/* the only request that was open in the process, or NULL */
 	struct node *closed;	/* the chain's owner where that was over already */
 	uint32_t n_ctx, n_proc; /* requests open */
 	bool sole;		/* owner is the only one open in the context */

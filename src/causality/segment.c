@@ -112,6 +112,7 @@ static void request_read(struct clew_causality *c, struct ctx *ctx, struct node 
 	if (!n->proc) {
 		n->proc = ctx->proc;
 		n->proc->refs++;
+		alone_tick(n->proc, c->now_ns, true);
 		DL_APPEND2(n->proc->open, n, open_prev, open_next);
 		n->proc->n_open++;
 		n->place = ++n->proc->n_read;
@@ -213,6 +214,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 	n->owner = node_get(write.owner);
 	n->born = true;
 	calls_out(ctx->proc, n);
+	alone_call(n);
 	shared_born(ctx, n, x->proto == CLEW_PROTO_RAW);
 	decide_born(c, n);
 	if (io->hdr.flags & CLEW_IO_AWAITED || !relay_call(c, io, n) || task_handed(ctx))
