@@ -9,6 +9,7 @@ function map(...calls: string[]): ServiceMap {
 	return {
 		since_ns: 0,
 		until_ns: 1e9,
+		edges_total: calls.length,
 		nodes: [...new Set(pairs.flat())].map((service) => ({ service, requests: 1, errors: 0 })),
 		edges: pairs.map(([client, server]) => ({ client, server, ...edge })),
 	};
