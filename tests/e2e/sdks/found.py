@@ -16,10 +16,11 @@ VERSION = "otel.scope.version"
 class Server:
     """A `clew server` of a lab."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, ports=None):
         self.lab, self.db = lab, lab.path(lab.name("store"))
-        self.proc = lab.spawn([lab.clew_path, "server", "-d", self.db, "--http-port", "0", "--otlp-http-port", "0",
-                               "--otlp-grpc-port", "0"], lab.name("server"))
+        ports = ports or {"http": 0, "otlp_http": 0, "otlp_grpc": 0}
+        self.proc = lab.spawn([lab.clew_path, "server", "-d", self.db, "--http-port", ports["http"], "--otlp-http-port",
+                               ports["otlp_http"], "--otlp-grpc-port", ports["otlp_grpc"]], lab.name("server"))
         wait_for(lambda: os.path.exists(os.path.join(self.db, "ports.json")), 20, "the server")
         with open(os.path.join(self.db, "ports.json")) as f:
             self.ports = json.load(f)

@@ -33,7 +33,12 @@ def send(server, sdk, protocol, packed):
            "OTEL_BSP_SCHEDULE_DELAY": "100"}
     r = subprocess.run([*program, protocol, url, packed, out], env=env, capture_output=True, text=True, timeout=120)
     assert r.returncode == 0 and os.path.exists(out), r.stderr[-3000:]
-    with open(out) as f:
+    return read_sent(out)
+
+
+def read_sent(path):
+    """What a sender wrote down, by span id."""
+    with open(path) as f:
         spans = json.load(f)
     for s in spans:
         s["start"], s["end"] = int(s["start"]), int(s["end"])
