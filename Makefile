@@ -8,7 +8,7 @@
 #	make check-all  the same under ASan and UBSan, then `make test`
 #	make bench      the overhead benchmark (root, minutes)
 #	make accuracy   the accuracy suite: every case at 1, 10, 50, 200 in flight (root, hours)
-#	make peers      the export against a real OpenTelemetry Collector (root; Go, some 150 modules, minutes)
+#	make peers      a real OpenTelemetry Collector, in and out; SDKs for Go and Java (root; Go, Maven, minutes)
 #	make fuzz       fuzz each parser for FUZZ_SECONDS (60)
 #	make install    PREFIX=/usr/local, DESTDIR
 #	make deps       only what `make`, `make demo` and `make test` need
@@ -80,7 +80,7 @@ accuracy: build
 	@$(PY) tools/run-tests --build $(B) accuracy-full
 
 peers: build
-	@tools/setup build demo test
+	@tools/setup build demo test accuracy
 	@$(PY) -m pytest -q -p no:cacheprovider tests/peers
 
 fuzz: build
