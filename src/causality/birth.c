@@ -48,6 +48,9 @@ void birth_make(struct ctx *ctx, bool slept, struct birth *ret)
 	struct birth b = {.n_ctx = ctx->n_open, .n_proc = ctx->proc->n_open, .slept = slept};
 
 	b.lost = ctx->lost;
+	b.told = ctx->told_ns > ctx->cur_ns;
+	b.slept |= b.told;
+	ctx->called_told |= b.told;
 	b.read_ns = ctx->cur_ns;
 	b.counted = ctx->cur_counted || ctx->key.task;
 	ctx->refs++;

@@ -8,6 +8,7 @@
 #include "causality/completion.h"
 #include "causality/engine.h"
 #include "causality/lock.h"
+#include "causality/loop.h"
 #include "causality/relay.h"
 #include "causality/task.h"
 #include "causality/turn.h"
@@ -47,6 +48,7 @@ void clew_causality_free(struct clew_causality *c)
 	context_done(c);
 	node_done(c);
 	lock_done(c);
+	loop_done(c);
 	clew_pool_done(&c->pool);
 	free(c);
 }
@@ -165,6 +167,7 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 			birth_conn_closed(c, conn->conn);
 	} else if (rec->type == CLEW_REC_HANDOFF && rec->len >= sizeof(*h)) {
 		reached(c, h->ts_ns);
+		loop_woken(c, h);
 		if (h->kind == CLEW_HANDOFF_TASK && !without(c, CLEW_SOURCE_TASK))
 			task_record(c, h);
 		else if (h->kind != CLEW_HANDOFF_TASK && h->kind != CLEW_HANDOFF_SLEEP &&

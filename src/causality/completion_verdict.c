@@ -21,6 +21,7 @@
 #define MIN_REQUESTS 32
 #define MIN_BORN     20
 #define MIN_AGAIN    20
+#define MIN_IDLE     16
 #define SEVERAL	     20	 /* to one request that several work for */
 #define FAN_OUT	     0.1 /* of the requests are for several workers */
 #define UNSEEN_ENDS  4	 /* not all tasks that are taken together have more calls than is common */
@@ -95,7 +96,9 @@ static double direct_wrong(const struct group *g, struct ends *e)
 	merged(e, &k);
 	if (e->same)
 		joined = (SAFETY * (double)e->over + UNSEEN_TASK) / (double)e->same;
-	joined = fmin(joined, idle_joined(g, UNSEEN_TASK));
+	/* Who answers itself has no owner's wake to be held against: not on the word of a few. */
+	if (e == &g->ends[0] || g->idle_clean + g->idle_dirty >= MIN_IDLE)
+		joined = fmin(joined, idle_joined(g, UNSEEN_TASK));
 	return fmin(joined, 1) * empty(e, UNSEEN);
 }
 

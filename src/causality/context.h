@@ -89,12 +89,16 @@ struct ctx {
 	struct pending *unsettled; /* connects of which the next operation tells whether it slept */
 	struct reader *open;	   /* oldest first */
 	uint32_t n_open;
-	uint64_t seq;	     /* calls born, requests read, answers begun: to see what overlaps */
-	uint64_t hard_seq;   /* ... that was not just one more call in the same stretch */
-	bool mux;	     /* it does several things at once: an event loop */
-	bool serves;	     /* it has read a request */
-	bool read_shared;    /* what it read last answers several requests' work */
-	struct node *shared; /* the last call of it that several requests share */
+	uint64_t seq;	       /* calls born, requests read, answers begun: to see what overlaps */
+	uint64_t hard_seq;     /* ... that was not just one more call in the same stretch */
+	bool mux;	       /* it does several things at once: an event loop */
+	bool serves;	       /* it has read a request */
+	bool reads_for_others; /* an agent's task: it reads responses of calls that others made */
+	bool is_told;	       /* a loop that other threads tell that it has work: see loop.c */
+	bool called_told;      /* ... and that called then, before it read anything else */
+	uint64_t told_ns;      /* when that was last */
+	bool read_shared;      /* what it read last answers several requests' work */
+	struct node *shared;   /* the last call of it that several requests share */
 	uint64_t op_conn, op_offset, op_ns; /* the read that made cur */
 	struct work *work;		    /* a task's: see task.c */
 	struct work *past[N_PAST];	    /* before that, latest first */

@@ -11,6 +11,7 @@
 #include "causality/coalesce.h"
 #include "causality/completion.h"
 #include "causality/engine.h"
+#include "causality/loop.h"
 #include "causality/model.h"
 #include "causality/order.h"
 #include "causality/relay.h"
@@ -40,7 +41,7 @@ static enum verdict by_exclusive(const struct node *n, bool final, struct clew_l
 	enum verdict v;
 	bool mature;
 
-	if (!n->birth.sole || n->birth.ctx->mux || n->owner->given)
+	if (!n->birth.sole || n->birth.ctx->mux || loop_takes_work(n->birth.ctx) || n->owner->given)
 		return VERDICT_FAIL;
 	v = model_sequential(n->birth.ctx->proc->group, &mature);
 	if (v == VERDICT_FAIL)
@@ -115,6 +116,8 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 		l->evidence |= CLEW_EV_EXCLUSIVE;
 		return accept(l, CLEW_LINK_CERTAIN, 0.0005);
 	}
+	if (n->birth.told && n->birth.ctx->is_told)
+		return VERDICT_FAIL;
 	if (!n->on_path && slept)
 		return wait_or_fail(final);
 	if (!n->on_path && !n->birth.counted)
@@ -122,6 +125,9 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 	if (!final)
 		return VERDICT_WAIT;
 	if (!model_no_timers(g))
+		return VERDICT_FAIL;
+	/* A timer may be due right after a read: no sleep lies between. */
+	if (!n->on_path && n->birth.ctx->mux && !model_few_timers(g, birth_stretch(&n->birth)))
 		return VERDICT_FAIL;
 	l->evidence |= CLEW_EV_EXCLUSIVE;
 	return accept(l, CLEW_LINK_PROBABLE, 0.01);

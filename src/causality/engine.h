@@ -55,6 +55,9 @@ struct clew_causality {
 	struct futex *futexes, *futex_list;
 	uint32_t n_futexes;
 
+	struct teller *tellers, *teller_list;
+	uint32_t n_tellers;
+
 	struct node *by_age; /* undecided calls, oldest first */
 	uint32_t n_undecided;
 	struct node *loose; /* undecided calls without an owner, first due first */

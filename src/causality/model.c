@@ -168,6 +168,11 @@ static double timers_share(const struct group *g, uint8_t stretch)
 	return ((double)g->off_slept[i] + UNSEEN_OFF) / slept / (double)g->off_calls[i];
 }
 
+bool model_few_timers(const struct group *g, uint8_t stretch)
+{
+	return timers_share(g, stretch) <= MAX_WRONG;
+}
+
 enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_wrong)
 {
 	const struct bucket *b = &g->buckets[stretch];

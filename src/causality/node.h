@@ -33,6 +33,7 @@ struct birth {
 	uint64_t read_ns;	/* when it read last: the same for all that one stretch begets */
 	bool counted;		/* its last read told its voluntary switches */
 	bool slept;		/* the context waited between its last read and this */
+	bool told;		/* ... and another thread ended that: see loop.c */
 	bool lost;
 	bool queued; /* perhaps a call that had waited for a connection until this one's response came */
 	bool connect;

@@ -32,6 +32,7 @@
  */
 #include "causality/completion.h"
 #include "causality/engine.h"
+#include "causality/loop.h"
 #include "causality/model.h"
 #include "causality/relay.h"
 
@@ -314,6 +315,7 @@ void relay_io(struct clew_causality *c, const struct clew_rec_io *io)
 	if (!ctx)
 		return;
 	if (io->dir == CLEW_DIR_RX) {
+		loop_heard(ctx, io->end_ns);
 		if (!p->reader && !ctx->hears) {
 			p->reader = ctx;
 			ctx->refs++;

@@ -16,7 +16,7 @@ enum sim_kind {
 	SIM_THREADS, /* a thread a request, blocking, one process */
 	SIM_PREFORK, /* a process a request at a time, blocking */
 	SIM_MOVING,  /* every step on another thread (goroutines without their ids) */
-	SIM_NETTY,   /* home loop for the request, another loop for the calls' sockets */
+	SIM_NETTY,   /* home loop for the request, any loop for the calls' sockets, timers' too */
 	SIM_HANDOFF, /* one thread reads, a pool calls, the reader answers */
 };
 

@@ -12,11 +12,20 @@ void work_cpu(struct sim *s)
 	s->core.now += between(s, 10, 60) * US;
 }
 
+/* A loop that waits is told by another one that there is something to do: it slept before. */
+static void run_on(struct sim *s, struct worker *w)
+{
+	if (w == s->running || w->free_ns >= s->core.now)
+		return;
+	w->th.nvcsw++;
+	if (s->s->kind == SIM_NETTY)
+		fab_handoff(s->core.c, &s->running->th, &w->th, CLEW_HANDOFF_EVENTFD, w->th.tid,
+			    s->core.now);
+}
+
 void work_io(struct sim *s, struct fab_exchange *f, enum clew_part part, struct worker *w)
 {
-	/* A loop that is woken to do a thing for another one slept before. */
-	if (w != s->running && w->free_ns < s->core.now)
-		w->th.nvcsw++;
+	run_on(s, w);
 	s->core.res->ops++;
 	fab_io(s->core.c, f, part, &w->th, s->core.now);
 	s->core.now += 2 * US;
@@ -109,6 +118,7 @@ void work_write(struct sim *s, struct call *k)
 
 void work_connect(struct sim *s, struct call *k)
 {
+	run_on(s, k->w);
 	k->w->th.task = k->task;
 	fab_connect(s->core.c, &k->f, &k->w->th, s->core.now);
 	k->w->th.task = 0;
@@ -125,7 +135,7 @@ void work_call(struct sim *s, struct request *r, struct worker *w, enum sim_id k
 	k->r = r;
 	if (r)
 		r->refs++;
-	k->w = kind == SIM_CALL ? other(s, w) : w;
+	k->w = kind == SIM_CALL || s->s->kind == SIM_NETTY ? other(s, w) : w;
 	k->task = r && kind == SIM_CALL ? r->task : work_task_new(s);
 	k->child = kind != SIM_CALL;
 	if (r && s->s->tasks && (kind == SIM_AFTER || chance(s, s->s->child_pct))) {

@@ -350,9 +350,74 @@ static void test_again_in_parallel(void **state)
 	assert_link(a + 5, 0, CLEW_LINK_ORPHAN);
 }
 
+/* from writes to an eventfd (or a pipe) that to waits for. */
+static void tells(const struct fab_thread *from, struct fab_thread *to, enum clew_handoff_kind kind)
+{
+	to->nvcsw++;
+	fab_handoff(c, from, to, kind, 7, tick());
+}
+
+/*
+ * One request at a time: a loop looks like a thread. A timer of another thread gives it a call to make. From then on
+ * only what leads to the answer without a sleep is the request's.
+ */
+static void test_told_to_call(void **state)
+{
+	static const enum clew_handoff_kind kinds[] = {CLEW_HANDOFF_EVENTFD, CLEW_HANDOFF_PIPE};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct fab_thread loop = thread(10, 11), timer = thread(10, 12),
+				  other = thread(10, 13);
+		struct fab_exchange a, x, y;
+
+		start(NULL);
+		for (uint64_t id = 10; id < 410; id += 2) {
+			request(&a, id, &loop);
+			call(&x, id + 1, &loop);
+			response(&x, &loop);
+			answer(&a, &loop);
+		}
+		assert_link(409, 408, CLEW_LINK_CERTAIN);
+		/* Once by accident, in the middle of what is written for another thread: nothing. */
+		for (int k = 0; k < 20; k++)
+			tells(&timer, &other, kinds[i]);
+		request(&a, 410, &loop);
+		tells(&timer, &loop, kinds[i]);
+		call(&x, 411, &loop);
+		response(&x, &loop);
+		answer(&a, &loop);
+		assert_link(411, 410, CLEW_LINK_CERTAIN);
+		for (int k = 0; k < 40; k++)
+			tells(&timer, &loop, kinds[i]);
+		request(&a, 1, &loop);
+		tells(&timer, &loop, kinds[i]);
+		call(&x, 2, &loop);
+		response(&x, &loop);
+		loop.nvcsw++; /* its own timer */
+		answer(&a, &loop);
+		request(&a, 3, &loop);
+		loop.nvcsw++;
+		call(&x, 4, &loop);
+		response(&x, &loop);
+		call(&y, 5, &loop);
+		response(&y, &loop);
+		loop.nvcsw++;
+		answer(&a, &loop);
+		request(&a, 6, &loop);
+		call(&x, 7, &loop);
+		response(&x, &loop);
+		answer(&a, &loop);
+		stop();
+		assert_link(2, 0, CLEW_LINK_ORPHAN);
+		assert_int_equal(got.link[2].candidates[0], 1);
+		assert_link(7, 6, CLEW_LINK_CERTAIN);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_told_to_call),
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_conflict),
 		cmocka_unit_test(test_slept),

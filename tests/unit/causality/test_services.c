@@ -120,6 +120,13 @@ static const struct row rows[] = {
 	{{"moving threads, idle", SIM_MOVING, 8, .clients = 50000}, 0},
 	{{"loops, calls on another", SIM_NETTY, 4}, 0},
 	{{"loops, calls on another, idle", SIM_NETTY, 4, .clients = 50000}, 0},
+	{{"loops, timers call on another", SIM_NETTY, 2, .timers = true, .background_us = 20000},
+	 0},
+	{{"loops, the same, no other timers", SIM_NETTY, 2, .background_us = 50000}, 0},
+	{{"loops, the same, connect", SIM_NETTY, 3, .connects = true, .background_us = 30000}, 0},
+	{{"loops, timers, fixed latency", SIM_NETTY, 2, 1, .timers = true, .background_us = 20000,
+	  .latency_us = 3000},
+	 0},
 	{{"hand-off to a pool", SIM_HANDOFF, 4}, 0},
 	{{"asyncio, tasks", SIM_BATCH, 1, .tasks = TASKS_LOOP}, 99},
 	{{"asyncio, tasks, timers", SIM_BATCH, 1, .timers = true, .tasks = TASKS_LOOP}, 99},
@@ -231,6 +238,8 @@ static struct sim_service random_service(void)
 	s.cache_pct = some(80);
 	s.skip_pct = some(50);
 	s.post_pct = some(40);
+	if (s.kind == SIM_NETTY)
+		s.background_us = some(60) * 1000;
 	if (s.kind == SIM_THREADS)
 		s.thread_us = some(60) * 1000;
 	if (loop) {
