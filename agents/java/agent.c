@@ -33,6 +33,7 @@ EXPORT struct clew_java_state clew_java_state = {
 static int changed_methods;
 /* Loaders that find clew.agent.Work. */
 static jobject system_loader, platform_loader;
+static jclass our_work; /* clew.agent.Work */
 static jclass
 	url_loader; /* java.net.URLClassLoader: those of containers and fat jars are made of it */
 
@@ -66,15 +67,32 @@ static jobject JNICALL new_cell(JNIEnv *jni, jclass class)
 	return (*jni)->NewDirectByteBuffer(jni, cell, sizeof(*cell));
 }
 
+/* A loader of a kind that we do not know: it is asked. */
+static bool loads_us(JNIEnv *jni, jobject loader)
+{
+	jclass loaders = (*jni)->FindClass(jni, "java/lang/ClassLoader");
+	jmethodID load = loaders ? (*jni)->GetMethodID(jni, loaders, "loadClass",
+						       "(Ljava/lang/String;)Ljava/lang/Class;")
+				 : NULL;
+	jstring name = load ? (*jni)->NewStringUTF(jni, "clew.agent.Work") : NULL;
+	jobject found = name ? (*jni)->CallObjectMethod(jni, loader, load, name) : NULL;
+	bool ours =
+		!(*jni)->ExceptionCheck(jni) && found && (*jni)->IsSameObject(jni, found, our_work);
+
+	(*jni)->ExceptionClear(jni);
+	return ours;
+}
+
 /*
  * Code that calls us must find our classes, which the boot loader has. Loaders that ask nobody before
- * them (OSGi's) are left alone.
+ * them (some of OSGi's) are left alone.
  */
 static bool finds_us(JNIEnv *jni, jobject loader)
 {
 	return !loader || (*jni)->IsSameObject(jni, loader, system_loader) ||
 	       (*jni)->IsSameObject(jni, loader, platform_loader) ||
-	       (url_loader && (*jni)->IsInstanceOf(jni, loader, url_loader));
+	       (url_loader && (*jni)->IsInstanceOf(jni, loader, url_loader)) ||
+	       loads_us(jni, loader);
 }
 
 /* A class is loaded, or somebody changes it: us or other agents. */
@@ -245,6 +263,7 @@ EXPORT JNIEXPORT jint JNICALL Agent_OnAttach(JavaVM *vm, char *options, void *re
 		(*jni)->ExceptionClear(jni);
 		return CLEW_JAVA_CLASSES;
 	}
+	our_work = (*jni)->NewGlobalRef(jni, work);
 	find_loaders(jni);
 	change_classes(ti, jni);
 	(*jni)->ExceptionClear(jni);

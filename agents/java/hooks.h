@@ -22,9 +22,7 @@ struct prefix {
 	uint16_t throwable; /* the constant of that class */
 };
 
-/** hooks_classes() - the classes that are changed, by their internal names; ends with NULL. */
-const char *const *hooks_classes(void);
-/** hooks_know() - is that class one of them? */
+/** hooks_know() - is that class, by its internal name, one of those that are changed? */
 bool hooks_know(const char *class);
 /** hook_of() - the entry for a method of c, by the indices of its name and type. NULL: it stays as it is. */
 const struct hook *hook_of(const struct class *c, uint16_t name, uint16_t type);

@@ -229,6 +229,8 @@ static void response_read(struct clew_causality *c, struct ctx *ctx, struct node
 	node_set_conn(c, n);
 	if (!n->resp_seen && n->birth.ctx == ctx && n->born_seq && n->born_seq < ctx->hard_seq)
 		ctx->mux = true; /* did other things while it waited for this */
+	if (CLEW_TASK_KIND(ctx->key.task) == CLEW_TASK_AGENT && n->birth.ctx != ctx)
+		ctx->reads_for_others = true;
 	if (!n->resp_seen)
 		shared_answered(n);
 	told_response(ctx, n);

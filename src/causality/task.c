@@ -16,7 +16,9 @@
  * Works point up to the one that begot them. A worker that takes several before it calls works for all.
  *
  * A goroutine or a virtual thread reads for itself, so its reads say for whom it works. An asyncio loop
- * and a runtime with an agent read for all of their tasks: such a read is charged to the thread.
+ * and a runtime with an agent read for all of their tasks: such a read is charged to the thread. Java's agent
+ * gives each read of an event loop a number (Netty). Where that reads the response of another's call, whoever waited
+ * for that, or for its connection, may go on in it: what it calls and answers itself says nothing.
  *
  * Not believed: tasks that answer requests which waited while they answered others. One task writes for
  * many there (uvloop gathers what all tasks write and sends it in one place), or takes requests from a
@@ -148,7 +150,7 @@ void task_call(struct clew_causality *c, struct ctx *ctx, struct node *call)
 	struct node *req;
 	bool by_itself;
 
-	if (!w || call->work)
+	if (!w || call->work || ctx->reads_for_others)
 		return;
 	call->work = w;
 	w->refs++;
@@ -221,7 +223,7 @@ void task_answer(struct clew_causality *c, struct ctx *ctx, struct node *req)
 {
 	struct work *w = ctx->work;
 
-	if (!ctx->key.task || ctx->mux)
+	if (!ctx->key.task || ctx->mux || ctx->reads_for_others)
 		return;
 	if (!ctx_has_open(ctx, req)) {
 		ctx->proc->group->task_answers++;

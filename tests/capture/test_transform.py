@@ -173,3 +173,165 @@ def test_bad_files_are_left_alone(version, compiled, tmp_path):
         assert refused == n == len(data)
     _, said = transform("java/lang/String", data)
     assert said == "0"
+
+
+# Netty's classes as far as they are changed, in a package of somebody else's.
+MOVED = "org/other/shaded/io/netty/"
+LOOPS = {
+    MOVED + "util/concurrent/EventExecutor": "public interface EventExecutor { boolean inEventLoop(); }",
+    MOVED + "util/concurrent/Future": "public interface Future<V> { }",
+    MOVED + "util/concurrent/GenericFutureListener":
+        "public interface GenericFutureListener<F extends Future<?>> { void operationComplete(F f) throws Exception; }",
+    MOVED + "util/concurrent/DefaultPromise": """public class DefaultPromise<V> implements Future<V> {
+            private final java.util.List<GenericFutureListener> listeners = new java.util.ArrayList<>();
+            private void addListener0(GenericFutureListener<? extends Future<? super V>> l) {
+                listeners.add(l);
+            }
+            public void addListener(GenericFutureListener<? extends Future<? super V>> l) {
+                addListener0(l);
+            }
+            public static void notifyListener(EventExecutor e, final Future<?> f, final GenericFutureListener<?> l) {
+                if (e == null || e.inEventLoop())
+                    notifyListener0(f, l);
+            }
+            private static void notifyListener0(Future future, GenericFutureListener l) {
+                try {
+                    l.operationComplete(future);
+                } catch (Throwable t) {
+                    if (t instanceof Error)
+                        throw (Error) t;
+                    clew.agent.Work.said += "caught ";
+                }
+            }
+            public void done() {
+                for (GenericFutureListener l : listeners)
+                    notifyListener0(this, l);
+            }
+        }""",
+    MOVED + "util/concurrent/PromiseTask": """public class PromiseTask<V> extends DefaultPromise<V> {
+            private final Object task;
+            public PromiseTask(EventExecutor e, Runnable r, V result) {
+                task = result == null ? r : r.toString();
+            }
+            public PromiseTask(EventExecutor e, java.util.concurrent.Callable<V> c) {
+                task = c;
+            }
+            public void run() throws Exception {
+                if (task instanceof Runnable)
+                    ((Runnable) task).run();
+                else
+                    ((java.util.concurrent.Callable<?>) task).call();
+            }
+        }""",
+    MOVED + "util/concurrent/SingleThreadEventExecutor": """public class SingleThreadEventExecutor {
+            public void execute(Runnable r) {
+                execute(r, true);
+            }
+            private void execute(Runnable r, boolean now) {
+                r.run();
+            }
+            public void lazyExecute(Runnable r) {
+                execute(r, false);
+            }
+        }""",
+    MOVED + "channel/nio/AbstractNioByteChannel": """public class AbstractNioByteChannel {
+            public int reads;
+            public class NioByteUnsafe {
+                public final void read() {
+                    for (int i = 0; i < 3; i++)
+                        reads++;
+                }
+            }
+        }""",
+    "clew/agent/Work": """public class Work {
+            public static String said = "";
+            private static boolean inside;
+            public static Runnable carry(Runnable r) {
+                return () -> { said += "runnable "; r.run(); };
+            }
+            public static java.util.concurrent.Callable<?> carry(java.util.concurrent.Callable<?> c) {
+                return () -> { said += "callable "; return c.call(); };
+            }
+            public static void listening(Object f, Object l) {
+                said += "listens:" + f.getClass().getSimpleName() + ":" + l + " ";
+            }
+            public static boolean tells(Object f, Object l) {
+                if (inside)
+                    return inside = false;
+                said += "tells:" + l + " ";
+                return inside = true;
+            }
+            public static void told() {
+                said += "told ";
+            }
+            public static boolean reads() {
+                return inside = !inside;
+            }
+            public static void done() {
+                said += "read ";
+            }
+        }""",
+    "Main": """import org.other.shaded.io.netty.util.concurrent.*;
+        import org.other.shaded.io.netty.channel.nio.AbstractNioByteChannel;
+        import clew.agent.Work;
+        public class Main {
+            static class Listener implements GenericFutureListener<Future<Object>> {
+                public void operationComplete(Future<Object> f) throws Exception {
+                    Work.said += "called ";
+                    throw new Exception();
+                }
+                public String toString() {
+                    return "L";
+                }
+            }
+            public static void main(String[] args) throws Exception {
+                DefaultPromise<Object> p = new DefaultPromise<>();
+                p.addListener(new Listener());
+                p.done();
+                DefaultPromise.notifyListener(null, p, new Listener());
+                new PromiseTask<Object>(null, () -> Work.said += "ran ", null).run();
+                new PromiseTask<Object>(null, () -> Work.said += "called ").run();
+                new SingleThreadEventExecutor().execute(() -> Work.said += "1 ");
+                new SingleThreadEventExecutor().lazyExecute(() -> Work.said += "2 ");
+                AbstractNioByteChannel c = new AbstractNioByteChannel();
+                c.new NioByteUnsafe().read();
+                DefaultPromise<Object> q = new DefaultPromise<>();
+                q.addListener(f -> { throw new StackOverflowError(); });
+                try {
+                    q.done();
+                } catch (StackOverflowError e) {
+                    Work.said += "thrown ";
+                }
+                System.out.println(Work.said.replaceAll("Main[^ ]*", "M") + c.reads);
+            }
+        }""",
+}
+# {class: how many of its methods}
+LOOPS_METHODS = {"util/concurrent/DefaultPromise": 3, "util/concurrent/PromiseTask": 2,
+                 "util/concurrent/SingleThreadEventExecutor": 2, "channel/nio/AbstractNioByteChannel$NioByteUnsafe": 1}
+
+
+@pytest.mark.parametrize("version", sorted(HOMES))
+def test_netty_in_another_package(version, tmp_path):
+    paths = []
+    for name, text in LOOPS.items():
+        path = tmp_path / (name + ".java")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        package = os.path.dirname(name).replace("/", ".")
+        path.write_text(("package %s; " % package if package else "") + text)
+        paths.append(path)
+    compiler = next(h + "/bin/javac" for h in HOMES.values() if os.path.exists(h + "/bin/javac"))
+    subprocess.run([compiler, "--release", "17", "-nowarn", "-d", tmp_path] + paths, check=True, timeout=120)
+    for name, n in LOOPS_METHODS.items():
+        path = tmp_path / (MOVED + name + ".class")
+        before = path.read_bytes()
+        after, methods = transform(MOVED + name, before)
+        assert methods == str(n), name
+        path.write_bytes(after)
+        for other in ("x" + name, "io/nettyx/" + name, MOVED[:-1] + "x/" + name):
+            assert transform(other, before)[1] == "0"
+    r = java(version, "-Xverify:all", "-cp", str(tmp_path), "Main")
+    assert r.stdout == ("listens:DefaultPromise:L tells:L called caught told "
+                        "listens:DefaultPromise:L tells:L called caught told "
+                        "runnable ran callable called runnable 1 runnable 2 read "
+                        "listens:DefaultPromise:M tells:M told thrown 3\n"), r.stdout + r.stderr

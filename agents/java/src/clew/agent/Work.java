@@ -36,6 +36,9 @@ public final class Work {
 		boolean inside; // of a method that calls itself
 		boolean reads; // what is between reads() and done()
 		long before; // that
+		boolean loop; // it reads connections of others: what has no number here is nobody's
+		private final long[] outer = new long[16]; // numbers of what told() goes back to
+		private int depth;
 
 		Cell(ByteBuffer memory) {
 			this.memory = memory.order(ByteOrder.nativeOrder());
@@ -44,6 +47,22 @@ public final class Work {
 		void set(long n) {
 			number = n;
 			memory.putLong(0, n);
+		}
+
+		/** Beyond what is kept it is nobody's work, also on the way back. */
+		void push(long n) {
+			boolean kept = depth < outer.length;
+			if (kept)
+				outer[depth] = number;
+			depth++;
+			set(kept ? n : 0);
+		}
+
+		void pop() {
+			if (depth == 0)
+				return;
+			depth--;
+			set(depth < outer.length ? outer[depth] : 0);
 		}
 	}
 
@@ -323,7 +342,7 @@ public final class Work {
 		}
 		if (c.reads || off())
 			return false;
-		c.reads = c.inside = true;
+		c.reads = c.inside = c.loop = true;
 		c.before = c.number;
 		c.set(READS | NEXT.incrementAndGet());
 		return true;
@@ -335,6 +354,63 @@ public final class Work {
 			return;
 		c.reads = false;
 		c.set(c.before);
+	}
+
+	/* Loops that run what others give them, and futures that call their listeners (Netty). */
+
+	/** The number of the work that goes on elsewhere: the same work, so it keeps its number. */
+	private static long current() {
+		Cell c = here();
+		return c != null && (c.number != 0 || c.loop) ? c.number : fresh();
+	}
+
+	/** A loop is given this to run, now or later. */
+	public static Runnable carry(Runnable r) {
+		if (r == null || r instanceof Wrapped || off())
+			return r;
+		long n = current();
+		return n == 0 ? r : new Wrapped.OfRunnable(r, n);
+	}
+
+	public static Callable<?> carry(Callable<?> c) {
+		if (c == null || c instanceof Wrapped || off())
+			return c;
+		long n = current();
+		return n == 0 ? c : new Wrapped.OfCallable<>(c, n);
+	}
+
+	/** The listener is to be called at the future's end. */
+	public static void listening(Object future, Object listener) {
+		if (future == null || listener == null || off())
+			return;
+		long n = current();
+		if (n != 0 && !Listening.put(future, listener, n))
+			control.putLong(8, control.getLong(8) + 1);
+	}
+
+	/** A future is about to call this listener: is the method to call itself? It is called in the work that asked. */
+	public static boolean tells(Object future, Object listener) {
+		Cell c = here();
+		if (c == null)
+			return false;
+		if (c.inside) {
+			c.inside = false;
+			return false;
+		}
+		if (off())
+			return false;
+		long n = Listening.take(future, listener);
+		if (n == c.number)
+			return false;
+		c.push(n);
+		c.inside = true;
+		return true;
+	}
+
+	public static void told() {
+		Cell c = here();
+		if (c != null)
+			c.pop();
 	}
 
 	/* Others. */
