@@ -127,7 +127,7 @@ static enum verdict by_alone(const struct node *n, bool final, struct clew_link 
 	if (!model_no_timers(g))
 		return VERDICT_FAIL;
 	/* A timer may be due right after a read: no sleep lies between. */
-	if (!n->on_path && n->birth.ctx->mux && !model_few_timers(g, birth_stretch(&n->birth)))
+	if (!n->on_path && n->birth.ctx->mux && model_may_be_timers(g, birth_stretch(&n->birth)))
 		return VERDICT_FAIL;
 	l->evidence |= CLEW_EV_EXCLUSIVE;
 	return accept(l, CLEW_LINK_PROBABLE, 0.01);

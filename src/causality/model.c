@@ -168,9 +168,11 @@ static double timers_share(const struct group *g, uint8_t stretch)
 	return ((double)g->off_slept[i] + UNSEEN_OFF) / slept / (double)g->off_calls[i];
 }
 
-bool model_few_timers(const struct group *g, uint8_t stretch)
+bool model_may_be_timers(const struct group *g, uint8_t stretch)
 {
-	return timers_share(g, stretch) <= MAX_WRONG;
+	/* A loop that never sleeps has no timers that one could see: it does what it reads. */
+	return g->reads_slept[!!(stretch & STRETCH_CONNECT)] &&
+	       timers_share(g, stretch) > MAX_WRONG;
 }
 
 enum verdict model_off_path(const struct group *g, uint8_t stretch, double *ret_wrong)

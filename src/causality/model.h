@@ -49,8 +49,8 @@ enum verdict model_beside(const struct group *g, uint8_t stretch, double *ret_wr
 /* Work is done by contexts that did not read its request. */
 bool model_moves(const struct group *g);
 bool model_no_timers(const struct group *g);
-/** model_few_timers() - among loops' calls that led to no answer, hardly any are timers' own. */
-bool model_few_timers(const struct group *g, uint8_t stretch);
+/** model_may_be_timers() - too many of the loops' calls that led to no answer may be timers' own. */
+bool model_may_be_timers(const struct group *g, uint8_t stretch);
 /** model_calls_awake() - whether calls that follow what was read without a sleep are no rarity. */
 bool model_calls_awake(const struct group *g);
 /* Contexts that seem to work for one request at a time may be loops, whose timers call. */
