@@ -8,6 +8,9 @@
 #include <inttypes.h>
 
 #include "store/internal.h"
+#include "store/latency.h"
+
+#define MINUTE_NS INT64_C(60000000000)
 
 /* Ranges of blocks that one statement opens; nearby ones are joined until there are no more. */
 #define MAX_RANGES 48
@@ -433,6 +436,75 @@ static void root_condition(const struct part_ref *p, struct clew_buf *out)
 		      p->name, p->name);
 }
 
+/* ---- the minutes that matter ---- */
+
+struct minutes {
+	int64_t n, first, last;
+};
+
+static int keep_minutes(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col n = duck_col(chunk, 0), first = duck_col(chunk, 1);
+	struct duck_col last = duck_col(chunk, 2);
+	struct minutes *m = user;
+
+	for (idx_t i = 0; i < rows; i++) {
+		m->n = ((int64_t *)n.data)[i];
+		if (!m->n)
+			continue;
+		m->first = ((int32_t *)first.data)[i];
+		m->last = ((int32_t *)last.data)[i];
+	}
+	return 0;
+}
+
+/* What the rollups know of a filter: spans of the partition that match it are counted in these rows of red. */
+static void red_condition(struct clew_store *st, const struct clew_span_filter *f,
+			  struct clew_buf *out)
+{
+	uint32_t id;
+
+	clew_buf_adds(out, "true");
+	if (f->service.p && !dict_find(&st->dicts[DICT_SERVICE], f->service, 0, &id))
+		clew_buf_addf(out, " AND service = %u", id);
+	if (f->name.p && !dict_find(&st->dicts[DICT_OPERATION], f->name, 0, &id))
+		clew_buf_addf(out, " AND operation = %u", id);
+	if (f->min_duration_ns)
+		clew_buf_addf(out, " AND bucket >= %u", clew_latency_bucket(f->min_duration_ns));
+	if (f->max_duration_ns)
+		clew_buf_addf(out, " AND bucket <= %u", clew_latency_bucket(f->max_duration_ns));
+	if (f->error)
+		clew_buf_adds(out, " AND errors > 0");
+	set_condition("kind", f->kinds, out);
+}
+
+/*
+ * Few spans are slow, or fail: the rollups say in which minutes of the hour there are such. Appends a condition
+ * on sealed spans: "", or of those minutes, or false.
+ */
+static int add_minutes(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
+		       struct clew_buf *out, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	struct minutes m = {0};
+	int r;
+
+	if ((!f->min_duration_ns && !f->max_duration_ns && !f->error) || !p->has_rollups ||
+	    p->digested < p->indexed || p->has_hot || p->has_tail)
+		return 0;
+	clew_buf_addf(&sql, "SELECT count(*), min(minute), max(minute) FROM %s.red WHERE ",
+		      p->name);
+	red_condition(q->st, f, &sql);
+	r = sql.err ? sql.err : query_each(q, sql.data, keep_minutes, &m, ret_error);
+	clew_buf_done(&sql);
+	if (r < 0)
+		return r;
+	if (!m.n)
+		return clew_buf_adds(out, " AND false");
+	return clew_buf_addf(out, " AND start_ns >= %" PRId64 " AND start_ns < %" PRId64,
+			     m.first * MINUTE_NS, (m.last + 1) * MINUTE_NS);
+}
+
 int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
 		  const char *cols, const char *where, struct clew_buf *out, bool *ret_broad,
 		  char **ret_error)
@@ -447,11 +519,13 @@ int filter_source(struct query *q, const struct part_ref *p, const struct clew_s
 		      p->has_hot ? where : "false", root.data ? root.data : "");
 	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s%s", cols, p->name,
 		      where, root.data ? root.data : "");
+	r = add_minutes(q, p, f, &head, ret_error);
 	clew_buf_done(&root);
 	if ((!f->n_attrs && !f->n_where) || p->indexed < INDEX_MIN_ROWS) {
-		clew_buf_addf(out, " UNION ALL %s", head.data);
+		clew_buf_addf(out, " UNION ALL %s", head.data ? head.data : "");
 	} else {
-		r = blocks_init(&b, p);
+		if (r == 0)
+			r = blocks_init(&b, p);
 		if (r == 0)
 			r = find_blocks(q, p, f, &b, ret_error);
 		if (r == 0)
