@@ -204,6 +204,87 @@ static void test_map(void **state)
 	}
 }
 
+/* Slow and failing spans are looked for in the minutes that have some: the same are found. */
+static void test_slow(void **state)
+{
+	static const uint64_t durations[] = {1, MS / 4, MS / 2, 5 * MS, 16 * MS, 18 * MS};
+	struct clew_span_filter f;
+
+	for (size_t i = 0; i < 6 * 2 * 3; i++) {
+		size_t a = 0, b = 0;
+
+		f = (struct clew_span_filter){.error = i / 6 % 2};
+		if (i / 12 == 1)
+			f.min_duration_ns = durations[i % 6];
+		else
+			f.max_duration_ns = durations[i % 6];
+		if (i / 12 == 2)
+			f.service = SLICE("back");
+		assert_int_equal(clew_store_find_spans(exact, &f, count_span, &a, NULL), 0);
+		assert_int_equal(clew_store_find_spans(rolled, &f, count_span, &b, NULL), 0);
+		assert_int_equal(a, b);
+	}
+}
+
+static int add_latency(void *user, const struct clew_latency_bucket *b)
+{
+	*(uint64_t *)user += b->n;
+	return 0;
+}
+
+static uint64_t count_traces(struct clew_store *st, const char *key, bool any)
+{
+	struct clew_trace_query tq = {.any = any, .f = {.n_attrs = 1}};
+	uint64_t n = 0;
+
+	tq.f.attrs[0].key = slice_str(key);
+	tq.f.attrs[0].value = SLICE("yes");
+	assert_int_equal(clew_store_trace_latency(st, &tq, add_latency, &n, NULL), 0);
+	return n;
+}
+
+/* Traces with an attribute: a few are named, many are joined; some are sealed, some hot. */
+static void test_few_and_many(void **state)
+{
+	struct clew_store_opts opts = {.exact_spans = 1, .hot_spans = 800, .batch_spans = 400};
+	char *own = tmp_dir();
+	struct clew_store *st = open_store(own, &opts);
+	struct clew_span_filter slow = {.min_duration_ns = 8 * MS};
+	size_t n_slow = 0;
+
+	for (uint64_t n = 1; n <= 1300; n++) {
+		struct clew_span *s = make_span(n, n, 0, "front", "GET /", CLEW_KIND_SERVER,
+						T0 + n * MS, n % 9 * MS);
+
+		clew_span_set_str(s, "all", SLICE("yes"));
+		clew_span_set_str(s, "some", n % 13 ? SLICE("no") : SLICE("yes"));
+		clew_span_set_str(s, "none", SLICE("no"));
+		put(st, s);
+	}
+	assert_int_equal(clew_store_flush(st), 0);
+	for (int any = 0; any < 2; any++) {
+		assert_int_equal(count_traces(st, "all", any), 1300);
+		assert_int_equal(count_traces(st, "some", any), 100);
+		assert_int_equal(count_traces(st, "none", any), 0);
+	}
+	clew_store_close(st);
+	/* All are sealed. */
+	opts.read_only = true;
+	st = open_store(own, &opts);
+	assert_int_equal(st->parts[0]->hot_rows, 0);
+	assert_int_equal(count_traces(st, "all", true), 1300);
+	assert_int_equal(count_traces(st, "some", true), 100);
+	assert_int_equal(count_traces(st, "some", false), 100);
+	assert_int_equal(count_traces(st, "none", true), 0);
+	assert_int_equal(clew_store_find_spans(st, &slow, count_span, &n_slow, NULL), 0);
+	assert_int_equal(n_slow, 144);
+	slow.min_duration_ns = 100 * MS;
+	assert_int_equal(clew_store_find_spans(st, &slow, count_span, &n_slow, NULL), 0);
+	assert_int_equal(n_slow, 144);
+	clew_store_close(st);
+	rm_dir(own);
+}
+
 /* A span's id is its trace's own matter: in another one the same id stands for something else. */
 static void test_same_ids(void **state)
 {
@@ -368,6 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_latency),	  cmocka_unit_test(test_services),
 		cmocka_unit_test(test_map),	  cmocka_unit_test(test_same_ids),
+		cmocka_unit_test(test_slow),	  cmocka_unit_test(test_few_and_many),
 		cmocka_unit_test(test_red),	  cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_old_store),
 	};
