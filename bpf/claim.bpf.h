@@ -41,6 +41,30 @@
 /* Compare-and-swaps that may fail in a row; each failure means that someone else's succeeded. */
 #define CLEW_RING_TRIES 8
 
+enum clew_ring_try { CLEW_RING_FULL, CLEW_RING_TAKEN, CLEW_RING_AGAIN };
+
+/* One try; AGAIN: someone else's succeeded meanwhile. */
+static inline __attribute__((always_inline)) enum clew_ring_try
+clew_ring_try(struct clew_ring_cpu *c, __u32 bytes, __u32 limit, __u32 *ret_chunk, __u32 *ret_at)
+{
+	__u64 old = ring_load(&c->head);
+	__u32 seq = old >> 32, at = old;
+
+	if (at > limit) {
+		seq++;
+		at = 0;
+	}
+	if ((__s32)(ring_load(&c->avail) - seq) <= 0) {
+		c->refused++; /* a hint for the reader, so it need not be exact */
+		return CLEW_RING_FULL;
+	}
+	if (__sync_val_compare_and_swap(&c->head, old, (__u64)seq << 32 | (at + bytes)) != old)
+		return CLEW_RING_AGAIN;
+	*ret_chunk = ring_load(&c->chunk[seq % CLEW_RING_AHEAD]);
+	*ret_at = at;
+	return CLEW_RING_TAKEN;
+}
+
 /**
  * clew_ring_claim() - bytes (a multiple of 8) of c for a record. limit: as in the drawing.
  * False when there is no room: nothing happened then. Whoever gets true must commit.
@@ -49,23 +73,12 @@ static inline __attribute__((always_inline)) bool
 clew_ring_claim(struct clew_ring_cpu *c, __u32 bytes, __u32 limit, __u32 *ret_chunk, __u32 *ret_at)
 {
 	for (int i = 0; i < CLEW_RING_TRIES; i++) {
-		__u64 old = ring_load(&c->head);
-		__u32 seq = old >> 32, at = old;
+		enum clew_ring_try r = clew_ring_try(c, bytes, limit, ret_chunk, ret_at);
 
-		if (at > limit) {
-			seq++;
-			at = 0;
-		}
-		if ((__s32)(ring_load(&c->avail) - seq) <= 0)
-			break;
-		if (__sync_val_compare_and_swap(&c->head, old, (__u64)seq << 32 | (at + bytes)) ==
-		    old) {
-			*ret_chunk = ring_load(&c->chunk[seq % CLEW_RING_AHEAD]);
-			*ret_at = at;
-			return true;
-		}
+		if (r != CLEW_RING_AGAIN)
+			return r == CLEW_RING_TAKEN;
 	}
-	c->refused++; /* a hint for the reader, so it need not be exact */
+	c->refused++;
 	return false;
 }
 

@@ -7,6 +7,10 @@
 extern void *bpf_rdonly_cast(void *, __u32)
 __ksym __weak;
 
+/* What is rare stands behind all else, out of the way of what runs each time. */
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 /* A typed, read-only view of a kernel address: loads that fault give 0. Since 6.2. */
 #define view(type, address) \
 	((type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type)))

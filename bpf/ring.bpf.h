@@ -30,18 +30,52 @@ struct {
 const volatile __u32 opt_ring_limit = 8192;
 const volatile __u32 opt_ring_record = 4352;
 
-/* Room for a record of at most bytes (8 at a time); NULL: counted. It must be committed. */
-static __always_inline void *ring_reserve(__u32 bytes)
+/* What ring_claim_again() found: the chunk and the place in it. */
+struct ring_place {
+	__u32 index, at;
+};
+
+/*
+ * An interrupt claimed in the middle of our claim. Global for the verifier: looked at once, and out of the way of
+ * what runs each time.
+ */
+__noinline int ring_claim_again(struct ring_place *ret, __u32 bytes)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), index, at;
 	struct clew_ring_cpu *c = bpf_map_lookup_elem(&ring_cpus, &cpu);
+
+	if (!ret || !c || !clew_ring_claim(c, bytes, opt_ring_limit, &index, &at))
+		return CLEW_RING_FULL;
+	ret->index = index;
+	ret->at = at;
+	return CLEW_RING_TAKEN;
+}
+
+__noinline int ring_refused(void)
+{
+	count_loss(CLEW_LOSS_RING);
+	return 0;
+}
+
+/* Room for a record of at most bytes (8 at a time); NULL: counted. It must be committed. */
+static __always_inline void *ring_reserve(__u32 bytes)
+{
+	__u32 cpu = bpf_get_smp_processor_id(), at;
+	struct clew_ring_cpu *c = bpf_map_lookup_elem(&ring_cpus, &cpu);
+	struct ring_place place = {};
+	int r = CLEW_RING_FULL;
 	char *chunk;
 
-	if (!c || !clew_ring_claim(c, bytes, opt_ring_limit, &index, &at)) {
-		count_loss(CLEW_LOSS_RING);
+	if (likely(c))
+		r = clew_ring_try(c, bytes, opt_ring_limit, &place.index, &place.at);
+	if (unlikely(r == CLEW_RING_AGAIN))
+		r = ring_claim_again(&place, bytes);
+	if (unlikely(r != CLEW_RING_TAKEN)) {
+		ring_refused();
 		return NULL;
 	}
-	chunk = bpf_map_lookup_elem(&ring_chunks, &index);
+	chunk = bpf_map_lookup_elem(&ring_chunks, &place.index);
+	at = place.at;
 	barrier_var(at);		   /* the bound must follow the last change of at */
 	if (!chunk || at > opt_ring_limit) /* never: for the verifier */
 		return NULL;
