@@ -91,6 +91,9 @@ static __always_inline bool handoff_file(struct handoff *h, struct task_struct *
 		h->key = file->f_inode->i_ino;
 		return true;
 	}
+	/* Most of what a server writes to: its io records say it. */
+	if ((file->f_inode->i_mode & S_IFMT) == S_IFSOCK)
+		return false;
 	/* Anonymous files share an inode: the name tells an eventfd, its id which one. */
 	bpf_probe_read_kernel(name, 9, file->f_path.dentry->d_name.name);
 	if (__builtin_memcmp(name, "[eventfd]", 9))
