@@ -29,6 +29,7 @@
 #include "bpf/python_task.bpf.h"
 #include "bpf/current.bpf.h"
 #include "bpf/sock.bpf.h"
+#include "bpf/sent.bpf.h"
 #include "bpf/io.bpf.h"
 #include "bpf/handoff.bpf.h"
 #include "bpf/iter.bpf.h"

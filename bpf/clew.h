@@ -183,6 +183,27 @@ struct clew_thread_base {
 	__u32 tgid, tid;
 };
 
+/* Where the kernel has all memory mapped: memory + ((page - first) << shift), see sent.bpf.h. */
+struct clew_sent_pages {
+	__u64 first;  /* struct page of frame 0 */
+	__u64 memory; /* where frame 0 is mapped */
+	__u32 shift;  /* from the size of a struct page to that of a page; 0: not known */
+	__u32 pad;
+};
+
+#define CLEW_PAGE_SHIFT 12
+#define CLEW_PAGE_WORDS 8
+#define CLEW_PAGES_GIB	4096 /* memory that is looked through */
+
+/* Two pages of ours, in a pipe. */
+struct clew_pages_asked {
+	__u64 frame[2];
+	__u64 words[2][CLEW_PAGE_WORDS]; /* what they begin with */
+	__u64 above;
+	__u32 fd; /* the pipe */
+	__u32 shift;
+};
+
 /* A send of more than this may block; when it began is worth a hook. */
 #define CLEW_LONG_SEND 65536
 

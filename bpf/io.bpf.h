@@ -37,9 +37,14 @@ struct user_iov {
 	__u64 len;
 };
 
-/* Where an operation's bytes are in the caller's memory. */
+/* Where an operation's bytes are: in the caller's memory, or in the socket's queue. */
 struct io_source {
 	struct user_iov iov[CLEW_MAX_IOV];
+	__u64 sent;    /* where in the kernel's memory; 0: they are the caller's */
+	__u64 sent_in; /* ... of which buffer */
+	__u64 sk;
+	__u32 seq; /* of the first byte, and of the buffer */
+	__u32 sent_seq;
 	__u32 want;  /* 0: nothing to capture */
 	bool many;   /* the first iovec does not hold it all */
 	__u16 flags; /* for the record */
@@ -53,7 +58,7 @@ static __always_inline __u64 task_cpu_ns(struct task_struct *t, __u64 now)
 	__s64 gap = now - t->se.exec_start;
 	__s64 least;
 
-	if (now - g->since > CLOCK_WINDOW_NS) {
+	if (unlikely(now - g->since > CLOCK_WINDOW_NS)) {
 		g->last = g->since ? g->least : gap;
 		g->least = gap;
 		g->since = now;
@@ -76,12 +81,79 @@ static __always_inline int source_iovs(struct io_source *s, __u64 array, __u64 c
 	return bpf_probe_read_user(s->iov, n, (void *)array);
 }
 
+/*
+ * A send's bytes in the socket's queue. A kernel service's socket has no file: it is a byte count, as below.
+ */
+static __always_inline bool source_sent(struct io_source *s, struct sock *sk)
+{
+	struct socket *socket = sk->sk_socket;
+
+	if (!sent_pages.shift || !socket || !socket->file)
+		return false;
+	s->sent = sent_find(sk, s->seq, s->want, &s->sent_in);
+	if (!s->sent)
+		return false;
+	s->sent_seq = sent_seq(s->sent_in);
+	return true;
+}
+
+static __noinline int source_msg(struct io_source *s, __u64 msg)
+{
+	struct user_iov at = {}; /* msg_iov, msg_iovlen: 16 bytes into a msghdr */
+	int err;
+
+	if (!s)
+		return -1;
+	err = bpf_probe_read_user(&at, sizeof(at), (void *)(msg + 16));
+	return err ? err : source_iovs(s, at.base, at.len);
+}
+
+/* In the caller's memory, with the arguments in its registers. */
+static __always_inline void source_user(struct io_source *s, struct task_struct *cur,
+					struct pt_regs *regs, enum clew_call call, struct sock *sk)
+{
+	int err = 0;
+
+	if (!clew_call_has_one(call) || !regs_in_call(regs) || task_compat(cur, regs) ||
+	    !fd_is_sock(cur, regs->di, sk)) {
+		s->flags |= CLEW_IO_NOCAP;
+		s->want = 0;
+		return;
+	}
+	if (call == CLEW_CALL_BUF) {
+		s->iov[0].base = regs->si;
+		return;
+	}
+	if (call == CLEW_CALL_MSG)
+		err = source_msg(s, regs->si);
+	else
+		err = source_iovs(s, regs->si, regs->dx);
+	if (err) {
+		count_loss(CLEW_LOSS_PAYLOAD);
+		s->flags |= CLEW_IO_NOCAP;
+		s->want = 0;
+		return;
+	}
+	s->many = s->iov[0].len < s->want;
+}
+
+/* The same for a send, where it is rare. Global for the verifier: looked at once. */
+__noinline int source_caller(struct io_source *s)
+{
+	struct task_struct *cur = bpf_get_current_task_btf();
+	struct pt_regs *regs = task_regs(cur);
+
+	if (s)
+		source_user(s, cur, regs, clew_classify(regs->orig_ax, true),
+			    view(struct sock, s->sk));
+	return 0;
+}
+
 static __always_inline void source_find(struct io_source *s, struct task_struct *cur,
-					struct sock *sk, bool tx)
+					struct sock *sk, bool tcp, bool tx)
 {
 	struct pt_regs *regs;
 	enum clew_call call;
-	int err = 0;
 
 	if (cur->flags & PF_IO_WORKER) {
 		s->flags |= CLEW_IO_URING;
@@ -96,32 +168,13 @@ static __always_inline void source_find(struct io_source *s, struct task_struct 
 		s->flags |= CLEW_IO_URING;
 	if (!s->want)
 		return;
-	if (call == CLEW_CALL_OTHER || call >= CLEW_CALL_MMSG || !regs_in_call(regs) ||
-	    task_compat(cur, regs) || !fd_is_sock(cur, regs->di, sk)) {
-		s->flags |= CLEW_IO_NOCAP;
-		s->want = 0;
+	if (!tx) {
+		source_user(s, cur, regs, call, sk);
 		return;
 	}
-	if (call == CLEW_CALL_BUF) {
-		s->iov[0].base = regs->si;
-		return;
-	}
-	if (call == CLEW_CALL_MSG) {
-		struct user_iov at = {}; /* msg_iov, msg_iovlen: 16 bytes into a msghdr */
-
-		err = bpf_probe_read_user(&at, sizeof(at), (void *)(regs->si + 16));
-		if (!err)
-			err = source_iovs(s, at.base, at.len);
-	} else {
-		err = source_iovs(s, regs->si, regs->dx);
-	}
-	if (err) {
-		count_loss(CLEW_LOSS_PAYLOAD);
-		s->flags |= CLEW_IO_NOCAP;
-		s->want = 0;
-		return;
-	}
-	s->many = s->iov[0].len < s->want;
+	s->sk = (__u64)sk;
+	if (!tcp || s->flags || !clew_call_has_one(call) || !source_sent(s, sk))
+		source_caller(s);
 }
 
 /* Copy the wanted bytes to p. Returns how many were copied; what was not is zero. */
@@ -158,6 +211,34 @@ static __always_inline __u32 source_gather(struct io_source *s, __u8 *p)
 		at += n;
 	}
 	return at;
+}
+
+/* From the socket's queue. What went away meanwhile is not there: 0. */
+static __always_inline __u32 source_copy_sent(struct io_source *s, struct sock *sk, __u8 *p)
+{
+	__u32 n = s->want;
+
+	barrier_var(n); /* the bound must follow the last change of n */
+	if (n > opt_payload)
+		n = opt_payload;
+	if (bpf_probe_read_kernel(p, n, (void *)s->sent) ||
+	    !sent_stayed(sk, s->seq, s->sent_in, s->sent_seq))
+		return 0;
+	return n;
+}
+
+static __always_inline __u32 source_take(struct io_source *s, struct sock *sk, __u8 *p)
+{
+	__u32 n = 0;
+
+	if (s->sent) {
+		n = source_copy_sent(s, sk, p);
+		if (!n)
+			source_caller(s); /* confirmed and freed too soon */
+	}
+	if (n || !s->want)
+		return n;
+	return s->many ? source_gather(s, p) : source_copy(s, p);
 }
 
 #define IO_HEAD ((__u32)sizeof(struct io_rec))
@@ -285,7 +366,8 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 
 	if (op->n) {
 		s.want = io_want(st, op);
-		source_find(&s, cur, sk, op->tx);
+		s.seq = st->tx_seq0 + (__u32)op->offset;
+		source_find(&s, cur, sk, st->kind == CLEW_KIND_TCP, op->tx);
 	}
 	/* First, as it may tell about the task. */
 	if (who == cur && !(s.flags & CLEW_IO_URING))
@@ -297,8 +379,8 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 		return 0;
 	}
 	if (s.want)
-		cap = s.many ? source_gather(&s, r->payload) : source_copy(&s, r->payload);
-	if (s.want && !cap) {
+		cap = source_take(&s, sk, r->payload);
+	if (unlikely(s.want && !cap)) {
 		count_loss(CLEW_LOSS_PAYLOAD);
 		s.flags |= CLEW_IO_NOCAP;
 	}

@@ -48,6 +48,12 @@ enum clew_call {
 	CLEW_CALL_URING,
 };
 
+/* One operation, whose bytes are in memory that we understand. */
+static __always_inline bool clew_call_has_one(enum clew_call call)
+{
+	return call != CLEW_CALL_OTHER && call < CLEW_CALL_MMSG;
+}
+
 /* x86-64 numbers; another machine gets a table of its own. */
 static __always_inline enum clew_call clew_classify(__u64 nr, bool tx)
 {

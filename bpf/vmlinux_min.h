@@ -137,8 +137,13 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct page {
+	unsigned long flags;
+};
+
 struct mm_struct {
 	struct {
+		void *pgd;
 		unsigned long start_stack;
 		unsigned long arg_start, arg_end;
 	};
@@ -274,9 +279,65 @@ struct sock_common {
 	};
 };
 
+struct rb_node {
+	struct rb_node *rb_right;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct sk_buff {
+	union {
+		struct rb_node rbnode;
+	};
+	char cb[48];
+	unsigned int len, data_len;
+	unsigned int end;
+	unsigned char *head;
+};
+
+struct sk_buff_head {
+	union {
+		struct {
+			struct sk_buff *prev;
+		};
+	};
+};
+
+struct skb_frag {
+	unsigned long netmem;
+	unsigned int len, offset;
+};
+
+struct skb_shared_info {
+	struct skb_frag frags[1];
+};
+
+struct tcp_skb_cb {
+	u32 seq;
+};
+
+struct inet_connection_sock {
+	const void *icsk_ulp_ops;
+};
+
+struct pipe_buffer {
+	struct page *page;
+};
+
+struct pipe_inode_info {
+	struct pipe_buffer *bufs;
+};
+
 struct socket;
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_write_queue;
+	union {
+		struct rb_root tcp_rtx_queue;
+	};
+	void *sk_user_data;
 	struct socket *sk_socket;
 	u16 sk_protocol;
 	u16 sk_type;

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "capture/internal.h"
+#include "capture/pages.h"
 #include "capture/ring.h"
 #include "capture/runtime/runtime.h"
 #include "clew.skel.h"
@@ -502,6 +503,8 @@ int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture 
 		err = make_meta(c, opts->meta_options);
 	if (!err && !opts->runtime.off)
 		err = runtimes_new(c, &opts->runtime, &c->runtimes);
+	if (!err)
+		pages_find(c);
 	if (!err)
 		err = attach(c, ret_error);
 	if (!err) {

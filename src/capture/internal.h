@@ -54,6 +54,9 @@ int targets_prepare(struct clew_bpf *skel, const struct clew_target_opts *t, cha
 int targets_walk(struct clew_capture *c);
 /** targets_walk_tasks() - the first half of it. */
 int targets_walk_tasks(struct clew_capture *c);
+struct bpf_program;
+/** targets_walk_self() - run a walk over tasks for the calling thread alone. 0 or -errno. */
+int targets_walk_self(struct bpf_program *prog);
 
 /* procinfo.c */
 

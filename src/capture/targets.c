@@ -226,14 +226,14 @@ int targets_fill(struct clew_capture *c, const struct clew_target_opts *t, char 
 	return err;
 }
 
-static int walk(struct bpf_program *prog)
+static int walk_with(struct bpf_program *prog, const struct bpf_iter_attach_opts *opts)
 {
 	_cleanup_(closep) int fd = -1;
 	struct bpf_link *link;
 	char buf[64];
 	ssize_t n;
 
-	link = bpf_program__attach_iter(prog, NULL);
+	link = bpf_program__attach_iter(prog, opts);
 	if (!link)
 		return -errno;
 	fd = bpf_iter_create(bpf_link__fd(link));
@@ -246,6 +246,20 @@ static int walk(struct bpf_program *prog)
 	while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
 	bpf_link__destroy(link);
 	return n < 0 ? -errno : 0;
+}
+
+static int walk(struct bpf_program *prog)
+{
+	return walk_with(prog, NULL);
+}
+
+int targets_walk_self(struct bpf_program *prog)
+{
+	union bpf_iter_link_info which = {.task.tid = gettid()};
+	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &which,
+			    .link_info_len = sizeof(which));
+
+	return walk_with(prog, &opts);
 }
 
 int targets_walk_tasks(struct clew_capture *c)
