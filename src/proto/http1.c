@@ -7,6 +7,9 @@
 
 #include <errno.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* tchar of RFC 9110, 5.6.2. */
 static const bool tchar[256] = {
@@ -20,6 +23,115 @@ static const struct clew_http1_head empty_head = {.content_length = -1};
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
+}
+
+/*
+ * Sixteen bytes at a time, where so many are left: a bit for each byte. What follows is done a byte at a time, and
+ * so is all of it on other machines.
+ */
+#define BLOCK 16
+
+#ifdef __SSE2__
+typedef __m128i block;
+
+static block block_at(const char *p)
+{
+	return _mm_loadu_si128((const __m128i *)p);
+}
+
+static uint32_t is(block b, char c)
+{
+	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, _mm_set1_epi8(c)));
+}
+
+/* Bytes from lo on to hi, both below 128. */
+static uint32_t within(block b, char lo, char hi)
+{
+	const __m128i low = _mm_cmpgt_epi8(b, _mm_set1_epi8((char)(lo - 1)));
+	const __m128i high = _mm_cmplt_epi8(b, _mm_set1_epi8((char)(hi + 1)));
+
+	return (uint32_t)_mm_movemask_epi8(_mm_and_si128(low, high));
+}
+
+/* What nearly all field names are made of: letters, digits, '-'. */
+static uint32_t plain(block b)
+{
+	return within(_mm_or_si128(b, _mm_set1_epi8(0x20)), 'a', 'z') | within(b, '0', '9') |
+	       is(b, '-');
+}
+#else
+typedef const char *block;
+
+static block block_at(const char *p)
+{
+	return p;
+}
+
+static uint32_t within(block b, char lo, char hi)
+{
+	uint32_t bits = 0;
+
+	for (int i = 0; i < BLOCK; i++)
+		bits |= (uint32_t)(b[i] >= lo && b[i] <= hi) << i;
+	return bits;
+}
+
+static uint32_t is(block b, char c)
+{
+	return within(b, c, c);
+}
+
+static uint32_t plain(block b)
+{
+	return within(b, 'a', 'z') | within(b, 'A', 'Z') | within(b, '0', '9') | is(b, '-');
+}
+#endif
+
+/* The first byte of [p, end) that may not be in a target: white space and controls, or end. */
+static const char *target_end(const char *p, const char *end)
+{
+	for (; end - p >= BLOCK; p += BLOCK) {
+		const block b = block_at(p);
+		uint32_t bits = within(b, 0, ' ') | is(b, 0x7f);
+
+		if (bits)
+			return p + __builtin_ctz(bits);
+	}
+	while (p < end && (uint8_t)*p > ' ' && *p != 0x7f)
+		p++;
+	return p;
+}
+
+/* Lines are short: a call of memchr() costs more than looking. NULL: there is none. */
+static const char *newline(const char *p, const char *end)
+{
+	for (; end - p >= BLOCK; p += BLOCK) {
+		uint32_t bits = is(block_at(p), '\n');
+
+		if (bits)
+			return p + __builtin_ctz(bits);
+	}
+	for (; p < end; p++)
+		if (*p == '\n')
+			return p;
+	return NULL;
+}
+
+/* The first byte from p on that is no tchar; there is one, as the line has an end. */
+static const char *token_end(const char *p, const char *end)
+{
+	while (end - p >= BLOCK) {
+		uint32_t others = ~plain(block_at(p)) & 0xffff;
+		int n = others ? __builtin_ctz(others) : BLOCK;
+
+		p += n;
+		if (n < BLOCK && !tchar[(uint8_t)*p])
+			return p;
+		p += n < BLOCK;
+	}
+	while (tchar[(uint8_t)*p])
+		p++;
+	return p;
 }
 
 /* CRLF or LF at p: returns what follows it, or NULL with *err set. */
@@ -44,7 +156,7 @@ static const char *version(const char *p, const char *end, uint8_t *minor, int *
 	static const char name[] = "HTTP/1.";
 	size_t len = sizeof(name) - 1, have = (size_t)(end - p) < len ? (size_t)(end - p) : len;
 
-	if (memcmp(p, name, have)) {
+	if (have == len ? memcmp(p, name, sizeof(name) - 1) : memcmp(p, name, have)) {
 		*err = -EBADMSG;
 		return NULL;
 	}
@@ -61,10 +173,10 @@ static const char *version(const char *p, const char *end, uint8_t *minor, int *
 	return p + 1;
 }
 
-ssize_t clew_http1_request_line(struct slice in, struct clew_http1_head *ret)
+/* The head's fields that the line has not stay as they are. */
+static ssize_t request_line(struct slice in, struct clew_http1_head *h)
 {
 	const char *p = in.p, *end = in.n ? in.p + in.n : in.p, *word;
-	struct clew_http1_head h = empty_head;
 	int err = 0;
 
 	if (!in.n)
@@ -77,35 +189,30 @@ ssize_t clew_http1_request_line(struct slice in, struct clew_http1_head *ret)
 		return -EAGAIN;
 	if (*p != ' ' || p == in.p)
 		return -EBADMSG;
-	h.method = slice_of(in.p, (size_t)(p - in.p));
+	h->method = slice_of(in.p, (size_t)(p - in.p));
 
 	word = ++p;
-	while (p < end && (uint8_t)*p > ' ' && *p != 0x7f)
-		p++;
+	p = target_end(p, end);
 	if (p == end)
 		return -EAGAIN;
 	if (*p != ' ' || p == word)
 		return -EBADMSG;
-	h.target = slice_of(word, (size_t)(p - word));
+	h->target = slice_of(word, (size_t)(p - word));
 
-	p = version(p + 1, end, &h.minor, &err);
+	p = version(p + 1, end, &h->minor, &err);
 	if (p)
 		p = line_end(p, end, &err);
-	if (!p)
-		return err;
-	*ret = h;
-	return p - in.p;
+	return p ? p - in.p : err;
 }
 
-ssize_t clew_http1_status_line(struct slice in, struct clew_http1_head *ret)
+static ssize_t status_line(struct slice in, struct clew_http1_head *h)
 {
 	const char *p, *end = in.n ? in.p + in.n : in.p, *nl;
-	struct clew_http1_head h = empty_head;
 	int err = 0;
 
 	if (!in.n)
 		return -EAGAIN;
-	p = version(in.p, end, &h.minor, &err);
+	p = version(in.p, end, &h->minor, &err);
 	if (!p)
 		return err;
 	if (p == end)
@@ -117,20 +224,37 @@ ssize_t clew_http1_status_line(struct slice in, struct clew_http1_head *ret)
 			return -EAGAIN;
 		if (!is_digit(*p))
 			return -EBADMSG;
-		h.status = (uint16_t)(h.status * 10 + (*p - '0'));
+		h->status = (uint16_t)(h->status * 10 + (*p - '0'));
 	}
-	if (h.status < 100)
+	if (h->status < 100)
 		return -EBADMSG;
 	if (p == end)
 		return -EAGAIN;
 	/* The reason may be missing, and some leave out its space too. */
 	if (*p != ' ' && *p != '\r' && *p != '\n')
 		return -EBADMSG;
-	nl = memchr(p, '\n', (size_t)(end - p));
-	if (!nl)
-		return -EAGAIN;
-	*ret = h;
-	return nl + 1 - in.p;
+	nl = newline(p, end);
+	return nl ? nl + 1 - in.p : -EAGAIN;
+}
+
+ssize_t clew_http1_request_line(struct slice in, struct clew_http1_head *ret)
+{
+	struct clew_http1_head h = empty_head;
+	ssize_t n = request_line(in, &h);
+
+	if (n >= 0)
+		*ret = h;
+	return n;
+}
+
+ssize_t clew_http1_status_line(struct slice in, struct clew_http1_head *ret)
+{
+	struct clew_http1_head h = empty_head;
+	ssize_t n = status_line(in, &h);
+
+	if (n >= 0)
+		*ret = h;
+	return n;
 }
 
 int clew_http1_request_start(struct slice in, struct clew_http1_head *ret)
@@ -387,7 +511,7 @@ static ssize_t fields(const char *p, const char *end, struct clew_http1_head *h)
 				return -EAGAIN;
 			return p[1] == '\n' ? p + 2 - start : -EBADMSG;
 		}
-		nl = memchr(p, '\n', (size_t)(end - p));
+		nl = newline(p, end);
 		if (!nl)
 			return -EAGAIN;
 		if (*p == ' ' || *p == '\t') {
@@ -397,8 +521,7 @@ static ssize_t fields(const char *p, const char *end, struct clew_http1_head *h)
 			p = nl + 1;
 			continue;
 		}
-		for (colon = p; tchar[(uint8_t)*colon]; colon++)
-			;
+		colon = token_end(p, end);
 		if (*colon != ':' || colon == p)
 			return -EBADMSG;
 		framing = field(slice_of(p, (size_t)(colon - p)), colon + 1, nl, h);
@@ -409,6 +532,7 @@ static ssize_t fields(const char *p, const char *end, struct clew_http1_head *h)
 	return -EAGAIN;
 }
 
+/* What follows the first line, which was line bytes long. */
 static ssize_t head(struct slice in, ssize_t line, struct clew_http1_head *h,
 		    struct clew_http1_head *ret)
 {
@@ -425,16 +549,16 @@ static ssize_t head(struct slice in, ssize_t line, struct clew_http1_head *h,
 
 ssize_t clew_http1_request(struct slice in, struct clew_http1_head *ret)
 {
-	struct clew_http1_head h;
+	struct clew_http1_head h = empty_head;
 
-	return head(in, clew_http1_request_line(in, &h), &h, ret);
+	return head(in, request_line(in, &h), &h, ret);
 }
 
 ssize_t clew_http1_response(struct slice in, struct clew_http1_head *ret)
 {
-	struct clew_http1_head h;
+	struct clew_http1_head h = empty_head;
 
-	return head(in, clew_http1_status_line(in, &h), &h, ret);
+	return head(in, status_line(in, &h), &h, ret);
 }
 
 struct slice clew_http1_field(struct slice in, struct slice name)
