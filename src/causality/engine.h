@@ -30,6 +30,12 @@
 /* After an answer: what follows may tell that it was not the only one. */
 #define SETTLE_NS 100000000
 
+/* Calls by connection: open addressing, a power of two of which at most half is in use. */
+struct conn_table {
+	struct node **slots;
+	uint32_t cap, n;
+};
+
 struct clew_causality {
 	clew_decide_fn decide;
 	void *user;
@@ -40,8 +46,8 @@ struct clew_causality {
 	struct clew_pool pool;
 	struct ctx *recent[N_RECENT]; /* contexts by a hash of their key */
 	uint64_t ticks;
-	struct node *all;     /* nodes that are open or undecided */
-	struct node *by_conn; /* calls whose response is being read */
+	struct node *all;	   /* nodes that are open or undecided */
+	struct conn_table by_conn; /* calls whose response is being read */
 	struct proc *procs, *proc_list;
 	uint32_t n_procs;
 	struct ctx *ctxs, *lru;

@@ -11,6 +11,8 @@
 #include "causality/task.h"
 #include "causality/turn.h"
 
+#define MIN_CONNS 64u
+
 struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
 {
 	struct node *n = clew_pool_take0(&c->pool, sizeof(*n));
@@ -29,32 +31,92 @@ struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
 	return n;
 }
 
+static uint32_t conn_slot(const struct conn_table *t, uint64_t conn)
+{
+	return (uint32_t)((conn * 0x9e3779b97f4a7c15ull) >> 32) & (t->cap - 1);
+}
+
+static void conn_put(struct conn_table *t, struct node *n)
+{
+	uint32_t i = conn_slot(t, n->conn);
+
+	while (t->slots[i])
+		i = (i + 1) & (t->cap - 1);
+	t->slots[i] = n;
+}
+
+static bool conn_grow(struct conn_table *t)
+{
+	struct conn_table old = *t;
+
+	if (t->cap > UINT32_MAX / 4)
+		return false;
+	t->cap = old.cap ? old.cap * 2 : MIN_CONNS;
+	t->slots = calloc(t->cap, sizeof(struct node *));
+	if (!t->slots) {
+		*t = old;
+		return false;
+	}
+	for (uint32_t i = 0; i < old.cap; i++)
+		if (old.slots[i])
+			conn_put(t, old.slots[i]);
+	free(old.slots);
+	return true;
+}
+
+/* Without a mark that it was deleted: whoever was pushed past the hole moves back into it. */
+static void conn_remove(struct conn_table *t, const struct node *n)
+{
+	uint32_t mask = t->cap - 1, i = conn_slot(t, n->conn);
+
+	while (t->slots[i] != n)
+		i = (i + 1) & mask;
+	for (uint32_t k = (i + 1) & mask; t->slots[k]; k = (k + 1) & mask) {
+		if (((k - conn_slot(t, t->slots[k]->conn)) & mask) < ((k - i) & mask))
+			continue;
+		t->slots[i] = t->slots[k];
+		i = k;
+	}
+	t->slots[i] = NULL;
+	t->n--;
+}
+
 void node_set_conn(struct clew_causality *c, struct node *n)
 {
-	struct node *old = node_on_conn(c, n->conn);
+	struct conn_table *t = &c->by_conn;
+	struct node *old;
 
-	if (!n->hashed || n->ended || old == n)
+	if (!n->hashed || n->ended || n->on_conn)
 		return;
+	old = node_on_conn(c, n->conn);
 	if (old)
 		node_clear_conn(c, old);
-	HASH_ADD(hc, c->by_conn, conn, sizeof(n->conn), n);
-	n->on_conn = n->hc.tbl;
+	if ((t->n + 1) * 2 > t->cap && !conn_grow(t))
+		return;
+	conn_put(t, n);
+	t->n++;
+	n->on_conn = true;
 }
 
 void node_clear_conn(struct clew_causality *c, struct node *n)
 {
 	if (!n->on_conn)
 		return;
-	HASH_DELETE(hc, c->by_conn, n);
+	conn_remove(&c->by_conn, n);
 	n->on_conn = false;
 }
 
 struct node *node_on_conn(struct clew_causality *c, uint64_t conn)
 {
+	const struct conn_table *t = &c->by_conn;
 	struct node *n;
 
-	HASH_FIND(hc, c->by_conn, &conn, sizeof(conn), n);
-	return n;
+	if (!t->cap)
+		return NULL;
+	for (uint32_t i = conn_slot(t, conn); (n = t->slots[i]); i = (i + 1) & (t->cap - 1))
+		if (n->conn == conn)
+			return n;
+	return NULL;
 }
 
 void node_unhash(struct clew_causality *c, struct node *n)
@@ -104,4 +166,6 @@ void node_done(struct clew_causality *c)
 		turn_request_ended(n);
 		node_unhash(c, n);
 	}
+	free(c->by_conn.slots);
+	c->by_conn = (struct conn_table){0};
 }

@@ -53,7 +53,6 @@ enum claim {
 struct node {
 	struct clew_pool *pool; /* that it is from */
 	struct node *all_prev, *all_next;
-	UT_hash_handle hc; /* a call whose response is being read: by conn */
 	uint64_t id;
 	uint32_t refs;
 	bool is_call;

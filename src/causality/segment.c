@@ -253,11 +253,19 @@ static void look_for_sleep(struct ctx *loop, const struct clew_rec_io *io)
 	loop->op_counted = counted;
 }
 
+/* task_loop(): a thread that stands for itself is its own. */
+static struct ctx *loop_of(struct clew_causality *c, struct ctx *ctx, const struct clew_rec_io *io)
+{
+	if (ctx && !io->task)
+		return without(c, CLEW_SOURCE_ORDER) ? NULL : ctx;
+	return task_loop(c, io->tgid, io->proc_start_ns, io->task, io->tid);
+}
+
 void segment_io(struct clew_causality *c, struct node *n, const struct clew_exchange *x,
 		enum clew_part part, bool first, const struct clew_rec_io *io)
 {
 	struct ctx *ctx = task_ctx(c, io, n->is_call == (part == CLEW_PART_RESPONSE));
-	struct ctx *loop = task_loop(c, io->tgid, io->proc_start_ns, io->task, io->tid);
+	struct ctx *loop = loop_of(c, ctx, io);
 
 	if (!ctx)
 		return;
@@ -293,7 +301,7 @@ void segment_eof(struct clew_causality *c, const struct clew_rec_io *io)
 {
 	struct node *n = node_on_conn(c, io->conn);
 	struct ctx *ctx = n ? task_ctx(c, io, true) : NULL;
-	struct ctx *loop = task_loop(c, io->tgid, io->proc_start_ns, io->task, io->tid);
+	struct ctx *loop = loop_of(c, ctx, io);
 
 	if (loop)
 		look_for_sleep(loop, io);
