@@ -24,54 +24,17 @@ import json
 import os
 import random
 import sys
-import types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [os.path.join(ROOT, "bench", "overhead"), os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "accuracy")]
+sys.path[:0] = [os.path.join(ROOT, "bench", "overhead")]
 
-import runner  # noqa: E402
 import stats  # noqa: E402
-from lib.lab import Lab, clean_up_when_terminated, parse_summary  # noqa: E402
+from case_service import Service, why_skipped  # noqa: E402
+from lib.lab import Lab, clean_up_when_terminated  # noqa: E402
 
-TICK = os.sysconf("SC_CLK_TCK")
-WORK = {"STEPS": 2, "SKIP": 0, "REPEAT": 0, "PARALLEL": 0, "BACKGROUND": 0, "TIMER_MS": 0}
 STATES = ("plain", "traced", "agent", "quiet")
 DEFAULT = ["java-pool", "node-http", "node-fetch"]
-
-
-def cpu_seconds(pid):
-    """User and system time of all threads, those that have ended too."""
-    with open("/proc/%d/stat" % pid) as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-class Service:
-    """One instance, with a laboratory of its own."""
-
-    def __init__(self, lab, name, conns):
-        module, variant = runner.all_variants()[name]
-        reason = runner.why_skipped(module, variant)
-        if reason:
-            sys.exit("run.py: %s: %s" % (name, reason))
-        self.lab, self.runtime = lab, variant["runtime"]
-        params = {**variant, "work": WORK, "fail": 0, "pieces": 0, "think_ms": 0, "workers": conns, "conns": conns,
-                  "load": conns, "concurrency": conns, "parallel": False, "timers": 0}
-        self.plan = module.build(lab, params)
-        self.supervisor, _, pids = runner.start_services(lab, self.plan, variant,
-                                                         types.SimpleNamespace(attach="record", no_clew=True))
-        self.pid, self.conns = pids["svc"], conns
-
-    def measure(self, seconds, options=None):
-        """options: clew's; None: without it."""
-        clew = None if options is None else self.lab.record("--pid", str(self.pid), "--db", "none", *options, db=False)
-        before = cpu_seconds(self.pid)
-        r = self.lab.load(self.plan["url"], seconds=seconds, conns=self.conns)
-        cpu = cpu_seconds(self.pid) - before
-        lost = parse_summary(clew.finish(120))["lost"] if clew else 0
-        assert r["done"] > 100 and not r["broken"], "the load failed: %s" % r
-        return {"cpu_us": cpu * 1e6 / r["done"], "rps": r["rps"], "lost": lost}
 
 
 def median(values):
@@ -144,6 +107,10 @@ def main():
     args = p.parse_args()
     clean_up_when_terminated()
     ports = tuple(map(int, args.ports.split("-")))
+    for name in args.cases:
+        reason = why_skipped(name)
+        if reason:
+            sys.exit("run.py: %s: %s" % (name, reason))
     results = {name: run_case(name, args, ports) for name in args.cases}
     if args.out:
         with open(args.out, "w") as f:

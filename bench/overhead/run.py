@@ -24,7 +24,6 @@ Nothing is asserted but that the measurement was sound (no errors in the load). 
 """
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -38,6 +37,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests")]
 
 import stats  # noqa: E402
+from programs import bpf_programs, counted, program_names  # noqa: E402
 from lib.lab import Lab, clean_up_when_terminated, parse_summary, wait_for  # noqa: E402
 
 MODES = {
@@ -46,7 +46,6 @@ MODES = {
     "store": [],
 }
 PARTS = ("throughput", "kernel", "bystander", "openloop")
-STATS_SWITCH = "/proc/sys/kernel/bpf_stats_enabled"
 TICK = os.sysconf("SC_CLK_TCK")
 NOISE = []  # how busy the machine was before each pair
 
@@ -102,29 +101,6 @@ def cpu_seconds(pid):
     with open("/proc/%d/stat" % pid) as f:
         fields = f.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def bpf_programs(pid):
-    """{program id: (run time ns, runs)} of all BPF programs that the process holds; needs no bpftool."""
-    found = {}
-    base = "/proc/%d/fdinfo" % pid
-    for fd in os.listdir(base):
-        with contextlib.suppress(OSError):
-            with open(os.path.join(base, fd)) as f:
-                info = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-            if "prog_id" in info and "run_time_ns" in info:
-                found[int(info["prog_id"])] = (int(info["run_time_ns"]), int(info["run_cnt"]))
-    return found
-
-
-def program_names(ids):
-    """Names for people; bpftool may be absent, the ids are then all there is."""
-    try:
-        listed = json.loads(subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True,
-                                           check=True).stdout)
-    except (OSError, subprocess.CalledProcessError, ValueError):
-        return {}
-    return {p["id"]: p.get("name", "?") for p in listed if p["id"] in ids}
 
 
 class Traced:
@@ -227,11 +203,7 @@ def brief(agent):
 def run_kernel(lab, pair, args):
     """Each mode's programs are the same; what differs is how busy the reader is. One line a mode."""
     out = {}
-    with open(STATS_SWITCH) as f:
-        before = f.read()
-    try:
-        with open(STATS_SWITCH, "w") as f:
-            f.write("1")
+    with counted():
         for mode in args.modes:
             with Traced(lab, pair, mode) as t:
                 start = bpf_programs(t.clew.pid)
@@ -239,9 +211,6 @@ def run_kernel(lab, pair, args):
                 end = bpf_programs(t.clew.pid)
                 names = program_names(end)
             out[mode] = kernel_result(start, end, names, r, t)
-    finally:
-        with open(STATS_SWITCH, "w") as f:
-            f.write(before)
     return out
 
 
