@@ -365,8 +365,10 @@ int on_python_set_add(struct pt_regs *regs)
 	__u64 handle, words[3], cookie; /* uv_handle_t: data, loop, type */
 	__u32 slot = 0, fd = 0;
 
-	if (!python_word(&handle, regs->si + UVLOOP_HANDLE) ||
-	    bpf_probe_read_user(words, sizeof(words), (void *)handle) || words[0] != regs->si ||
+	/* Other things are added to sets, too: a read that fails costs more than one that does not. */
+	if (!python_word(&handle, regs->si + UVLOOP_HANDLE) || handle & 7 || handle >> 47 ||
+	    handle < 65536 || bpf_probe_read_user(words, sizeof(words), (void *)handle) ||
+	    words[0] != regs->si ||
 	    ((__u32)words[2] != UV_TCP && (__u32)words[2] != UV_NAMED_PIPE) ||
 	    bpf_probe_read_user(&fd, sizeof(fd), (void *)(handle + UV_STREAM_FD)))
 		return 0;
