@@ -310,6 +310,8 @@ export async function fetchJson<T>(path: string, signal?: AbortSignal): Promise<
 export interface Lines<T> {
 	rows: T[];
 	next: string | null;
+	/** How many there are, where these are not all. */
+	total: number | null;
 }
 
 /** A list (one JSON object a line); the cursor of the next page apart. */
@@ -324,13 +326,17 @@ export async function fetchLines<T>(path: string, signal?: AbortSignal): Promise
 	if (!r.ok) throw await failure(r);
 	const rows: T[] = [];
 	let next: string | null = null;
+	let total: number | null = null;
 	for (const line of (await r.text()).split("\n")) {
 		if (!line) continue;
-		const row = JSON.parse(line) as T & { next?: string };
-		if (typeof row.next === "string" && Object.keys(row).length === 1) next = row.next;
-		else rows.push(row);
+		const row = JSON.parse(line) as T & { next?: string; total?: number };
+		// The last line of an answer that is not all of it.
+		if (Object.keys(row).every((k) => k === "next" || k === "total")) {
+			next = row.next ?? null;
+			total = row.total ?? null;
+		} else rows.push(row);
 	}
-	return { rows, next };
+	return { rows, next, total };
 }
 
 /** "overview?since=-1h&buckets=60": empty values are left out, lists are repeated. */

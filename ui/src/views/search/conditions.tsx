@@ -2,7 +2,7 @@
 // What traces must have. Each field writes the URL when it is left or Enter is pressed; keys and values are offered
 // as they occur in the store.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { query, useApi } from "../../base/api";
+import { type Lines, query, useApi } from "../../base/api";
 import { NO_RANGE, quoted, rangeOf } from "../../base/filter";
 import { duration, parseDuration } from "../../base/format";
 import { traceNamed } from "../../base/ids";
@@ -11,7 +11,7 @@ import { windowParams } from "../../base/time_window";
 
 const OPERATOR = /(!=|>=|<=|=~|!~|=|<|>)/;
 
-function Field(props: { label: string; param: string; list?: string; width: number; read?: (text: string) => string | null; show?: (v: string) => string; hint?: string }) {
+function Field(props: { label: string; param: string; list?: string; width: number; read?: (text: string) => string | null; show?: (v: string) => string; hint?: string; typed?: (text: string) => void }) {
 	const r = useRoute();
 	const value = r.params.get(props.param) ?? "";
 	const shown = value && props.show ? props.show(value) : value;
@@ -39,6 +39,7 @@ function Field(props: { label: string; param: string; list?: string; width: numb
 				aria-invalid={bad}
 				onInput={(e) => {
 					setText(e.currentTarget.value);
+					props.typed?.(e.currentTarget.value);
 					// a choice from the list comes as one input, not key by key
 					if (props.list && !(e as InputEvent).inputType?.startsWith("insertText") && e.currentTarget.value) patch({ [props.param]: e.currentTarget.value });
 				}}
@@ -54,6 +55,8 @@ const readNs = (text: string) => {
 	return ns === null ? null : String(Math.round(ns));
 };
 const showNs = (v: string) => duration(Number(v)).replace("\u2009", " ");
+
+const OFFERED = 500; // services
 
 interface Keys {
 	keys: { key: string; type: string; spans: number }[];
@@ -122,7 +125,11 @@ export function Conditions() {
 	const r = useRoute();
 	const first = useRef<HTMLDivElement>(null);
 	const [asked, setAsked] = useState(false);
-	const services = useApi<{ rows: { service?: string }[] }>(asked ? query("services", windowParams(r)) : null, { lines: true });
+	const [typed, setTyped] = useState("");
+	const most = useApi<Lines<{ service: string }>>(asked ? query("services", { ...windowParams(r), limit: OFFERED }) : null, { lines: true });
+	// Of very many services those are offered that begin so.
+	const begun = useApi<Lines<{ service: string }>>(most.data?.total && typed ? query("services", { ...windowParams(r), limit: OFFERED, sort: "name", prefix: typed }) : null, { lines: true });
+	const services = begun.data ?? most.data;
 	const service = r.params.get("service");
 	const operations = useApi<{ operations: { name: string }[] }>(asked && service ? query("operations", { ...windowParams(r), service }) : null);
 	const range = rangeOf(r);
@@ -134,7 +141,7 @@ export function Conditions() {
 	}, []);
 	return (
 		<div class="conditions" ref={first} onFocusIn={() => setAsked(true)}>
-			<Field label="Service" param="service" list="offered-services" width={180} />
+			<Field label="Service" param="service" list="offered-services" width={180} typed={setTyped} />
 			<Field label="Operation" param="name" list="offered-operations" width={220} />
 			<Field label="At least" param="min_duration" width={80} read={readNs} show={showNs} hint="20ms" />
 			<Field label="At most" param="max_duration" width={80} read={readNs} show={showNs} hint="1s" />
@@ -143,7 +150,9 @@ export function Conditions() {
 			</button>
 			<AddCondition />
 			<datalist id="offered-services">
-				{services.data?.rows.map((s) => s.service !== undefined && <option key={s.service} value={s.service} />)}
+				{services?.rows.map((s) => (
+					<option key={s.service} value={s.service} />
+				))}
 			</datalist>
 			<datalist id="offered-operations">
 				{operations.data?.operations.map((o) => (
