@@ -2,7 +2,7 @@
 // node measure.mjs FACTS.json: see run.py.
 import fs from "node:fs";
 import { Suite, WIDE } from "../../tests/ui/page.mjs";
-import { byStep } from "./work.mjs";
+import { byStep, untilPaint } from "./work.mjs";
 
 const facts = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 const s = new Suite(facts);
@@ -16,6 +16,8 @@ function line(what, values, ask = "") {
 	console.log(`${what.padEnd(58)}${figure(at(v, 0.5))}${figure(at(v, 0.95))}${figure(v[v.length - 1])}   ${String(v.length).padStart(4)}  ${ask}`);
 }
 const head = (what) => console.log(`\n${what.padEnd(58)}     p50     p95     max      n`);
+
+const CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline", "blink.user_timing", "loading", "toplevel"];
 
 const context = () => s.browser.newContext({ viewport: WIDE, colorScheme: "light", locale: "en-GB", timezoneId: "UTC" });
 
@@ -46,7 +48,7 @@ async function load(page, [url, what]) {
 			html: nav.responseEnd,
 			script: script.responseEnd,
 			paint: performance.getEntriesByName("first-contentful-paint")[0].startTime,
-			answer: window.seen[what],
+			answer: window.seen?.[what],
 			bytes: performance.getEntriesByType("resource").map((e) => [e.name, e.encodedBodySize]),
 		};
 	}, what);
@@ -89,6 +91,22 @@ if (wanted("paint")) {
 			}
 			if (name === "service" && cache === "empty") for (const [file, bytes] of runs[0].bytes) if (/\.(js|css)$/.test(file)) console.log(`${`  ${file.split("/").pop()}`.padEnd(58)}${(bytes / 1000).toFixed(1).padStart(8)} kB sent`);
 		}
+}
+
+if (wanted("work")) {
+	head("processor time, ms");
+	const work = [];
+	const c = await context();
+	for (let k = 0; k < Math.min(n, 10); k++) {
+		const page = await c.newPage();
+		await page.goto("about:blank");
+		await s.browser.startTracing(page, { categories: CATEGORIES });
+		await load(page, views.overview);
+		work.push(untilPaint(JSON.parse((await s.browser.stopTracing()).toString())));
+		await page.close();
+	}
+	await c.close();
+	line("overview: the main thread's work until the first paint", work);
 }
 
 // ---- a trace of very many spans ----
@@ -160,7 +178,7 @@ if (wanted("frames")) {
 		await frames(what); // once for the compiler
 		head(`${facts.spans} spans, ms a frame while one does: ${what}`);
 		line("from frame to frame (60 Hz: 16.7)", await frames(what));
-		await s.browser.startTracing(page, { categories: ["devtools.timeline", "disabled-by-default-devtools.timeline", "blink.user_timing", "toplevel"] });
+		await s.browser.startTracing(page, { categories: CATEGORIES });
 		await frames(what);
 		const work = byStep(JSON.parse((await s.browser.stopTracing()).toString()), STEPS);
 		for (const [part, values] of Object.entries(work)) line(part === "all" ? "the main thread's work" : `  of it: ${part}`, values, part === "all" ? "ask: p95 16" : "");

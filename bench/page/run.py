@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the page costs, in a real Chromium on a real server: bench/page/run.py [--repeats 30] [--only paint|trace|frames].
+"""What the page costs, in a real Chromium on a real server: bench/page/run.py [--repeats 30] [--only paint|work|trace|frames].
 
 Prints a table: first paint and first answer of each view (empty and warm cache), a trace of 100,000 spans from the click
 to its drawing, the main thread's work a frame while one scrolls and zooms in it, what is sent. Times are of the
@@ -25,7 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--spans", type=int, default=100000)
-    parser.add_argument("--only", help="one part: paint, trace or frames")
+    parser.add_argument("--only", help="one part: paint, work, trace or frames")
     parser.add_argument("--ui-dir", help="the page's files from here, not those in the binary (not compressed then)")
     args = parser.parse_args()
     clean_up_when_terminated()

@@ -10,6 +10,22 @@ const PARTS = {
 const partOf = new Map(Object.entries(PARTS).flatMap(([part, names]) => names.map((n) => [n, part])));
 const TASKS = new Set(["RunTask", "ThreadControllerImpl::RunTask"]);
 
+/** Processor time, ms, of the page's main thread from the navigation to the first paint of something. */
+export function untilPaint(trace) {
+	const events = trace.traceEvents;
+	const paint = events.filter((e) => e.name === "firstContentfulPaint").pop();
+	if (!paint) throw new Error("the browser traced no first paint");
+	const begin = Math.max(...events.filter((e) => e.name === "navigationStart" && e.pid === paint.pid && e.ts < paint.ts).map((e) => e.ts));
+	let ms = 0;
+	let end = 0;
+	for (const e of events.filter((e) => TASKS.has(e.name) && e.ph === "X" && e.pid === paint.pid && e.tid === paint.tid).sort((a, b) => a.ts - b.ts)) {
+		if (e.ts < begin || e.ts >= paint.ts || e.ts < end) continue;
+		end = e.ts + e.dur;
+		ms += (e.tdur ?? e.dur) / 1000;
+	}
+	return ms;
+}
+
 /** {all: [ms a step], script: [...], ...} */
 export function byStep(trace, steps) {
 	const events = trace.traceEvents;
