@@ -167,8 +167,9 @@ enum clew_task_kind {
 	CLEW_TASK_JVM = 3,    /* id of the mounted virtual thread */
 	CLEW_TASK_AGENT = 4,  /* number that an agent inside the runtime gave to a request */
 	CLEW_TASK_GREENLET =
-		5,	    /* address of the greenlet that runs, if not the thread's main one */
-	CLEW_TASK_WORK = 6, /* number of the work that one of Python's worker threads does */
+		5,	     /* address of the greenlet that runs, if not the thread's main one */
+	CLEW_TASK_WORK = 6,  /* number of the work that one of Python's worker threads does */
+	CLEW_TASK_TOKIO = 7, /* id of the tokio task (Rust) that is polled */
 };
 
 /*

@@ -223,6 +223,38 @@ int runtime_elf_symbol(const struct runtime_elf *e, const char *name, uint64_t *
 	return 0;
 }
 
+int runtime_elf_symbol_like(const struct runtime_elf *e, const char *part, enum runtime_symbol kind,
+			    uint64_t *ret_addr, uint64_t *ret_size)
+{
+	int type = kind == RUNTIME_SYMBOL_TLS ? STT_TLS : STT_FUNC;
+	GElf_Shdr sh;
+	Elf_Scn *s = section(e, NULL, SHT_SYMTAB, &sh);
+	Elf_Data *data = s ? elf_getdata(s, NULL) : NULL;
+	size_t n = data ? data->d_size / sizeof(Elf64_Sym) : 0;
+	GElf_Sym sym, found;
+	bool any = false;
+
+	for (size_t i = 0; i < n && i < INT32_MAX; i++) {
+		const char *own;
+
+		if (!gelf_getsym(data, (int)i, &sym) || GELF_ST_TYPE(sym.st_info) != type ||
+		    sym.st_shndx == SHN_UNDEF)
+			continue;
+		own = elf_strptr(e->elf, sh.sh_link, sym.st_name);
+		if (!own || !strstr(own, part))
+			continue;
+		if (any && sym.st_value != found.st_value)
+			return -ENOTUNIQ;
+		any = true;
+		found = sym;
+	}
+	if (!any)
+		return -ENOENT;
+	*ret_addr = found.st_value + (type == STT_TLS ? 0 : e->bias);
+	*ret_size = found.st_size;
+	return 0;
+}
+
 int runtime_elf_offset(const struct runtime_elf *e, uint64_t addr, uint64_t *ret)
 {
 	uint64_t at = addr - e->bias;

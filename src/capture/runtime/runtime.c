@@ -29,10 +29,9 @@ static const struct {
 	const char *name;
 	runtime_detect_fn detect;
 } finders[] = {
-	{"go", runtime_detect_go},
-	{"cpython", runtime_detect_cpython},
-	{"nodejs", runtime_detect_node},
-	{"jvm", runtime_detect_hotspot},
+	{"go", runtime_detect_go},	 {"cpython", runtime_detect_cpython},
+	{"nodejs", runtime_detect_node}, {"jvm", runtime_detect_hotspot},
+	{"tokio", runtime_detect_tokio},
 };
 
 /* Processes */

@@ -117,6 +117,13 @@ CLEW_DEFINE_CLEANUP(struct runtime_elf *, runtime_elf_close)
 /** runtime_elf_symbol() - address in the process and size of a symbol (.dynsym, then .symtab). 0 or -ENOENT. */
 int runtime_elf_symbol(const struct runtime_elf *e, const char *name, uint64_t *ret_addr,
 		       uint64_t *ret_size);
+enum runtime_symbol { RUNTIME_SYMBOL_CODE, RUNTIME_SYMBOL_TLS };
+/**
+ * runtime_elf_symbol_like() - the same for the one symbol of that kind whose (mangled) name has this part. A
+ * thread-local's address is its offset in the block. 0; -ENOENT: none; -ENOTUNIQ: several at different places.
+ */
+int runtime_elf_symbol_like(const struct runtime_elf *e, const char *part, enum runtime_symbol kind,
+			    uint64_t *ret_addr, uint64_t *ret_size);
 /** runtime_elf_section() - a section's bytes (borrowed, empty if it has none in the file) and address in
  * the process (0 if it is not loaded). 0 or -ENOENT. */
 int runtime_elf_section(const struct runtime_elf *e, const char *name, struct slice *ret,
@@ -193,6 +200,7 @@ int runtime_detect_cpython(const struct runtime_proc *p, struct runtime_info *re
 int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret);
 int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret);
 int runtime_detect_hotspot(const struct runtime_proc *p, struct runtime_info *ret);
+int runtime_detect_tokio(const struct runtime_proc *p, struct runtime_info *ret);
 
 /* What capture.c uses. */
 struct runtimes;

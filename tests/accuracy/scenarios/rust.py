@@ -10,6 +10,7 @@ WORK = {"PARALLEL": 0.2, "BACKGROUND": 0.03, "TIMER_MS": 100}
 
 VARIANTS = [
     {"name": "rust-tokio", "mode": "plain", "work": WORK},
+    {"name": "rust-tokio-own-sockets", "mode": "own", "work": WORK},
     {"name": "rust-tokio-pool", "mode": "pool", "work": WORK},
 ]
 for v in VARIANTS:

@@ -2,6 +2,7 @@
 /*
  * Reading strange executables: what is told of good ones, and that bad ones only give errors.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "capture/runtime/cpython.h"
 #include "capture/runtime/go.h"
 #include "capture/runtime/runtime.h"
+#include "capture/runtime/tokio.h"
 
 static void put(struct clew_buf *b, uint64_t v, size_t n)
 {
@@ -286,13 +288,53 @@ static void test_bad_elf(void **state)
 	clew_buf_done(&b);
 }
 
+static int find_id(const char *code, size_t n, int32_t *ret)
+{
+	/* A thread-local of 80 bytes, 0x158 below the thread pointer. */
+	return tokio_find_id(slice_of(code, n), -0x158, 80, ret);
+}
+
+#define FIND(code, ret) find_id(code, sizeof(code) - 1, ret)
+#define PAD		"\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90"
+
+/* What tokio::runtime::context::set_current_task_id() was compiled to, and what it must not be taken for. */
+static void test_tokio_id(void **state)
+{
+	/* mov 0x30(%rax),%rcx; mov %rbx,0x30(%rax) */
+	static const char swap[] = "\x53\x48\x8b\x48\x30\x48\x89\x58\x30\xc3" PAD;
+	/* mov %fs:-0x120,%rax; mov %rdi,%fs:-0x120 */
+	static const char direct[] = "\x64\x48\x8b\x04\x25\xe0\xfe\xff\xff"
+				     "\x64\x48\x89\x3c\x25\xe0\xfe\xff\xff\xc3" PAD;
+	/* Two words are swapped: an Option of a number that may be 0. */
+	static const char two[] = "\x48\x8b\x48\x30\x48\x89\x58\x30"
+				  "\x48\x8b\x50\x38\x48\x89\x70\x38" PAD;
+	static const char other_base[] = "\x48\x8b\x48\x30\x48\x89\x5a\x30" PAD;
+	static const char other_place[] = "\x48\x8b\x48\x30\x48\x89\x58\x28" PAD;
+	static const char outside[] = "\x48\x8b\x48\x50\x48\x89\x58\x50" PAD;
+	static const char narrow[] = "\x8b\x48\x30\x89\x58\x30" PAD;
+	int32_t at = 7;
+
+	assert_int_equal(FIND(other_base, &at), -ENOENT);
+	assert_int_equal(FIND(other_place, &at), -ENOENT);
+	assert_int_equal(FIND(outside, &at), -ENOENT);
+	assert_int_equal(FIND(narrow, &at), -ENOENT);
+	assert_int_equal(FIND(two, &at), -ENOTSUP);
+	for (size_t n = 0; n < 10; n++)
+		assert_int_equal(find_id(swap, n, &at), -ENOENT);
+	assert_int_equal(at, 7);
+	assert_int_equal(FIND(swap, &at), 0);
+	assert_int_equal(at, -0x128);
+	assert_int_equal(FIND(direct, &at), 0);
+	assert_int_equal(at, -0x120);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_version),	     cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_functions),    cmocka_unit_test(test_prologues),
 		cmocka_unit_test(test_probe_places), cmocka_unit_test(test_good_elf),
-		cmocka_unit_test(test_bad_elf),
+		cmocka_unit_test(test_bad_elf),	     cmocka_unit_test(test_tokio_id),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 //! each with a fresh token. The pair (incoming token, outgoing token) goes to the truth file alone.
 //!
 //! MODE=plain  the handler's own task makes the calls (in parallel: join!, and tasks of their own by turns)
+//! MODE=own    the same, over sockets of its own instead of reqwest's, whose connections have tasks of their own
 //! MODE=pool   a channel leads to WORKERS worker tasks, which make them; the handler waits for the answer
 //!
 //! Environment: see ../../../case.py.
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{StatusCode, Uri};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, Mutex, Semaphore};
 
 struct Env {
@@ -30,6 +33,8 @@ struct Env {
 	/// Calls at once: fewer than the requests in flight, so that calls queue.
 	slots: Semaphore,
 	client: reqwest::Client,
+	/// Sockets that are free, if the calls go over the service's own.
+	own: Option<std::sync::Mutex<Vec<TcpStream>>>,
 	jobs: Option<mpsc::UnboundedSender<Job>>,
 }
 
@@ -60,6 +65,9 @@ impl Env {
 		let line = format!("{}\t{}\t{}\t{}\t{}\n", self.name, token, self.back_name, out, kind);
 		(&self.truth).write_all(line.as_bytes()).expect("the truth file");
 		let _slot = self.slots.acquire().await.expect("never closed");
+		if let Some(free) = &self.own {
+			return self.over_own(free, &out).await.unwrap_or(false);
+		}
 		let url = format!("http://{}/{}/{}", self.back, self.back_name, out);
 		match self.client.get(url).send().await {
 			Ok(answer) => {
@@ -68,6 +76,26 @@ impl Env {
 			}
 			Err(_) => false,
 		}
+	}
+
+	/// The call, over a socket that this task alone uses meanwhile.
+	async fn over_own(&self, free: &std::sync::Mutex<Vec<TcpStream>>, out: &str) -> std::io::Result<bool> {
+		let kept = free.lock().expect("the sockets").pop();
+		let mut socket = match kept {
+			Some(socket) => socket,
+			None => TcpStream::connect(&self.back).await?,
+		};
+		socket.set_nodelay(true)?;
+		let head = format!("GET /{}/{} HTTP/1.1\r\nHost: back\r\n\r\n", self.back_name, out);
+		socket.write_all(head.as_bytes()).await?;
+		let mut answer = Vec::new();
+		while !whole(&answer) {
+			if socket.read_buf(&mut answer).await? == 0 {
+				return Err(std::io::ErrorKind::UnexpectedEof.into());
+			}
+		}
+		free.lock().expect("the sockets").push(socket);
+		Ok(answer.get(9) == Some(&b'2'))
 	}
 
 	/// A call, tried again (with another token) when the back end was not able.
@@ -103,6 +131,17 @@ impl Env {
 		}
 		kinds
 	}
+}
+
+/// Is this an answer's head and all of its body?
+fn whole(answer: &[u8]) -> bool {
+	let text = String::from_utf8_lossy(answer);
+	let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+	let length = head.lines().find_map(|l| {
+		let (name, value) = l.split_once(':')?;
+		name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+	});
+	body.len() >= length.unwrap_or(0)
 }
 
 async fn worker(env: Arc<Env>, jobs: Arc<Mutex<mpsc::UnboundedReceiver<Job>>>) {
@@ -188,6 +227,7 @@ async fn serve() {
 		background: num("BACKGROUND", "0"),
 		slots: Semaphore::new(conns),
 		client: reqwest::Client::builder().pool_max_idle_per_host(conns).no_proxy().build().expect("a client"),
+		own: (var("MODE", "plain") == "own").then(Default::default),
 		jobs: if pool > 0 { Some(send) } else { None },
 	});
 	let jobs = Arc::new(Mutex::new(receive));
