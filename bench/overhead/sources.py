@@ -131,7 +131,7 @@ def main():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=float, default=2)
     p.add_argument("--settle", type=float, default=0.5, help="seconds of load after clew has come, not measured")
-    p.add_argument("--warmup", type=float, default=2, help="seconds of load, twice, before anything is measured")
+    p.add_argument("--warmup", type=float, default=4, help="seconds of load, twice, before anything is measured")
     p.add_argument("--conns", "-c", type=int, default=16)
     p.add_argument("--programs", action="store_true", help="which BPF program runs how often, and how long")
     p.add_argument("--clew", help="the binary (default: $CLEW or build/clew)")
