@@ -250,9 +250,9 @@ static int ask_values(struct query *q, struct values *v, const char *where, uint
 		}
 		rows += p->rows;
 		clew_buf_addf(&sql,
-			      "%sSELECT %s AS a FROM %s.hot WHERE %s UNION ALL SELECT %s AS a FROM"
+			      "%sSELECT %s AS a FROM %s WHERE %s UNION ALL SELECT %s AS a FROM"
 			      " %s.span WHERE %s",
-			      sep, expr.data, p->name, where, expr.data, p->name, where);
+			      sep, expr.data, p->hot, where, expr.data, p->name, where);
 		sep = " UNION ALL ";
 	}
 	clew_buf_adds(&sql, ") WHERE a IS NOT NULL");

@@ -96,7 +96,7 @@ static int find_rows(struct query *q, size_t from, size_t to, const struct trace
 			clew_buf_addf(&sql, "%s.trace_index WHERE hash IN (%s)", p->name,
 				      hashes.data ? hashes.data : "");
 		}
-		if (p->has_hot || p->has_tail) {
+		if (p->has_tail) {
 			begin_select(&sql, at, "rowid, 1::BIGINT");
 			clew_buf_addf(&sql,
 				      "%s.span WHERE rowid >= %" PRIu64 " AND trace_id IN (%s)",
@@ -104,7 +104,10 @@ static int find_rows(struct query *q, size_t from, size_t to, const struct trace
 		}
 		if (p->has_hot) {
 			begin_select(&sql, at + 1, "rowid, 1::BIGINT");
-			clew_buf_addf(&sql, "%s.hot WHERE trace_id IN (%s)", p->name, l->ids.data);
+			clew_buf_addf(&sql,
+				      "clew_hot(%" PRId64 ", rowid := true, traces := [%s]) WHERE"
+				      " trace_id IN (%s)",
+				      p->hour, hashes.data ? hashes.data : "", l->ids.data);
 		}
 	}
 	if (r == 0 && sql.len)
@@ -114,13 +117,26 @@ static int find_rows(struct query *q, size_t from, size_t to, const struct trace
 	return r;
 }
 
-static void add_rows(const struct part_ref *p, const char *table, const struct trace_list *l,
+static void add_hot_rows(const struct part_ref *p, const struct trace_list *l,
+			 const struct row_list *rows, const char *cols, struct clew_buf *out)
+{
+	if (!rows->n)
+		return;
+	clew_buf_addf(out, "%sSELECT %s FROM ", out->len ? " UNION ALL " : "", cols);
+	if (rows->n > MAX_ROW_LIST)
+		clew_buf_addf(out, "%s WHERE trace_id IN (%s)", p->hot, l->ids.data);
+	else
+		clew_buf_addf(out, "clew_hot(%" PRId64 ", picked := [%s])", p->hour,
+			      rows->text.data);
+}
+
+static void add_rows(const struct part_ref *p, const struct trace_list *l,
 		     const struct row_list *rows, const char *cols, struct clew_buf *out)
 {
 	if (!rows->n)
 		return;
-	clew_buf_addf(out, "%sSELECT %s FROM %s.%s WHERE ", out->len ? " UNION ALL " : "", cols,
-		      p->name, table);
+	clew_buf_addf(out, "%sSELECT %s FROM %s.span WHERE ", out->len ? " UNION ALL " : "", cols,
+		      p->name);
 	if (rows->n > MAX_ROW_LIST)
 		clew_buf_addf(out, "trace_id IN (%s)", l->ids.data);
 	else if (rows->last - rows->first + 1 == rows->n)
@@ -138,8 +154,8 @@ int filter_traces(struct query *q, size_t from, size_t to, const struct trace_li
 	int r = lists ? find_rows(q, from, to, l, lists, ret_error) : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		add_rows(&q->parts[from + i], "span", l, &lists[i][0], cols, out);
-		add_rows(&q->parts[from + i], "hot", l, &lists[i][1], cols, out);
+		add_rows(&q->parts[from + i], l, &lists[i][0], cols, out);
+		add_hot_rows(&q->parts[from + i], l, &lists[i][1], cols, out);
 	}
 	for (size_t i = 0; lists && i < n; i++) {
 		clew_buf_done(&lists[i][0].text);

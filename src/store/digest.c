@@ -7,11 +7,16 @@
 #define PEER_TEXT 256
 
 struct row {
-	uint64_t span_id, parent_id;
-	int64_t start_ns, duration_ns;
-	uint32_t service, operation, peer, next;
-	uint8_t kind, status, link_class;
-	bool incomplete, old;
+	struct trace_row t;
+	uint32_t peer, next;
+	bool old;
+};
+
+/* Of one span. */
+struct attr_list {
+	uint32_t n;
+	uint32_t keys[HOT_MAX_LISTS];
+	struct slice values[HOT_MAX_LISTS];
 };
 
 /* The rows of one trace, linked by next. */
@@ -192,30 +197,29 @@ static struct row *add_row(struct digest *d)
 
 /* ---- attributes ---- */
 
-static bool pick(const uint32_t *wanted, uint32_t n, const uint32_t *keys,
-		 const struct duck_col *values, const duckdb_list_entry *list, struct slice *ret)
+static bool pick(const uint32_t *wanted, uint32_t n, const struct attr_list *attrs,
+		 struct slice *ret)
 {
 	for (uint32_t k = 0; k < n; k++)
-		for (uint64_t i = list->offset; i < list->offset + list->length; i++)
-			if (keys[i] == wanted[k]) {
-				*ret = duck_str(values, i);
+		for (uint32_t i = 0; i < attrs->n; i++)
+			if (attrs->keys[i] == wanted[k]) {
+				*ret = attrs->values[i];
 				return true;
 			}
 	return false;
 }
 
 /* Whom a call went to, where its other end is not seen: "address:port". */
-static uint32_t find_peer(struct digest *d, const uint32_t *keys, const struct duck_col *values,
-			  const duckdb_list_entry *list)
+static uint32_t find_peer(struct digest *d, const struct attr_list *attrs)
 {
 	struct slice address, port;
 	char text[PEER_TEXT];
 	uint32_t id = DIGEST_NO_ID;
 	int n;
 
-	if (!pick(d->address_keys, d->n_address, keys, values, list, &address))
+	if (!pick(d->address_keys, d->n_address, attrs, &address))
 		return DIGEST_NO_ID;
-	if (pick(d->port_keys, d->n_port, keys, values, list, &port))
+	if (pick(d->port_keys, d->n_port, attrs, &port))
 		n = snprintf(text, sizeof(text), "%.*s:%.*s",
 			     (int)(address.n < 200 ? address.n : 200), address.p,
 			     (int)(port.n < 20 ? port.n : 20), port.p);
@@ -293,8 +297,8 @@ static int add_range(struct digest *d, uint32_t key, struct slice text, uint8_t 
 	return 0;
 }
 
-static int add_attrs(struct digest *d, uint32_t service, uint32_t block, const uint32_t *keys,
-		     const struct duck_col *values, const duckdb_list_entry *list)
+static int add_attrs(struct digest *d, uint32_t service, uint32_t block,
+		     const struct attr_list *attrs)
 {
 	int r = 0;
 
@@ -302,39 +306,62 @@ static int add_attrs(struct digest *d, uint32_t service, uint32_t block, const u
 		d->block = block;
 		d->block_ranges = d->n_ranges;
 	}
-	for (uint64_t i = list->offset; r == 0 && i < list->offset + list->length; i++) {
-		const struct dict_entry *key = dict_get(&d->st->dicts[DICT_KEY], keys[i]);
+	for (uint32_t i = 0; r == 0 && i < attrs->n; i++) {
+		uint32_t key = attrs->keys[i];
+		const struct dict_entry *e = dict_get(&d->st->dicts[DICT_KEY], key);
 
-		r = count_key(d, service, keys[i]);
-		if (r == 0 && key && (key->type == CLEW_ATTR_INT || key->type == CLEW_ATTR_DOUBLE))
-			r = add_range(d, keys[i], duck_str(values, i), key->type);
+		r = count_key(d, service, key);
+		if (r == 0 && e && (e->type == CLEW_ATTR_INT || e->type == CLEW_ATTR_DOUBLE))
+			r = add_range(d, key, attrs->values[i], e->type);
 	}
 	return r;
+}
+
+/* A row of a trace; block: of its place, UINT32_MAX: its attributes are not summed up. */
+static int add(struct digest *d, const struct clew_id128 *id, const struct trace_row *t, bool old,
+	       uint32_t block, const struct attr_list *attrs)
+{
+	struct group *g = get_group(d, id);
+	struct row *row = g ? add_row(d) : NULL;
+
+	if (!row)
+		return -ENOMEM;
+	*row = (struct row){.t = *t, .old = old, .peer = DIGEST_NO_ID, .next = g->first};
+	if (t->kind == CLEW_KIND_CLIENT || t->kind == CLEW_KIND_PRODUCER)
+		row->peer = find_peer(d, attrs);
+	g->first = d->n_rows - 1;
+	g->n++;
+	g->n_old += old;
+	return block == UINT32_MAX ? 0 : add_attrs(d, t->service, block, attrs);
+}
+
+static void list_attrs(struct attr_list *attrs, const duckdb_list_entry *list, const uint32_t *keys,
+		       const struct duck_col *values)
+{
+	attrs->n = list->length < HOT_MAX_LISTS ? (uint32_t)list->length : HOT_MAX_LISTS;
+	for (uint32_t i = 0; i < attrs->n; i++) {
+		attrs->keys[i] = keys[list->offset + i];
+		attrs->values[i] = duck_str(values, list->offset + i);
+	}
 }
 
 int digest_add(struct digest *d, duckdb_data_chunk chunk, idx_t first, idx_t rows, bool old,
 	       const int64_t *row_ids)
 {
 	struct duck_col c[DIGEST_N_COLUMNS], text;
-	duckdb_vector keys, values;
-	const uint32_t *key_ids;
+	struct attr_list attrs;
+	const uint32_t *keys;
+	duckdb_vector values;
+	int r = 0;
 
 	for (idx_t i = 0; i < DIGEST_N_COLUMNS; i++)
 		c[i] = duck_col(chunk, first + i);
-	keys = duckdb_list_vector_get_child(c[11].vector);
+	keys = duckdb_vector_get_data(duckdb_list_vector_get_child(c[11].vector));
 	values = duckdb_list_vector_get_child(c[12].vector);
-	key_ids = duckdb_vector_get_data(keys);
 	text = (struct duck_col){duckdb_vector_get_data(values), NULL, values};
-	for (idx_t i = 0; i < rows; i++) {
+	for (idx_t i = 0; r == 0 && i < rows; i++) {
 		struct clew_id128 id = huge_id128(((duckdb_uhugeint *)c[0].data)[i]);
-		const duckdb_list_entry *list = (duckdb_list_entry *)c[11].data + i;
-		struct group *g = get_group(d, &id);
-		struct row *row = g ? add_row(d) : NULL;
-		int r = 0;
-
-		if (!row)
-			return -ENOMEM;
-		*row = (struct row){
+		struct trace_row t = {
 			.span_id = ((uint64_t *)c[1].data)[i],
 			.parent_id = duck_null(&c[2], i) ? 0 : ((uint64_t *)c[2].data)[i],
 			.start_ns = ((int64_t *)c[3].data)[i],
@@ -345,24 +372,43 @@ int digest_add(struct digest *d, duckdb_data_chunk chunk, idx_t first, idx_t row
 			.status = ((uint8_t *)c[8].data)[i],
 			.link_class = ((uint8_t *)c[9].data)[i],
 			.incomplete = ((uint32_t *)c[10].data)[i] != 0,
-			.old = old,
-			.peer = DIGEST_NO_ID,
-			.next = g->first,
 		};
-		if (!duck_null(&c[11], i)) {
-			if (row->kind == CLEW_KIND_CLIENT || row->kind == CLEW_KIND_PRODUCER)
-				row->peer = find_peer(d, key_ids, &text, list);
-			if (d->sealed && !old)
-				r = add_attrs(d, row->service, (uint32_t)(row_ids[i] / BLOCK_SPANS),
-					      key_ids, &text, list);
-		}
-		if (r < 0)
-			return r;
-		g->first = d->n_rows - 1;
-		g->n++;
-		g->n_old += old;
+
+		attrs.n = 0;
+		if (!duck_null(&c[11], i))
+			list_attrs(&attrs, (duckdb_list_entry *)c[11].data + i, keys, &text);
+		r = add(d, &id, &t, old,
+			d->sealed && !old ? (uint32_t)(row_ids[i] / BLOCK_SPANS) : UINT32_MAX,
+			&attrs);
 	}
-	return 0;
+	return r;
+}
+
+int digest_add_hot(struct digest *d, const struct hot_row *row, uint64_t row_id)
+{
+	struct clew_id128 id = huge_id128(row->trace_id);
+	const struct hot_text *t = hot_attrs(row);
+	const char *p = hot_values(row);
+	struct attr_list attrs;
+	struct trace_row tr = {
+		.span_id = row->span_id,
+		.parent_id = row->parent_id,
+		.start_ns = row->start_ns,
+		.duration_ns = row->duration_ns,
+		.service = row->service,
+		.operation = row->operation,
+		.kind = row->kind,
+		.status = row->status,
+		.link_class = row->link_class,
+		.incomplete = row->incomplete != 0,
+	};
+
+	attrs.n = row->n_attrs;
+	for (uint32_t i = 0; i < attrs.n; p += t[i++].len) {
+		attrs.keys[i] = t[i].key;
+		attrs.values[i] = slice_of(p, t[i].len);
+	}
+	return add(d, &id, &tr, false, (uint32_t)(row_id / BLOCK_SPANS), &attrs);
 }
 
 /* ---- one trace ---- */
@@ -371,9 +417,9 @@ static int by_start(const void *a, const void *b)
 {
 	const struct row *x = a, *y = b;
 
-	if (x->start_ns != y->start_ns)
-		return x->start_ns < y->start_ns ? -1 : 1;
-	return x->span_id < y->span_id ? -1 : x->span_id > y->span_id;
+	if (x->t.start_ns != y->t.start_ns)
+		return x->t.start_ns < y->t.start_ns ? -1 : 1;
+	return x->t.span_id < y->t.span_id ? -1 : x->t.span_id > y->t.span_id;
 }
 
 static int reserve_sorted(struct digest *d, uint32_t n)
@@ -421,8 +467,8 @@ static ssize_t gather(struct digest *d, const struct group *g, bool old_only)
 	if (n > 64)
 		qsort(d->sorted, n, sizeof(*d->sorted), by_start);
 	for (uint32_t i = 0; i < n; i++) {
-		d->ids[i] = d->sorted[i].span_id;
-		d->parents[i] = d->sorted[i].parent_id;
+		d->ids[i] = d->sorted[i].t.span_id;
+		d->parents[i] = d->sorted[i].t.parent_id;
 	}
 	return clew_forest_build(&d->forest, d->ids, d->parents, n) < 0 ? -ENOMEM : (ssize_t)n;
 }
@@ -489,12 +535,12 @@ static int add_edge(struct digest *d, struct digest_edge e)
 
 static bool is_caller(const struct row *r)
 {
-	return r->kind == CLEW_KIND_CLIENT || r->kind == CLEW_KIND_PRODUCER;
+	return r->t.kind == CLEW_KIND_CLIENT || r->t.kind == CLEW_KIND_PRODUCER;
 }
 
 static bool is_called(const struct row *r)
 {
-	return r->kind == CLEW_KIND_SERVER || r->kind == CLEW_KIND_CONSUMER;
+	return r->t.kind == CLEW_KIND_SERVER || r->t.kind == CLEW_KIND_CONSUMER;
 }
 
 static const struct row *node(const struct digest *d, uint32_t i)
@@ -507,16 +553,16 @@ static int edge_of(struct digest *d, const struct row *client, const struct row 
 {
 	const struct row *timed = client ? client : server;
 	struct digest_edge e = {
-		.minute = (int32_t)(timed->start_ns / MINUTE_NS),
-		.client = client ? client->service : DIGEST_NO_ID,
-		.server = server ? server->service : DIGEST_NO_ID,
+		.minute = (int32_t)(timed->t.start_ns / MINUTE_NS),
+		.client = client ? client->t.service : DIGEST_NO_ID,
+		.server = server ? server->t.service : DIGEST_NO_ID,
 		.peer = server ? DIGEST_NO_ID : client->peer,
-		.bucket = clew_latency_bucket((uint64_t)timed->duration_ns),
+		.bucket = clew_latency_bucket((uint64_t)timed->t.duration_ns),
 		.n = sign,
 	};
 
-	if ((client && client->status == CLEW_STATUS_ERROR) ||
-	    (server && server->status == CLEW_STATUS_ERROR))
+	if ((client && client->t.status == CLEW_STATUS_ERROR) ||
+	    (server && server->t.status == CLEW_STATUS_ERROR))
 		e.errors = sign;
 	return add_edge(d, e);
 }
@@ -561,31 +607,31 @@ static void add_line(struct digest *d, const struct group *g, uint32_t n)
 
 	*t = (struct digest_trace){
 		.id = g->id,
-		.root_span = root->span_id,
-		.start_ns = root->start_ns,
-		.duration_ns = root->duration_ns,
-		.last_ns = d->sorted[n - 1].start_ns,
-		.service = root->service,
-		.operation = root->operation,
-		.kind = root->kind,
-		.status = root->status,
+		.root_span = root->t.span_id,
+		.start_ns = root->t.start_ns,
+		.duration_ns = root->t.duration_ns,
+		.last_ns = d->sorted[n - 1].t.start_ns,
+		.service = root->t.service,
+		.operation = root->t.operation,
+		.kind = root->t.kind,
+		.status = root->t.status,
 		.spans = n,
 		.continued = g->n_old > 0,
 	};
 	for (uint32_t i = 0; i < n; i++) {
 		const struct row *row = &d->sorted[i];
-		uint64_t bit = UINT64_C(1) << (row->service % 64);
+		uint64_t bit = UINT64_C(1) << (row->t.service % 64);
 
-		t->errors += row->status == CLEW_STATUS_ERROR;
-		t->orphans += row->link_class == CLEW_LINK_ORPHAN;
-		t->incomplete |= row->incomplete;
-		d->labels[i] =
-			clew_shape_label(row->kind, name_hash(d->st, DICT_SERVICE, row->service),
-					 name_hash(d->st, DICT_OPERATION, row->operation));
+		t->errors += row->t.status == CLEW_STATUS_ERROR;
+		t->orphans += row->t.link_class == CLEW_LINK_ORPHAN;
+		t->incomplete |= row->t.incomplete;
+		d->labels[i] = clew_shape_label(row->t.kind,
+						name_hash(d->st, DICT_SERVICE, row->t.service),
+						name_hash(d->st, DICT_OPERATION, row->t.operation));
 		if (t->service_bits & bit) { /* most likely seen: look */
 			uint32_t k = 0;
 
-			while (k < i && d->sorted[k].service != row->service)
+			while (k < i && d->sorted[k].t.service != row->t.service)
 				k++;
 			if (k < i)
 				continue;

@@ -15,6 +15,7 @@
 #include "store/forest.h"
 #include "store/internal.h"
 #include "store/latency.h"
+#include "store/trace_row.h"
 
 /* Names of peers that are not traced; more of one run are told as DIGEST_OTHER_PEERS. */
 #define DIGEST_MAX_PEERS   4096u
@@ -70,6 +71,8 @@ void digest_free(struct digest *d);
  */
 int digest_add(struct digest *d, duckdb_data_chunk chunk, idx_t first, idx_t rows, bool old,
 	       const int64_t *row_ids);
+/** digest_add_hot() - a row that is being sealed, at its place in span. */
+int digest_add_hot(struct digest *d, const struct hot_row *row, uint64_t row_id);
 /** digest_finish() - nothing is added after it. 0 or -ENOMEM. */
 int digest_finish(struct digest *d);
 

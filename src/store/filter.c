@@ -406,7 +406,7 @@ static void add_found(const struct block_set *b, const char *head, const struct 
 	while (count_ranges(b, gap) > MAX_RANGES)
 		gap *= 2;
 	add_ranges(b, gap, head, p->indexed, out);
-	if (p->has_hot || p->has_tail)
+	if (p->has_tail)
 		clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64, head, p->indexed);
 }
 
@@ -432,8 +432,8 @@ static void root_condition(const struct part_ref *p, struct clew_buf *out)
 	clew_buf_addf(out,
 		      " AND (parent_id IS NULL OR (kind IN (2, 5) AND (trace_id, parent_id) NOT IN"
 		      " (SELECT trace_id, span_id FROM %s.span UNION ALL"
-		      " SELECT trace_id, span_id FROM %s.hot)))",
-		      p->name, p->name);
+		      " SELECT trace_id, span_id FROM %s)))",
+		      p->name, p->hot);
 }
 
 /* ---- the minutes that matter ---- */
@@ -515,7 +515,8 @@ int filter_source(struct query *q, const struct part_ref *p, const struct clew_s
 
 	if (f->root)
 		root_condition(p, &root);
-	clew_buf_addf(out, "SELECT %s, true AS hot FROM %s.hot WHERE %s%s", cols, p->name,
+	clew_buf_addf(out, "SELECT %s, true AS hot FROM clew_hot(%" PRId64 "%s) WHERE %s%s", cols,
+		      p->hour, strstr(cols, "rowid") ? ", rowid := true" : "",
 		      p->has_hot ? where : "false", root.data ? root.data : "");
 	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s%s", cols, p->name,
 		      where, root.data ? root.data : "");

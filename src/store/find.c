@@ -255,9 +255,13 @@ static int give_hits(struct query *q, const struct hits *h, enum clew_store_sort
 
 		if (done[i])
 			continue;
-		clew_buf_addf(&sql, "%sSELECT * FROM %s.%s WHERE rowid IN (SELECT unnest([",
-			      sql.len ? " UNION ALL " : "SELECT * FROM (",
-			      q->parts[first->part].name, first->hot ? "hot" : "span");
+		clew_buf_adds(&sql, sql.len ? " UNION ALL " : "SELECT * FROM (");
+		if (first->hot)
+			clew_buf_addf(&sql, "SELECT * FROM clew_hot(%" PRId64 ", picked := [",
+				      q->parts[first->part].hour);
+		else
+			clew_buf_addf(&sql, "SELECT * FROM %s.span WHERE rowid IN (SELECT unnest([",
+				      q->parts[first->part].name);
 		for (size_t k = i; k < h->n; k++) {
 			if (!same_table(first, &h->v[k]))
 				continue;
@@ -265,7 +269,7 @@ static int give_hits(struct query *q, const struct hits *h, enum clew_store_sort
 			done[k] = true;
 			sep = ",";
 		}
-		clew_buf_adds(&sql, "]))");
+		clew_buf_adds(&sql, first->hot ? "])" : "]))");
 	}
 	clew_buf_addf(&sql, ") ORDER BY %s", order_of(sort));
 	r = sql.err ? sql.err : query_each(q, sql.data, give_spans, g, ret_error);

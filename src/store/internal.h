@@ -8,10 +8,15 @@
  *	DIR/writer.lock, readers.lock   lock.h
  *	DIR/clew.sock                   the server's
  *
- * A partition holds `hot`, the newest spans as they came, and `span`, runs of spans sorted by trace
- * with a block index. Sealing turns hot into a run.
+ *	DIR/spans-YYYYMMDDTHH-N.log     its newest spans: hot.h
  *
- * Threads: the writer's thread alone changes dictionaries, partitions and tables. Queries connect
+ * A partition has `span`, runs of spans sorted by trace with a block index, and hot spans as they came, in
+ * memory and in a log. Sealing turns a generation of these into a run.
+ *
+ *	queue ─► writer ─► log and memory ─► sealer ─► run
+ *
+ * Threads: the writer's alone changes dictionaries, partitions and their list; the sealer writes one
+ * partition's file at a time, while the writer leaves all of these files alone. Queries connect
  * on their own and hold `gate` shared; only recovery, which replaces the engine, takes it
  * exclusively, and interrupts them first.
  */
@@ -24,47 +29,61 @@
 #include "store/dict.h"
 #include "store/duck.h"
 #include "store/error.h"
+#include "store/hot.h"
 #include "store/lock.h"
 #include "store/schema.h"
 #include "store/store.h"
 
 #define HOUR_NS (3600ll * 1000 * 1000 * 1000)
 
-/* A set of 64-bit hashes, open addressing; 0 is never in it. */
-struct id_set {
-	uint64_t *slots;
-	uint32_t n, cap;
+/* Generations of a partition's newest spans: one that is written, one that is sealed; after a crash there may
+ * be more. */
+#define HOT_GENERATIONS 4
+
+/* What a query sees of a generation. */
+struct hot_view {
+	struct hot *hot; /* a reference */
+	uint32_t n;
 };
 
 struct part {
-	int64_t hour;	       /* since the epoch */
-	char name[24];	       /* the catalog name of the attached file */
-	uint64_t rows;	       /* of span */
-	uint64_t indexed;      /* of them, in the block index (a whole number of runs) */
-	uint64_t digested;     /* of them, from the first on: in the rollups */
-	uint64_t hot_rows;     /* of hot */
-	int64_t sealed_max_ns; /* newest start in span; INT64_MIN if empty */
-	uint64_t used_ns;      /* monotonic time of the last append */
-	bool has_rollups;      /* the tables are there */
-	bool has_filters;      /* ... and trace_filter */
-	bool dirty;	       /* changed since its last checkpoint */
-	bool late_checkpoint;  /* one is due as soon as no query is in its way */
-	bool ids_loaded;
+	int64_t hour;	   /* since the epoch */
+	char name[24];	   /* the catalog name of the attached file */
+	uint64_t rows;	   /* of span */
+	uint64_t indexed;  /* of them, in the block index (a whole number of runs) */
+	uint64_t digested; /* of them, from the first on: in the rollups */
+	struct hot *
+		hots[HOT_GENERATIONS]; /* the newest spans, oldest generation first; the writer adds
+					    * under state_lock, who seals takes out under ids_lock too */
+	uint32_t n_hots;
+	uint64_t hot_rows;     /* of all of them */
+	int64_t sealed_max_ns; /* newest start in span but for its last run; INT64_MIN if empty */
+	int64_t last_max_ns;   /* ... in the last run */
+	struct id_set
+		last_ids; /* of the last run: most of what comes twice comes soon; under ids_lock */
+	uint64_t used_ns; /* monotonic time of the last append */
+	bool has_rollups; /* the tables are there */
+	bool has_filters; /* ... and trace_filter */
+	bool dirty;	  /* changed since its last checkpoint */
+	bool late_checkpoint;	     /* one is due as soon as no query is in its way */
+	bool has_old_hot;	     /* version 1: a table `hot` in the file */
 	bool traces_left_out;	     /* traces had no room in memory; under filter_lock */
 	struct trace_filter *traces; /* NULL: not loaded; under filter_lock */
 	uint64_t left_seq;	     /* when it left: queries up to this one may read it */
 	struct part *next_leaving;
-	struct id_set ids; /* of hot: to leave out what is stored already */
 };
 
 /*
- * What a query sees of a partition. DuckDB's own snapshot of the file is taken a little later, so
- * what is in hot here may be found behind `indexed` in span there.
+ * What a query sees of a partition. Of one with hot spans the engine's snapshot of the file is of the same
+ * moment (publish_lock): a span is in one of the two.
  */
 struct part_ref {
 	struct part *part; /* for trace_filter.c */
 	int64_t hour;
 	char name[24];
+	char hot[32]; /* "clew_hot(490923)": a table with span's columns */
+	struct hot_view hots[HOT_GENERATIONS];
+	uint32_t n_hots;
 	uint64_t indexed;
 	uint64_t rows;	   /* sealed and hot together */
 	uint64_t digested; /* rows of span in the rollups; query_digested() makes it exact */
@@ -130,10 +149,21 @@ struct clew_store {
 
 	duckdb_connection conn; /* the writer's */
 
-	pthread_t writer, watchdog;
-	bool has_writer, has_watchdog;
+	duckdb_connection seal_conn; /* of the thread that seals; idx_t: its number */
+	idx_t seal_connection;
+	struct hot *sealing;	      /* what clew_hot() is on it; under state_lock */
+	pthread_mutex_t publish_lock; /* a commit that moves hot spans, and what says so in parts */
+	pthread_mutex_t ids_lock;     /* sets of ids, and the generations that have them */
+	struct part *seal_job;	      /* under queue_lock: what is to be sealed, or is just now */
+	int seal_err;		      /* of the last job; under queue_lock */
+	uint64_t seals_begun, seals_done; /* under queue_lock */
+
+	pthread_t writer, sealer, watchdog;
+	bool has_writer, has_sealer, has_watchdog;
+	bool sealer_ends; /* under queue_lock */
 	pthread_mutex_t queue_lock;
 	pthread_cond_t queue_cond, done_cond;
+	pthread_cond_t seal_cond; /* a job came, or is done */
 	struct clew_span **queue; /* ring of opts.queue_spans */
 	uint32_t queue_head, queue_n;
 	uint64_t queued_seq, done_seq; /* spans ever queued, spans ever dealt with */
@@ -164,13 +194,35 @@ void fix_modes(struct clew_store *st);
 int parts_attach_all(struct clew_store *st, char **ret_error);
 /** part_get() - the partition of an hour, made if need be. Writer only. */
 int part_get(struct clew_store *st, int64_t hour, struct part **ret, char **ret_error);
-int part_load_ids(struct clew_store *st, struct part *p, char **ret_error);
+void part_free(struct clew_store *st, struct part *p);
 void parts_free(struct clew_store *st);
 uint64_t span_hash(const struct clew_span *s);
-bool id_set_has(const struct id_set *s, uint64_t h);
-/** id_set_add() - 1 if it is new, 0 if it was there, -ENOMEM. */
-int id_set_add(struct id_set *s, uint64_t h);
-void id_set_done(struct id_set *s);
+
+/* ---- hot_part.c: the newest spans of partitions ---- */
+/** hots_load() - the logs of a directory whose partitions are attached. */
+int hots_load(struct clew_store *st, char **ret_error);
+/**
+ * hot_to_fill() - the generation that takes the next spans, made if need be. Waits while a partition has as
+ * many generations as it may; the error of sealing if that does not help. Writer only.
+ */
+int hot_to_fill(struct clew_store *st, struct part *p, struct hot **ret, char **ret_error);
+/** hot_left() - how many spans its newest generation still takes; 0: none is begun, or it is full. */
+uint32_t hot_left(struct clew_store *st, const struct part *p);
+/** hot_bytes() - of a partition's logs. */
+uint64_t hot_bytes(struct clew_store *st, const struct part *p);
+/** hot_unlink() - the logs of a partition that is dropped. */
+void hot_unlink(struct clew_store *st, const struct part *p);
+/** hot_sealed() - the oldest generation is in span now; under publish_lock. Its reference is the caller's. */
+void hot_sealed(struct clew_store *st, struct part *p, bool digested);
+
+/* ---- hot_scan.c ---- */
+/** hot_register() - the table function clew_hot(). */
+int hot_register(struct clew_store *st, char **ret_error);
+
+/* ---- old.c: stores of version 1 ---- */
+/** old_take_over() - what version 1 kept otherwise: its hot spans, runs without an index. Names are loaded.
+ * Read-only: in memory. */
+int old_take_over(struct clew_store *st, char **ret_error);
 
 /* ---- names.c: dictionaries and resources ---- */
 int names_load(struct clew_store *st, char **ret_error);
@@ -199,15 +251,29 @@ bool retention_make_room(struct clew_store *st, int64_t hour);
 /** leaving_free() - when the engine closes. */
 void leaving_free(struct clew_store *st);
 
+/* ---- sealer.c: the thread that seals ---- */
+int sealer_start(struct clew_store *st, char **ret_error);
+void sealer_stop(struct clew_store *st);
+/** seal_begin() - have the oldest generation of p sealed; nothing is added to it any more. False: another
+ * job runs. Writer only. */
+bool seal_begin(struct clew_store *st, struct part *p);
+/** seal_busy() - does a job run? */
+bool seal_busy(struct clew_store *st);
+/** seal_wait() - until none does. The last one's result. */
+int seal_wait(struct clew_store *st);
+
 /* ---- seal.c ---- */
-/** seal_part() - hot becomes a sorted, indexed run. */
-int seal_part(struct clew_store *st, struct part *p, char **ret_error);
+/** seal_hot() - the oldest generation of hot spans becomes a sorted, indexed run. */
+int seal_hot(struct clew_store *st, struct part *p, char **ret_error);
+/** index_tail() - version 1: h is the rows of a run without an index. Writer only. */
+int index_tail(struct clew_store *st, struct part *p, struct hot *h, char **ret_error);
 /** digest_part() - some of the rows that an older writer sealed, into the rollups. */
 int digest_part(struct clew_store *st, struct part *p, char **ret_error);
 /** checkpoint() - of an attached file. -EBUSY: a query is in the way. */
-int checkpoint(struct clew_store *st, const char *name, char **ret_error);
+int checkpoint(struct clew_store *st, duckdb_connection conn, const char *name, char **ret_error);
 /** checkpoint_part() - the same; when a query is in the way, it is put off (late_checkpoint). */
-int checkpoint_part(struct clew_store *st, struct part *p, char **ret_error);
+int checkpoint_part(struct clew_store *st, duckdb_connection conn, struct part *p,
+		    char **ret_error);
 /** index_hash() - of an entry of the block index. */
 uint32_t index_hash_attr(uint32_t key_id, struct slice value);
 uint32_t index_hash_id(enum dict_kind kind, uint32_t id);
@@ -217,8 +283,8 @@ uint32_t index_hash_trace(const struct clew_id128 *id);
 /* ---- trace_filter.c: which hours cannot hold a trace ---- */
 struct fuse;
 /** trace_filter_store() - of the run of rows [from, to), into its partition; inside of a transaction. */
-int trace_filter_store(struct clew_store *st, struct part *p, const struct fuse *run, uint64_t from,
-		       uint64_t to, char **ret_error);
+int trace_filter_store(duckdb_connection conn, struct part *p, const struct fuse *run,
+		       uint64_t from, uint64_t to, char **ret_error);
 /** trace_filter_sealed() - the run is committed. Takes its filter, which may be NULL. */
 void trace_filter_sealed(struct clew_store *st, struct part *p, struct fuse *run, uint64_t from,
 			 uint64_t to);
@@ -246,9 +312,10 @@ void queue_done(struct clew_store *st, struct clew_span *const *batch, size_t n)
 
 /* ---- rollup.c: what sealed spans add up to ---- */
 struct digest;
-/** rollup_store() - of the rows [from, to) of a partition's span; inside of a transaction. */
-int rollup_store(struct clew_store *st, struct part *p, const struct digest *d, uint64_t from,
-		 uint64_t to, char **ret_error);
+/** rollup_store() - of the rows [from, to) of a partition's span, which source has too ("x WHERE true");
+ * inside of a transaction of conn. */
+int rollup_store(duckdb_connection conn, struct part *p, const struct digest *d, const char *source,
+		 uint64_t from, uint64_t to, char **ret_error);
 /** rollup_continue() - add the old rows of traces that began in runs that are digested already. */
 int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int64_t hour,
 		    char **ret_error);
@@ -304,12 +371,15 @@ int digest_beside(struct query *q, size_t from, size_t to, struct digest **ret, 
 /* ---- writer.c ---- */
 int writer_start(struct clew_store *st, char **ret_error);
 void writer_stop(struct clew_store *st);
+/** note_failure() - something could not be written: count it and say it once. */
+void note_failure(struct clew_store *st, int err, const char *text);
 
 /* ---- query.c: a query's connection, limits and snapshot of the partitions ---- */
 struct query {
 	struct clew_store *st;
 	uint64_t seq;
 	duckdb_connection conn;
+	idx_t connection;	/* its number */
 	struct part_ref *parts; /* by hour, ascending */
 	size_t n_parts;
 	_Atomic uint64_t deadline_ns;
@@ -317,10 +387,13 @@ struct query {
 	struct query *next;
 };
 
+/** query_connection() - the number of a connection. */
+idx_t query_connection(duckdb_connection conn);
 int query_begin(struct clew_store *st, struct query *q, char **ret_error);
 void query_end(struct query *q);
 /** query_snapshot() - fill q->parts from q->st; under state_lock, or by the writer's thread. */
 int query_snapshot(struct query *q);
+void query_snapshot_done(struct query *q);
 /**
  * query_digested() - of partitions [from, to): what the query's transaction sees of digested, which may
  * have grown since the snapshot. Before rollups and the rows beside them are added up.
@@ -358,6 +431,11 @@ static inline uint8_t key_form(uint8_t type)
 /* ---- amend.c ---- */
 /** amend_apply() - by the writer, where no batch is on its way: what waits and can be done. */
 void amend_apply(struct clew_store *st);
+
+/* ---- amend_hot.c ---- */
+/** amend_part() - what of it is about hot spans of p that are not being sealed; found[i]: v[i] was. */
+int amend_part(struct clew_store *st, struct part *p, const struct amend_queue *q, bool *found,
+	       char **ret_error);
 
 /* ---- alias.c ---- */
 /** aliases_add() - by the writer: durable, and known from then on; those beyond the limit are counted. */

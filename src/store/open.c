@@ -153,6 +153,11 @@ static int check_version(struct clew_store *st, char **ret_error)
 				 "%s was written by a newer clew (schema %" PRId64
 				 ", this one reads up to %d): use that clew, or another directory",
 				 st->dir, version, SCHEMA_VERSION);
+	/* From here on an older clew would not find all spans. */
+	if (version < SCHEMA_VERSION && !st->opts.read_only)
+		return duck_execf(st->conn, ret_error,
+				  "UPDATE c.meta SET value = '%d' WHERE key = 'schema_version';",
+				  SCHEMA_VERSION);
 	return 0;
 }
 
@@ -225,8 +230,14 @@ int engine_open(struct clew_store *st, char **ret_error)
 	duckdb_destroy_config(&config);
 	if (r == 0 && duckdb_connect(st->db, &st->conn) != DuckDBSuccess)
 		r = set_error(ret_error, -ENOMEM, "cannot connect to DuckDB");
+	if (r == 0 && duckdb_connect(st->db, &st->seal_conn) != DuckDBSuccess)
+		r = set_error(ret_error, -ENOMEM, "cannot connect to DuckDB");
+	if (r == 0)
+		st->seal_connection = query_connection(st->seal_conn);
 	if (r == 0)
 		r = register_functions(st, ret_error);
+	if (r == 0)
+		r = hot_register(st, ret_error);
 	if (r == 0)
 		r = register_buckets(st, ret_error);
 	if (r == 0)
@@ -235,6 +246,8 @@ int engine_open(struct clew_store *st, char **ret_error)
 		r = attach_catalog(st, ret_error);
 	if (r == 0)
 		r = parts_attach_all(st, ret_error);
+	if (r == 0)
+		r = hots_load(st, ret_error);
 	if (r < 0)
 		engine_close(st);
 	else if (!st->opts.read_only)
@@ -248,10 +261,13 @@ void engine_close(struct clew_store *st)
 	parts_free(st);
 	leaving_free(st);
 	pthread_mutex_unlock(&st->state_lock);
+	if (st->seal_conn)
+		duckdb_disconnect(&st->seal_conn);
 	if (st->conn)
 		duckdb_disconnect(&st->conn);
 	if (st->db)
 		duckdb_close(&st->db);
 	st->conn = NULL;
+	st->seal_conn = NULL;
 	st->db = NULL;
 }

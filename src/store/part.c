@@ -16,10 +16,6 @@
 /* DuckDB's 256 KiB blocks make small partitions large; 16 KiB doubled large ones. */
 #define NEW_PARTITION_BLOCK 65536
 
-/* Tables of a partition that has all of them; without rollups there are five, without filters 12. */
-#define N_ROLLUP_TABLES 12
-#define N_TABLES	13
-
 uint64_t span_hash(const struct clew_span *s)
 {
 	uint8_t id[24];
@@ -124,14 +120,11 @@ static int attach(struct clew_store *st, struct part *p, char **ret_error)
 static int count_rows(struct clew_store *st, struct part *p, char **ret_error)
 {
 	char sql[160];
-	int64_t rows, indexed, hot, newest, digested = 0;
+	int64_t rows, indexed, newest, digested = 0;
 	int r;
 
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s.hot", p->name);
-	r = duck_int(st->conn, sql, 0, &hot, ret_error);
 	snprintf(sql, sizeof(sql), "SELECT sum(spans)::BIGINT FROM %s.run", p->name);
-	if (r == 0)
-		r = duck_int(st->conn, sql, 0, &rows, ret_error);
+	r = duck_int(st->conn, sql, 0, &rows, ret_error);
 	snprintf(sql, sizeof(sql), "SELECT sum(spans)::BIGINT FROM %s.run WHERE indexed", p->name);
 	if (r == 0)
 		r = duck_int(st->conn, sql, 0, &indexed, ret_error);
@@ -149,34 +142,50 @@ static int count_rows(struct clew_store *st, struct part *p, char **ret_error)
 			return r;
 	}
 	p->digested = (uint64_t)digested;
-	p->hot_rows = (uint64_t)hot;
 	p->rows = (uint64_t)rows;
 	p->indexed = (uint64_t)indexed;
 	p->sealed_max_ns = newest;
+	p->last_max_ns = INT64_MIN;
 	return 0;
+}
+
+static int has_table(struct clew_store *st, const struct part *p, const char *table, bool *ret,
+		     char **ret_error)
+{
+	char sql[192];
+	int64_t n = 0;
+	int r;
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT count(*) FROM duckdb_tables() WHERE database_name = '%s'"
+		 " AND table_name = '%s'",
+		 p->name, table);
+	r = duck_int(st->conn, sql, 0, &n, ret_error);
+	*ret = n > 0;
+	return r;
 }
 
 /* Tables of a partition that is new, or that was made and not committed before a crash. */
 static int make_tables(struct clew_store *st, struct part *p, char **ret_error)
 {
 	struct clew_buf sql = {0};
-	char check[160];
-	int64_t n;
-	int r;
+	bool made;
+	int r = has_table(st, p, "span", &made, ret_error);
 
-	snprintf(check, sizeof(check),
-		 "SELECT count(*) FROM duckdb_tables() WHERE database_name = '%s'", p->name);
-	r = duck_int(st->conn, check, 0, &n, ret_error);
+	if (r == 0)
+		r = has_table(st, p, "hot", &p->has_old_hot, ret_error);
+	if (r == 0)
+		r = has_table(st, p, "digest", &p->has_rollups, ret_error);
+	if (r == 0)
+		r = has_table(st, p, "trace_filter", &p->has_filters, ret_error);
 	if (r < 0)
 		return r;
-	if (!n && st->opts.read_only)
+	if (!made && st->opts.read_only)
 		return -ENODATA;
-	p->has_rollups = n >= N_ROLLUP_TABLES;
-	p->has_filters = n >= N_TABLES;
-	if (st->opts.read_only || p->has_filters)
+	if (st->opts.read_only || (p->has_rollups && p->has_filters))
 		return 0;
 	clew_buf_adds(&sql, "BEGIN TRANSACTION;");
-	if (!n)
+	if (!made)
 		schema_partition(&sql, p->name);
 	schema_rollups(&sql, p->name);
 	clew_buf_adds(&sql, "COMMIT;");
@@ -232,7 +241,6 @@ static int add_part(struct clew_store *st, int64_t hour, struct part **ret, char
 		(void)duck_execf(st->conn, NULL, "DETACH %s;", p->name);
 		goto fail;
 	}
-	p->dirty = p->hot_rows > 0;
 	if (ret)
 		*ret = p;
 	return 0;
@@ -324,43 +332,19 @@ int parts_attach_all(struct clew_store *st, char **ret_error)
 	return 0;
 }
 
-static int load_ids(void *user, duckdb_data_chunk chunk, idx_t rows)
+void part_free(struct clew_store *st, struct part *p)
 {
-	struct part *p = user;
-	struct duck_col trace = duck_col(chunk, 0), span = duck_col(chunk, 1);
-	struct clew_span key;
-	int r = 0;
-
-	for (idx_t i = 0; r == 0 && i < rows; i++) {
-		key.trace_id = huge_id128(((duckdb_uhugeint *)trace.data)[i]);
-		key.span_id = int_id64(((uint64_t *)span.data)[i]);
-		r = id_set_add(&p->ids, span_hash(&key)) < 0 ? -ENOMEM : 0;
-	}
-	return r;
-}
-
-int part_load_ids(struct clew_store *st, struct part *p, char **ret_error)
-{
-	char sql[96];
-	int r;
-
-	if (p->ids_loaded)
-		return 0;
-	id_set_done(&p->ids);
-	snprintf(sql, sizeof(sql), "SELECT trace_id, span_id FROM %s.hot", p->name);
-	r = duck_each(st->conn, sql, load_ids, p, ret_error);
-	if (r == 0)
-		p->ids_loaded = true;
-	return r;
+	for (uint32_t i = 0; i < p->n_hots; i++)
+		hot_unref(p->hots[i]);
+	id_set_done(&p->last_ids);
+	trace_filter_drop(st, p);
+	free(p);
 }
 
 void parts_free(struct clew_store *st)
 {
-	for (size_t i = 0; i < st->n_parts; i++) {
-		id_set_done(&st->parts[i]->ids);
-		trace_filter_drop(st, st->parts[i]);
-		free(st->parts[i]);
-	}
+	for (size_t i = 0; i < st->n_parts; i++)
+		part_free(st, st->parts[i]);
 	free(st->parts);
 	st->parts = NULL;
 	st->n_parts = 0;

@@ -5,6 +5,8 @@
  * One watchdog thread a store looks at all queries that run and interrupts those that are over
  * their time; in a store that is open read-only it also looks for a writer that waits.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "store/internal.h"
@@ -19,18 +21,35 @@ int query_snapshot(struct query *q)
 	if (!q->parts)
 		return -ENOMEM;
 	for (size_t i = 0; i < st->n_parts; i++) {
-		q->parts[i].part = st->parts[i];
-		q->parts[i].hour = st->parts[i]->hour;
-		memcpy(q->parts[i].name, st->parts[i]->name, sizeof(q->parts[i].name));
-		q->parts[i].indexed = st->parts[i]->indexed;
-		q->parts[i].has_tail = st->parts[i]->rows > st->parts[i]->indexed;
-		q->parts[i].has_hot = st->parts[i]->hot_rows > 0;
-		q->parts[i].rows = st->parts[i]->rows + st->parts[i]->hot_rows;
-		q->parts[i].digested = st->parts[i]->digested;
-		q->parts[i].has_rollups = st->parts[i]->has_rollups;
+		struct part *p = st->parts[i];
+		struct part_ref *ref = &q->parts[i];
+
+		ref->part = p;
+		ref->hour = p->hour;
+		memcpy(ref->name, p->name, sizeof(ref->name));
+		snprintf(ref->hot, sizeof(ref->hot), "clew_hot(%" PRId64 ")", p->hour);
+		ref->indexed = p->indexed;
+		ref->has_tail = p->rows > p->indexed;
+		ref->has_hot = p->hot_rows > 0;
+		ref->rows = p->rows + p->hot_rows;
+		ref->digested = p->digested;
+		ref->has_rollups = p->has_rollups;
+		for (uint32_t k = 0; k < p->n_hots; k++)
+			ref->hots[ref->n_hots++] =
+				(struct hot_view){hot_ref(p->hots[k]), p->hots[k]->n};
 	}
 	q->n_parts = st->n_parts;
 	return 0;
+}
+
+void query_snapshot_done(struct query *q)
+{
+	for (size_t i = 0; i < q->n_parts; i++)
+		for (uint32_t k = 0; k < q->parts[i].n_hots; k++)
+			hot_unref(q->parts[i].hots[k].hot);
+	free(q->parts);
+	q->parts = NULL;
+	q->n_parts = 0;
 }
 
 static int set_digested(void *user, duckdb_data_chunk chunk, idx_t rows)
@@ -65,6 +84,49 @@ int query_digested(struct query *q, size_t from, size_t to, char **ret_error)
 	return r;
 }
 
+idx_t query_connection(duckdb_connection conn)
+{
+	duckdb_client_context context;
+	idx_t n;
+
+	duckdb_connection_get_client_context(conn, &context);
+	n = duckdb_client_context_get_connection_id(context);
+	duckdb_destroy_client_context(&context);
+	return n;
+}
+
+static int enter(struct clew_store *st, struct query *q)
+{
+	int r;
+
+	pthread_mutex_lock(&st->state_lock);
+	r = query_snapshot(q);
+	if (r == 0) {
+		q->seq = ++st->query_seq;
+		q->next = st->queries;
+		st->queries = q;
+	}
+	pthread_mutex_unlock(&st->state_lock);
+	return r;
+}
+
+/* The engine takes its snapshot of a file when a statement first names it: of those with hot spans it must be
+ * of the same moment as ours. */
+static int touch(struct query *q, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	int r = 0;
+
+	for (size_t i = 0; i < q->n_parts; i++)
+		if (q->parts[i].has_hot)
+			clew_buf_addf(&sql, "%sSELECT 1 FROM %s.run WHERE false",
+				      sql.len ? " UNION ALL " : "", q->parts[i].name);
+	if (sql.len)
+		r = sql.err ? sql.err : duck_exec(q->conn, sql.data, ret_error);
+	clew_buf_done(&sql);
+	return r;
+}
+
 int query_begin(struct clew_store *st, struct query *q, char **ret_error)
 {
 	int r = 0;
@@ -75,24 +137,24 @@ int query_begin(struct clew_store *st, struct query *q, char **ret_error)
 		r = set_error(ret_error, -EAGAIN, "the store is being recovered: try again");
 	else if (duckdb_connect(st->db, &q->conn) != DuckDBSuccess)
 		r = -ENOMEM;
-	pthread_mutex_lock(&st->state_lock);
-	if (r == 0)
-		r = query_snapshot(q);
-	if (r == 0) {
-		q->seq = ++st->query_seq;
-		q->next = st->queries;
-		st->queries = q;
-	}
-	pthread_mutex_unlock(&st->state_lock);
 	/* One state of each file for all statements of this query, and nothing is written. */
-	if (r == 0 && (r = duck_exec(q->conn, "BEGIN TRANSACTION READ ONLY;", ret_error)) < 0) {
-		query_end(q);
-		return r;
+	if (r == 0)
+		r = duck_exec(q->conn, "BEGIN TRANSACTION READ ONLY;", ret_error);
+	if (r == 0) {
+		q->connection = query_connection(q->conn);
+		pthread_mutex_lock(&st->publish_lock);
+		r = enter(st, q);
+		if (r == 0 && (r = touch(q, ret_error)) < 0) {
+			pthread_mutex_unlock(&st->publish_lock);
+			query_end(q);
+			return r;
+		}
+		pthread_mutex_unlock(&st->publish_lock);
 	}
 	if (r < 0) {
 		if (q->conn)
 			duckdb_disconnect(&q->conn);
-		free(q->parts);
+		query_snapshot_done(q);
 		pthread_rwlock_unlock(&st->gate);
 	}
 	return r;
@@ -111,7 +173,7 @@ void query_end(struct query *q)
 	pthread_mutex_unlock(&st->state_lock);
 	(void)duck_exec(q->conn, "ROLLBACK;", NULL);
 	duckdb_disconnect(&q->conn);
-	free(q->parts);
+	query_snapshot_done(q);
 	pthread_rwlock_unlock(&st->gate);
 }
 

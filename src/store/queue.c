@@ -38,6 +38,7 @@ int queue_init(struct clew_store *st)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&st->queue_cond, &attr);
 	pthread_cond_init(&st->done_cond, &attr);
+	pthread_cond_init(&st->seal_cond, &attr);
 	pthread_condattr_destroy(&attr);
 	return 0;
 }
@@ -166,6 +167,10 @@ int clew_store_flush(struct clew_store *st)
 	while ((st->done_seq < want || st->amend.is_new) && r == 0)
 		r = pthread_cond_timedwait(&st->done_cond, &st->queue_lock, &until);
 	st->flush_waiters--;
+	/* What these spans made due. */
+	want = st->seals_begun;
+	while (st->seals_done < want && r == 0)
+		r = pthread_cond_timedwait(&st->done_cond, &st->queue_lock, &until);
 	pthread_mutex_unlock(&st->queue_lock);
 	return r ? -ETIMEDOUT : 0;
 }

@@ -33,11 +33,10 @@ void beside_rollups(const struct part_ref *p, const char *cols, const char *wher
 		    struct clew_buf *out, const char **sep)
 {
 	if (p->has_hot) {
-		clew_buf_addf(out, "%sSELECT %s FROM %s.hot WHERE %s", *sep, cols, p->name, where);
+		clew_buf_addf(out, "%sSELECT %s FROM %s WHERE %s", *sep, cols, p->hot, where);
 		*sep = " UNION ALL ";
 	}
-	/* What is hot here may have been sealed by the time that this is asked. */
-	if (p->has_hot || p->has_tail || p->digested < p->indexed) {
+	if (p->has_tail || p->digested < p->indexed) {
 		clew_buf_addf(out, "%sSELECT %s FROM %s.span WHERE rowid >= %" PRIu64 " AND %s",
 			      *sep, cols, p->name, p->digested, where);
 		*sep = " UNION ALL ";
@@ -149,8 +148,9 @@ static void exact_source(struct query *q, const struct clew_red_query *rq, const
 			clew_buf_addf(sql,
 				      ", service, operation, kind,"
 				      " clew_bucket(duration_ns) AS bucket, 1 AS n,"
-				      " (status = 2)::INTEGER AS errors FROM %s.%s WHERE %s",
-				      q->parts[i].name, hot ? "hot" : "span", where);
+				      " (status = 2)::INTEGER AS errors FROM %s%s WHERE %s",
+				      hot ? q->parts[i].hot : q->parts[i].name, hot ? "" : ".span",
+				      where);
 			if (rq->since_ns)
 				clew_buf_addf(sql, " AND start_ns >= %" PRIu64, rq->since_ns);
 			if (rq->until_ns)
@@ -265,13 +265,12 @@ static int keep_bounds(void *user, duckdb_data_chunk chunk, idx_t rows)
 /* Hours do not overlap: the first that has spans has the first span. */
 static int bounds_of(struct query *q, size_t i, int64_t bounds[2], char **ret_error)
 {
-	const char *name = q->parts[i].name;
 	char sql[256];
 
 	snprintf(sql, sizeof(sql),
 		 "SELECT min(min_start_ns), max(max_start_ns) FROM %s.run UNION ALL"
-		 " SELECT min(start_ns), max(start_ns) FROM %s.hot",
-		 name, name);
+		 " SELECT min(start_ns), max(start_ns) FROM %s",
+		 q->parts[i].name, q->parts[i].hot);
 	return query_each(q, sql, keep_bounds, bounds, ret_error);
 }
 

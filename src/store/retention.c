@@ -36,14 +36,14 @@ static uint64_t file_bytes(struct clew_store *st, const char *name)
 	return fstatat(st->dir_fd, name, &sb, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)sb.st_size : 0;
 }
 
-/* With its log. */
+/* With its logs. */
 static uint64_t part_bytes(struct clew_store *st, const struct part *p)
 {
 	char name[64], log[72];
 
 	part_file(p->hour, name, sizeof(name));
 	snprintf(log, sizeof(log), "%s.wal", name);
-	return file_bytes(st, name) + file_bytes(st, log);
+	return file_bytes(st, name) + file_bytes(st, log) + hot_bytes(st, p);
 }
 
 static void unlink_part(struct clew_store *st, const struct part *p)
@@ -54,6 +54,7 @@ static void unlink_part(struct clew_store *st, const struct part *p)
 	snprintf(log, sizeof(log), "%s.wal", name);
 	(void)!unlinkat(st->dir_fd, name, 0);
 	(void)!unlinkat(st->dir_fd, log, 0);
+	hot_unlink(st, p);
 }
 
 /* ---- leaving ---- */
@@ -102,6 +103,10 @@ static void drop_leaving(struct clew_store *st)
 {
 	struct part **at = &st->leaving;
 
+	/* First the names: whatever happens then, the hours do not come back. */
+	for (struct part *p = st->leaving; p; p = p->next_leaving)
+		if (!in_use(st, p))
+			unlink_part(st, p);
 	while (*at) {
 		struct part *p = *at;
 		_cleanup_(freep) char *error = NULL;
@@ -110,16 +115,13 @@ static void drop_leaving(struct clew_store *st)
 			at = &p->next_leaving;
 			continue;
 		}
-		/* First the names: whatever happens then, the hour does not come back. */
 		unlink_part(st, p);
 		if (duck_execf(st->conn, &error, "DETACH %s;", p->name) < 0)
 			log_warn("%s: cannot detach a dropped hour, its space comes back when clew "
 				 "ends: %s",
 				 st->dir, error ? error : "?");
 		*at = p->next_leaving;
-		id_set_done(&p->ids);
-		trace_filter_drop(st, p);
-		free(p);
+		part_free(st, p);
 	}
 }
 
@@ -131,9 +133,7 @@ void leaving_free(struct clew_store *st)
 		next = p->next_leaving;
 		/* Nobody reads while the engine closes. */
 		unlink_part(st, p);
-		id_set_done(&p->ids);
-		trace_filter_drop(st, p);
-		free(p);
+		part_free(st, p);
 	}
 	st->leaving = NULL;
 }
@@ -169,6 +169,8 @@ void retention_look(struct clew_store *st)
 	struct clew_store_retention r;
 	uint64_t now = clew_mono_ns();
 
+	if (seal_busy(st)) /* of one that is not to leave now */
+		return;
 	if (st->leaving)
 		drop_leaving(st);
 	if (now - st->retention_ns < LOOK_NS)
@@ -197,6 +199,7 @@ bool retention_make_room(struct clew_store *st, int64_t hour)
 	pthread_mutex_unlock(&st->queue_lock);
 	if (!enabled || !st->n_parts || st->parts[0]->hour >= hour)
 		return false;
+	(void)seal_wait(st);
 	leave(st, 0, "there were as many hours as a store has");
 	drop_leaving(st);
 	return true;

@@ -21,7 +21,7 @@ struct table_writer {
 	char **ret_error;
 };
 
-static int writer_open(struct table_writer *w, struct clew_store *st, const struct part *p,
+static int writer_open(struct table_writer *w, duckdb_connection conn, const struct part *p,
 		       const char *table, const duckdb_type *types, idx_t n_cols, char **ret_error)
 {
 	duckdb_logical_type logical[MAX_COLUMNS];
@@ -33,8 +33,7 @@ static int writer_open(struct table_writer *w, struct clew_store *st, const stru
 	w->chunk = duckdb_create_data_chunk(logical, n_cols);
 	for (idx_t i = 0; i < n_cols; i++)
 		duckdb_destroy_logical_type(&logical[i]);
-	if (duckdb_appender_create_ext(st->conn, p->name, "main", table, &w->appender) !=
-	    DuckDBSuccess)
+	if (duckdb_appender_create_ext(conn, p->name, "main", table, &w->appender) != DuckDBSuccess)
 		return duck_append_error(w->appender, ret_error);
 	return 0;
 }
@@ -82,13 +81,13 @@ static void set_id(struct table_writer *w, idx_t col, uint32_t id)
 }
 
 /* Rows of v, made by put, into a table. */
-static int write_table(struct clew_store *st, const struct part *p, const char *table,
+static int write_table(duckdb_connection conn, const struct part *p, const char *table,
 		       const duckdb_type *types, idx_t n_cols, const struct digest *d, size_t n,
 		       void (*put)(struct table_writer *w, const struct digest *d, size_t i),
 		       char **ret_error)
 {
 	struct table_writer w;
-	int r = writer_open(&w, st, p, table, types, n_cols, ret_error);
+	int r = writer_open(&w, conn, p, table, types, n_cols, ret_error);
 
 	for (size_t i = 0; r == 0 && i < n;) {
 		writer_begin(&w);
@@ -189,30 +188,27 @@ static void put_range(struct table_writer *w, const struct digest *d, size_t i)
 	SET(w, 3, double, g->hi);
 }
 
-#define WRITE(table, types, get, put)                                                           \
-	do {                                                                                    \
-		size_t n_;                                                                      \
-		(void)get(d, &n_);                                                              \
-		if (r == 0)                                                                     \
-			r = write_table(st, p, table, types, sizeof(types) / sizeof(*types), d, \
-					n_, put, ret_error);                                    \
+#define WRITE(table, types, get, put)                                                             \
+	do {                                                                                      \
+		size_t n_;                                                                        \
+		(void)get(d, &n_);                                                                \
+		if (r == 0)                                                                       \
+			r = write_table(conn, p, table, types, sizeof(types) / sizeof(*types), d, \
+					n_, put, ret_error);                                      \
 	} while (false)
 
-int rollup_store(struct clew_store *st, struct part *p, const struct digest *d, uint64_t from,
-		 uint64_t to, char **ret_error)
+int rollup_store(duckdb_connection conn, struct part *p, const struct digest *d, const char *source,
+		 uint64_t from, uint64_t to, char **ret_error)
 {
-	int r = duck_execf(st->conn, ret_error,
+	int r = duck_execf(conn, ret_error,
 			   "INSERT INTO %s.red SELECT (start_ns // 60000000000)::INTEGER AS m,"
 			   " service, operation, kind, clew_bucket(duration_ns) AS b, count(*),"
-			   " count(*) FILTER (status = 2) FROM %s.span WHERE rowid >= %" PRIu64
-			   " AND rowid < %" PRIu64 " GROUP BY ALL ORDER BY m, service, operation,"
-			   " kind, b;"
+			   " count(*) FILTER (status = 2) FROM %s GROUP BY ALL ORDER BY m,"
+			   " service, operation, kind, b;"
 			   "INSERT INTO %s.seen SELECT service, resource, count(*), min(start_ns),"
-			   " max(start_ns + duration_ns) FROM %s.span WHERE rowid >= %" PRIu64
-			   " AND rowid < %" PRIu64 " GROUP BY ALL;"
+			   " max(start_ns + duration_ns) FROM %s GROUP BY ALL;"
 			   "INSERT INTO %s.digest VALUES (%" PRIu64 ", %" PRIu64 ");",
-			   p->name, p->name, from, to, p->name, p->name, from, to, p->name, from,
-			   to - from);
+			   p->name, source, p->name, source, p->name, from, to - from);
 
 	WRITE("edge", edge_types, digest_edges, put_edge);
 	WRITE("trace", trace_types, digest_traces, put_trace);

@@ -52,15 +52,9 @@ static int span_table(struct clew_buf *sql, const char *part, const char *table)
 	return clew_buf_adds(sql, ");");
 }
 
-int schema_hot(struct clew_buf *sql, const char *part)
-{
-	return span_table(sql, part, "hot");
-}
-
 int schema_partition(struct clew_buf *sql, const char *part)
 {
 	span_table(sql, part, "span");
-	span_table(sql, part, "hot");
 	clew_buf_addf(sql, "CREATE TABLE %s.block_index (hash UINTEGER, block UINTEGER);", part);
 	clew_buf_addf(sql,
 		      "CREATE TABLE %s.trace_index (hash UINTEGER, first_row UINTEGER,"
@@ -96,7 +90,7 @@ void schema_rollups(struct clew_buf *sql, const char *part)
 		clew_buf_addf(sql, "CREATE TABLE IF NOT EXISTS %s.%s;", part, tables[i]);
 }
 
-/* Columns of the view `spans`, from a row s of span or hot joined with the catalog. */
+/* Columns of the view `spans`, from a row s of span or clew_hot() joined with the catalog. */
 static const char view_columns[] =
 	"SELECT lower(lpad(hex(s.trace_id), 32, '0')) AS trace_id,"
 	" lower(lpad(hex(s.span_id), 16, '0')) AS span_id,"
@@ -157,14 +151,15 @@ int schema_select(struct clew_buf *sql, const char *source)
 	return clew_buf_addf(sql, "%s FROM (%s) s%s", view_columns, source, view_joins);
 }
 
-int schema_views(struct clew_buf *sql, const char (*parts)[24], size_t n_parts)
+int schema_views(struct clew_buf *sql, const char (*parts)[24], const char (*hots)[32],
+		 size_t n_parts)
 {
 	clew_buf_adds(sql, "CREATE TEMP VIEW spans AS ");
 	clew_buf_adds(sql, view_columns);
 	clew_buf_adds(sql, " FROM (");
 	for (size_t i = 0; i < n_parts; i++)
-		clew_buf_addf(sql, "%sSELECT * FROM %s.span UNION ALL SELECT * FROM %s.hot",
-			      i ? " UNION ALL " : "", parts[i], parts[i]);
+		clew_buf_addf(sql, "%sSELECT * FROM %s.span UNION ALL SELECT * FROM %s",
+			      i ? " UNION ALL " : "", parts[i], hots[i]);
 	if (!n_parts)
 		clew_buf_adds(sql, "SELECT * FROM c.no_spans");
 	clew_buf_addf(sql, ") s%s;", view_joins);

@@ -7,10 +7,15 @@
 
 #include "base/buf.h"
 
-/* Version of all of it. A store of a higher version is refused; of a lower one, migrated. */
-#define SCHEMA_VERSION 1
+/*
+ * Version of all of it. A store of a higher version is refused; of a lower one, migrated.
+ *
+ *	1	hot spans in a table `hot` of each partition
+ *	2	hot spans in logs (hot.h)
+ */
+#define SCHEMA_VERSION 2
 
-/* Columns of `span` and `hot` that hold one value: C name, SQL name, type. */
+/* Columns of `span`, and of clew_hot(), that hold one value: C name, SQL name, type. */
 #define SPAN_COLUMNS(X)                             \
 	X(TRACE_ID, trace_id, UHUGEINT)             \
 	X(SPAN_ID, span_id, UBIGINT)                \
@@ -87,9 +92,8 @@ int schema_partition(struct clew_buf *sql, const char *part);
  * add up to. Readers do without, writers make them.
  */
 void schema_rollups(struct clew_buf *sql, const char *part);
-/** schema_hot() - the statement that makes the table of a partition's newest spans. */
-int schema_hot(struct clew_buf *sql, const char *part);
 /** schema_views() - the statements that make the views for users' SQL over these partitions. */
-int schema_views(struct clew_buf *sql, const char (*parts)[24], size_t n_parts);
+int schema_views(struct clew_buf *sql, const char (*parts)[24], const char (*hots)[32],
+		 size_t n_parts);
 /** schema_select() - the view `spans` of these rows: a statement that gives all their columns. */
 int schema_select(struct clew_buf *sql, const char *source);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sealing: the spans of `hot` move to `span` as one run, trace by trace, then the run is indexed.
+ * Sealing: a generation of hot spans becomes a run of `span`, trace by trace, with its index and what it adds
+ * up to, in one transaction.
  *
- *	transaction 1   span += hot, by the trace's begin, trace, start; run += (...); hot = empty
- *	transaction 2   block_index += (hash, block), trace_index += (hash, first row, spans) of the
- * run, each sorted by hash; run.indexed checkpoint
+ *	hot ─► order ─┬─► span += rows; run += (...)           each row is written once, compressed
+ *	              ├─► block_index += (hash, block), trace_index += (hash, first row, spans), by hash
+ *	              └─► rollups (rollup.c)                   ─► commit ─► checkpoint ─► the log is unlinked
  *
- * After a crash between the two the run is whole and not indexed: it is scanned by queries and
- * indexed with the next one.
+ * After a crash before the log is unlinked, its name tells that its rows are in span.
  *
  * The index: for each block of BLOCK_SPANS rows the 32-bit hashes of everything that can be asked
  * for: key = value, key, service, operation, resource. Two things with one hash cost a block that is
@@ -71,7 +71,7 @@ uint32_t index_hash_resource(uint32_t id)
 
 uint32_t index_hash_trace(const struct clew_id128 *id)
 {
-	return fold(clew_hash64(id->b, sizeof(id->b), UINT64_C(2) << 40));
+	return hot_trace_hash(id128_huge(id));
 }
 
 static int add(struct entries *e, uint32_t hash)
@@ -119,59 +119,42 @@ static int add_trace(struct entries *e, const struct clew_id128 *trace, uint32_t
 	return 0;
 }
 
-static int add_attrs(struct entries *e, const duckdb_list_entry *list, const uint32_t *keys,
-		     const struct duck_col *values)
+static int add_attrs(struct entries *e, const struct hot_row *row)
 {
+	const struct hot_text *t = hot_attrs(row);
+	const char *p = hot_values(row);
 	int r = 0;
 
-	for (uint64_t i = list->offset; r == 0 && i < list->offset + list->length; i++) {
-		r = add(e, index_hash_attr(keys[i], duck_str(values, i)));
+	for (uint32_t i = 0; r == 0 && i < row->n_attrs; p += t[i++].len) {
+		r = add(e, index_hash_attr(t[i].key, slice_of(p, t[i].len)));
 		if (r == 0)
-			r = add(e, index_hash_id(DICT_KEY, keys[i]));
+			r = add(e, index_hash_id(DICT_KEY, t[i].key));
 	}
 	return r;
 }
 
-static int index_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
+/* The row at a place of span. */
+static int index_row(struct entries *e, const struct hot_row *row, uint64_t at)
 {
-	struct entries *e = user;
-	struct duck_col c[2], id, service, operation, row_keys, row_values;
-	duckdb_vector keys, values;
-	struct duck_col text;
-	int r = 0;
+	struct clew_id128 trace = huge_id128(row->trace_id);
+	uint32_t block = (uint32_t)(at / BLOCK_SPANS);
+	int r;
 
-	/* rowid, resource, then DIGEST_COLUMNS */
-	for (idx_t i = 0; i < 2; i++)
-		c[i] = duck_col(chunk, i);
-	id = duck_col(chunk, 2);
-	service = duck_col(chunk, 7);
-	operation = duck_col(chunk, 8);
-	row_keys = duck_col(chunk, 13);
-	row_values = duck_col(chunk, 14);
-	keys = duckdb_list_vector_get_child(row_keys.vector);
-	values = duckdb_list_vector_get_child(row_values.vector);
-	text = (struct duck_col){duckdb_vector_get_data(values), NULL, values};
-	for (idx_t i = 0; r == 0 && i < rows; i++) {
-		uint32_t block = (uint32_t)(((int64_t *)c[0].data)[i] / BLOCK_SPANS);
-		struct clew_id128 trace = huge_id128(((duckdb_uhugeint *)id.data)[i]);
-
-		if (block != e->block) {
-			e->block = block;
-			e->n_seen = 0;
-		}
-		r = add(e, index_hash_id(DICT_SERVICE, ((uint32_t *)service.data)[i]));
-		if (r == 0)
-			r = add(e, index_hash_id(DICT_OPERATION, ((uint32_t *)operation.data)[i]));
-		if (r == 0)
-			r = add_trace(e, &trace, (uint32_t)((int64_t *)c[0].data)[i]);
-		if (r == 0 && !duck_null(&c[1], i))
-			r = add(e, index_hash_resource(((uint32_t *)c[1].data)[i]));
-		if (r == 0 && !duck_null(&row_keys, i))
-			r = add_attrs(e, (duckdb_list_entry *)row_keys.data + i,
-				      duckdb_vector_get_data(keys), &text);
+	if (block != e->block) {
+		e->block = block;
+		e->n_seen = 0;
 	}
+	r = add(e, index_hash_id(DICT_SERVICE, row->service));
+	if (r == 0)
+		r = add(e, index_hash_id(DICT_OPERATION, row->operation));
+	if (r == 0)
+		r = add_trace(e, &trace, (uint32_t)at);
+	if (r == 0 && row->flags & HOT_RESOURCE)
+		r = add(e, index_hash_resource(row->resource));
+	if (r == 0)
+		r = add_attrs(e, row);
 	if (r == 0 && e->digest)
-		r = digest_add(e->digest, chunk, 2, rows, false, c[0].data);
+		r = digest_add_hot(e->digest, row, at);
 	return r;
 }
 
@@ -211,7 +194,7 @@ static int by_hash(const void *a, const void *b)
 }
 
 /* n rows of cols unsigned integers, row by row. */
-static int append_ints(struct clew_store *st, struct part *p, const char *table,
+static int append_ints(duckdb_connection conn, struct part *p, const char *table,
 		       const uint32_t *rows, size_t n, size_t cols, char **ret_error)
 {
 	const size_t max = duckdb_vector_size();
@@ -223,7 +206,7 @@ static int append_ints(struct clew_store *st, struct part *p, const char *table,
 	types[0] = types[1] = types[2] = duckdb_create_logical_type(DUCKDB_TYPE_UINTEGER);
 	chunk = duckdb_create_data_chunk(types, cols);
 	duckdb_destroy_logical_type(&types[0]);
-	if (duckdb_appender_create_ext(st->conn, p->name, "main", table, &a) != DuckDBSuccess)
+	if (duckdb_appender_create_ext(conn, p->name, "main", table, &a) != DuckDBSuccess)
 		r = duck_append_error(a, ret_error);
 	for (size_t i = 0; r == 0 && i < n; i += max) {
 		size_t some = n - i < max ? n - i : max;
@@ -247,49 +230,42 @@ static int append_ints(struct clew_store *st, struct part *p, const char *table,
 	return r;
 }
 
-static int store_entries(struct clew_store *st, struct part *p, struct entries *e, char **ret_error)
+/* Into the tables of a partition; source: rollup_store(). The transaction is open. */
+static int store_entries(duckdb_connection conn, struct part *p, struct entries *e,
+			 const char *source, uint64_t from, uint64_t to, char **ret_error)
 {
 	int r;
 
 	/* (hash << 32 | block) as two integers, the hash first */
 	for (size_t i = 0; i < e->n; i++)
 		e->v[i] = e->v[i] << 32 | e->v[i] >> 32;
-	r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
-	if (r < 0)
-		return r;
-	r = append_ints(st, p, "block_index", (const uint32_t *)e->v, e->n, 2, ret_error);
+	r = append_ints(conn, p, "block_index", (const uint32_t *)e->v, e->n, 2, ret_error);
 	if (r == 0)
-		r = append_ints(st, p, "trace_index", (const uint32_t *)e->traces, e->n_traces, 3,
+		r = append_ints(conn, p, "trace_index", (const uint32_t *)e->traces, e->n_traces, 3,
 				ret_error);
-	if (r == 0)
-		r = duck_execf(st->conn, ret_error, "UPDATE %s.run SET indexed = true;", p->name);
 	if (r == 0 && e->digest)
-		r = rollup_store(st, p, e->digest, p->indexed, p->rows, ret_error);
+		r = rollup_store(conn, p, e->digest, source, from, to, ret_error);
 	if (r == 0 && e->filter && p->has_filters)
-		r = trace_filter_store(st, p, e->filter, p->indexed, p->rows, ret_error);
-	if (r == 0)
-		r = duck_exec(st->conn, "COMMIT;", ret_error);
-	if (r < 0)
-		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
+		r = trace_filter_store(conn, p, e->filter, from, to, ret_error);
 	return r;
 }
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "store_entries() reads halves of integers");
 
-/* Beside the writer's thread nobody changes partitions: its view of them needs no lock. */
-static int continue_traces(struct clew_store *st, struct part *p, struct digest *d, uint64_t from,
-			   char **ret_error)
+/* new_ids: a statement that gives the ids of the traces that the digest has. */
+static int continue_traces(struct clew_store *st, duckdb_connection conn, struct part *p,
+			   struct digest *d, const char *new_ids, char **ret_error)
 {
-	struct query q = {.st = st, .conn = st->conn};
-	char ids[128];
-	int r = query_snapshot(&q);
+	struct query q = {.st = st, .conn = conn};
+	int r;
 
-	snprintf(ids, sizeof(ids), "SELECT DISTINCT trace_id FROM %s.span WHERE rowid >= %" PRIu64,
-		 p->name, from);
+	pthread_mutex_lock(&st->state_lock);
+	r = query_snapshot(&q);
+	pthread_mutex_unlock(&st->state_lock);
 	if (r == 0)
-		r = rollup_continue(&q, d, ids, p->hour, ret_error);
-	free(q.parts);
+		r = rollup_continue(&q, d, new_ids, p->hour, ret_error);
+	query_snapshot_done(&q);
 	return r;
 }
 
@@ -306,6 +282,7 @@ int digest_part(struct clew_store *st, struct part *p, char **ret_error)
 	uint64_t to = p->digested + st->opts.hot_spans;
 	struct digest *d = digest_new(st, true);
 	struct clew_buf sql = {0};
+	char rows[128], ids[192];
 	int r;
 
 	if (!d)
@@ -316,14 +293,17 @@ int digest_part(struct clew_store *st, struct part *p, char **ret_error)
 		      " AND rowid < %" PRIu64,
 		      p->name, p->digested, to);
 	r = sql.err ? sql.err : duck_each(st->conn, sql.data, digest_rows, d, ret_error);
+	snprintf(rows, sizeof(rows), "%s.span WHERE rowid >= %" PRIu64 " AND rowid < %" PRIu64,
+		 p->name, p->digested, to);
+	snprintf(ids, sizeof(ids), "SELECT DISTINCT trace_id FROM %s", rows);
 	if (r == 0)
-		r = continue_traces(st, p, d, p->digested, ret_error);
+		r = continue_traces(st, st->conn, p, d, ids, ret_error);
 	if (r == 0)
 		r = digest_finish(d);
 	if (r == 0)
 		r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
 	if (r == 0) {
-		r = rollup_store(st, p, d, p->digested, to, ret_error);
+		r = rollup_store(st->conn, p, d, rows, p->digested, to, ret_error);
 		if (r == 0)
 			r = duck_exec(st->conn, "COMMIT;", ret_error);
 		if (r < 0)
@@ -340,6 +320,28 @@ int digest_part(struct clew_store *st, struct part *p, char **ret_error)
 	return 0;
 }
 
+/* ---- a run ---- */
+
+static int entries_init(struct entries *e, struct clew_store *st, bool digests)
+{
+	*e = (struct entries){.block = UINT32_MAX - 1};
+	e->seen = malloc(SEEN_SLOTS * sizeof(*e->seen));
+	e->digest = digests ? digest_new(st, true) : NULL;
+	if (!e->seen || (digests && !e->digest))
+		return -ENOMEM;
+	memset(e->seen, 0xff, SEEN_SLOTS * sizeof(*e->seen));
+	return 0;
+}
+
+static void entries_done(struct entries *e)
+{
+	digest_free(e->digest);
+	free(e->filter);
+	free(e->traces);
+	free(e->v);
+	free(e->seen);
+}
+
 /* Of traces by hash. Without it queries make their own. */
 static void make_filter(struct entries *e)
 {
@@ -353,98 +355,157 @@ static void make_filter(struct entries *e)
 		(void)!fuse_new(hashes, n, &e->filter);
 }
 
-/* Index the rows from p->indexed on. */
-static int index_part(struct clew_store *st, struct part *p, char **ret_error)
+/* All of h's rows, which are or will be in span from row on. */
+static int index_hot(struct entries *e, const struct hot *h, uint64_t row)
 {
-	struct entries e = {.block = UINT32_MAX - 1};
-	bool digests = p->has_rollups && p->digested == p->indexed;
-	char sql[512];
 	int r = 0;
 
-	e.seen = malloc(SEEN_SLOTS * sizeof(*e.seen));
-	e.digest = digests ? digest_new(st, true) : NULL;
-	if (!e.seen || (digests && !e.digest)) {
-		free(e.seen);
-		return -ENOMEM;
-	}
-	memset(e.seen, 0xff, SEEN_SLOTS * sizeof(*e.seen));
-	snprintf(sql, sizeof(sql),
-		 "SELECT rowid, resource, " DIGEST_COLUMNS " FROM %s.span WHERE rowid >= %" PRIu64,
-		 p->name, p->indexed);
-	r = duck_each(st->conn, sql, index_rows, &e, ret_error);
+	for (uint32_t i = 0; r == 0 && i < h->n; i++)
+		r = index_row(e, h->rows[h->order ? h->order[i] : i], row + i);
 	if (r == 0)
-		r = sort_entries(&e);
-	if (e.n_traces)
-		qsort(e.traces, e.n_traces, sizeof(*e.traces), by_hash);
+		r = sort_entries(e);
+	if (e->n_traces)
+		qsort(e->traces, e->n_traces, sizeof(*e->traces), by_hash);
 	if (r == 0)
-		make_filter(&e);
-	if (r == 0 && e.digest)
-		r = continue_traces(st, p, e.digest, p->indexed, ret_error);
-	if (r == 0 && e.digest)
-		r = digest_finish(e.digest);
-	if (r == 0)
-		r = store_entries(st, p, &e, ret_error);
-	if (r == 0) {
-		trace_filter_sealed(st, p, e.filter, p->indexed, p->rows);
-		e.filter = NULL;
-		pthread_mutex_lock(&st->state_lock);
-		p->indexed = p->rows;
-		if (e.digest)
-			p->digested = p->rows;
-		pthread_mutex_unlock(&st->state_lock);
-	}
-	digest_free(e.digest);
-	free(e.filter);
-	free(e.traces);
-	free(e.v);
-	free(e.seen);
+		make_filter(e);
 	return r;
 }
 
-static int move_hot(struct clew_store *st, struct part *p, char **ret_error)
+int index_tail(struct clew_store *st, struct part *p, struct hot *h, char **ret_error)
 {
-	struct clew_buf sql = {0};
-	char newest[96];
-	int64_t max_ns;
-	int r;
+	bool digests = p->has_rollups && p->digested == p->indexed;
+	struct entries e;
+	char source[128], ids[192];
+	int r = entries_init(&e, st, digests);
 
-	snprintf(newest, sizeof(newest), "SELECT max(start_ns) FROM %s.hot", p->name);
-	r = duck_int(st->conn, newest, INT64_MIN, &max_ns, ret_error);
+	snprintf(source, sizeof(source), "%s.span WHERE rowid >= %" PRIu64, p->name, p->indexed);
+	snprintf(ids, sizeof(ids), "SELECT DISTINCT trace_id FROM %s", source);
+	if (r == 0)
+		r = index_hot(&e, h, p->indexed);
+	if (r == 0 && digests)
+		r = continue_traces(st, st->conn, p, e.digest, ids, ret_error);
+	if (r == 0 && digests)
+		r = digest_finish(e.digest);
+	if (r == 0)
+		r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
+	if (r == 0) {
+		r = store_entries(st->conn, p, &e, source, p->indexed, p->rows, ret_error);
+		if (r == 0)
+			r = duck_execf(st->conn, ret_error, "UPDATE %s.run SET indexed = true;",
+				       p->name);
+		if (r == 0)
+			r = duck_exec(st->conn, "COMMIT;", ret_error);
+		if (r < 0)
+			(void)duck_exec(st->conn, "ROLLBACK;", NULL);
+	}
+	if (r == 0) {
+		trace_filter_sealed(st, p, e.filter, p->indexed, p->rows);
+		e.filter = NULL;
+	}
+	entries_done(&e);
 	if (r < 0)
 		return r;
-	clew_buf_addf(&sql,
-		      "BEGIN TRANSACTION;"
-		      "INSERT INTO %s.run SELECT %" PRIu64 ", count(*), min(start_ns),"
-		      " max(start_ns), false FROM %s.hot;"
-		      "INSERT INTO %s.span SELECT h.* FROM %s.hot h JOIN (SELECT trace_id,"
-		      " min(start_ns) AS first_ns FROM %s.hot GROUP BY trace_id) t"
-		      " ON h.trace_id = t.trace_id ORDER BY first_ns, h.trace_id, start_ns;"
-		      "DROP TABLE %s.hot;",
-		      p->name, p->rows, p->name, p->name, p->name, p->name, p->name);
-	schema_hot(&sql, p->name);
-	clew_buf_adds(&sql, "COMMIT;");
-	r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);
-	clew_buf_done(&sql);
-	if (r < 0) {
-		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
-		return r;
-	}
-	/*
-	 * A query that begins now sees the new tables; one that has begun sees the old ones, and
-	 * still looks at hot, because it was not empty then.
-	 */
 	pthread_mutex_lock(&st->state_lock);
-	p->rows += p->hot_rows;
-	p->hot_rows = 0;
+	p->indexed = p->rows;
+	if (digests)
+		p->digested = p->rows;
 	pthread_mutex_unlock(&st->state_lock);
-	p->sealed_max_ns = max_ns > p->sealed_max_ns ? max_ns : p->sealed_max_ns;
-	id_set_done(&p->ids);
-	p->ids_loaded = true;
 	p->dirty = true;
 	return 0;
 }
 
-int checkpoint(struct clew_store *st, const char *name, char **ret_error)
+static void set_sealing(struct clew_store *st, struct hot *h)
+{
+	pthread_mutex_lock(&st->state_lock);
+	st->sealing = h;
+	pthread_mutex_unlock(&st->state_lock);
+}
+
+/* What the run and its rows are, inside of the transaction. */
+static int store_run(struct clew_store *st, struct part *p, const struct hot *h, struct entries *e,
+		     char **ret_error)
+{
+	char source[64];
+	int r = duck_execf(st->seal_conn, ret_error,
+			   "INSERT INTO %s.run VALUES (%" PRIu64 ", %u, %" PRId64 ", %" PRId64
+			   ", true);"
+			   "INSERT INTO %s.span SELECT * FROM clew_hot(%" PRId64 ");",
+			   p->name, p->rows, h->n, h->min_ns, h->max_ns, p->name, p->hour);
+
+	snprintf(source, sizeof(source), "clew_hot(%" PRId64 ") WHERE true", p->hour);
+	return r < 0 ? r
+		     : store_entries(st->seal_conn, p, e, source, p->rows, p->rows + h->n,
+				     ret_error);
+}
+
+/* From then on queries that begin find the rows in span, those that have begun in h. */
+static int publish(struct clew_store *st, struct part *p, bool digested, char **ret_error)
+{
+	int r;
+
+	pthread_mutex_lock(&st->publish_lock);
+	r = duck_exec(st->seal_conn, "COMMIT;", ret_error);
+	if (r == 0)
+		hot_sealed(st, p, digested);
+	pthread_mutex_unlock(&st->publish_lock);
+	return r;
+}
+
+static int seal_rows(struct clew_store *st, struct part *p, struct hot *h, char **ret_error)
+{
+	bool digests = p->has_rollups && p->digested == p->rows;
+	struct entries e;
+	char ids[64];
+	int r = entries_init(&e, st, digests);
+
+	snprintf(ids, sizeof(ids), "SELECT trace_id FROM clew_hot(%" PRId64 ")", p->hour);
+	if (r == 0)
+		r = hot_sort(h);
+	if (r == 0)
+		r = index_hot(&e, h, p->rows);
+	if (r == 0 && digests)
+		r = continue_traces(st, st->seal_conn, p, e.digest, ids, ret_error);
+	if (r == 0 && digests)
+		r = digest_finish(e.digest);
+	if (r == 0)
+		r = duck_exec(st->seal_conn, "BEGIN TRANSACTION;", ret_error);
+	if (r == 0) {
+		r = store_run(st, p, h, &e, ret_error);
+		if (r == 0)
+			r = publish(st, p, digests, ret_error);
+		if (r == 0) {
+			trace_filter_sealed(st, p, e.filter, p->rows - h->n, p->rows);
+			e.filter = NULL;
+		}
+		if (r < 0)
+			(void)duck_exec(st->seal_conn, "ROLLBACK;", NULL);
+	}
+	entries_done(&e);
+	return r;
+}
+
+int seal_hot(struct clew_store *st, struct part *p, char **ret_error)
+{
+	struct hot *h = p->hots[0];
+	int r;
+
+	set_sealing(st, h);
+	r = seal_rows(st, p, h, ret_error);
+	set_sealing(st, NULL);
+	if (r < 0)
+		return r;
+	p->dirty = true;
+	/* Its rows are in span, and durable: DuckDB syncs its log with the commit. */
+	(void)!unlinkat(st->dir_fd, h->file, 0);
+	hot_unref(h);
+	r = checkpoint_part(st, st->seal_conn, p, ret_error);
+	pthread_mutex_lock(&st->queue_lock);
+	st->stats.seals++;
+	pthread_mutex_unlock(&st->queue_lock);
+	return r;
+}
+
+int checkpoint(struct clew_store *st, duckdb_connection conn, const char *name, char **ret_error)
 {
 	bool busy = true;
 	int r = -EBUSY;
@@ -455,7 +516,7 @@ int checkpoint(struct clew_store *st, const char *name, char **ret_error)
 
 		if (i)
 			nanosleep(&(struct timespec){.tv_nsec = CHECKPOINT_RETRY_NS}, NULL);
-		r = duck_execf(st->conn, &error, "CHECKPOINT %s;", name);
+		r = duck_execf(conn, &error, "CHECKPOINT %s;", name);
 		busy = r < 0 && error && strstr(error, "Cannot CHECKPOINT");
 		if (r < 0 && !busy)
 			set_error(ret_error, r, "%s", error ? error : "?");
@@ -464,30 +525,12 @@ int checkpoint(struct clew_store *st, const char *name, char **ret_error)
 	return busy ? -EBUSY : r;
 }
 
-int checkpoint_part(struct clew_store *st, struct part *p, char **ret_error)
+int checkpoint_part(struct clew_store *st, duckdb_connection conn, struct part *p, char **ret_error)
 {
-	int r = checkpoint(st, p->name, ret_error);
+	int r = checkpoint(st, conn, p->name, ret_error);
 
 	p->late_checkpoint = r == -EBUSY;
 	if (r == 0)
 		p->dirty = false;
 	return r == -EBUSY ? 0 : r;
-}
-
-int seal_part(struct clew_store *st, struct part *p, char **ret_error)
-{
-	int r = 0;
-
-	if (p->hot_rows)
-		r = move_hot(st, p, ret_error);
-	if (r == 0 && p->indexed < p->rows)
-		r = index_part(st, p, ret_error);
-	if (r == 0)
-		r = checkpoint_part(st, p, ret_error);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&st->queue_lock);
-	st->stats.seals++;
-	pthread_mutex_unlock(&st->queue_lock);
-	return 0;
 }

@@ -325,15 +325,19 @@ static int make_views(struct query *q, char **ret_error)
 {
 	struct clew_buf sql = {0};
 	char(*names)[24] = calloc(q->n_parts ? q->n_parts : 1, sizeof(*names));
-	int r;
+	char(*hots)[32] = calloc(q->n_parts ? q->n_parts : 1, sizeof(*hots));
+	int r = names && hots ? 0 : -ENOMEM;
 
-	if (!names)
-		return -ENOMEM;
-	for (size_t i = 0; i < q->n_parts; i++)
+	for (size_t i = 0; r == 0 && i < q->n_parts; i++) {
 		memcpy(names[i], q->parts[i].name, sizeof(names[i]));
-	schema_views(&sql, (const char(*)[24])names, q->n_parts);
-	r = sql.err ? sql.err : duck_exec(q->conn, sql.data, ret_error);
+		memcpy(hots[i], q->parts[i].hot, sizeof(hots[i]));
+	}
+	if (r == 0) {
+		schema_views(&sql, (const char(*)[24])names, (const char(*)[32])hots, q->n_parts);
+		r = sql.err ? sql.err : duck_exec(q->conn, sql.data, ret_error);
+	}
 	free(names);
+	free(hots);
 	clew_buf_done(&sql);
 	return r;
 }

@@ -95,6 +95,8 @@ static int init_memory(struct clew_store *st)
 	pthread_rwlock_init(&st->gate, NULL);
 	pthread_mutex_init(&st->state_lock, NULL);
 	pthread_mutex_init(&st->queue_lock, NULL);
+	pthread_mutex_init(&st->publish_lock, NULL);
+	pthread_mutex_init(&st->ids_lock, NULL);
 	pthread_mutex_init(&st->stored_lock, NULL);
 	pthread_mutex_init(&st->filter_lock, NULL);
 	st->resources = calloc(DICT_MAX, sizeof(*st->resources));
@@ -130,6 +132,8 @@ int clew_store_open(const char *dir, const struct clew_store_opts *opts, struct 
 	if (r == 0)
 		r = aliases_load(st, ret_error);
 	if (r == 0)
+		r = old_take_over(st, ret_error);
+	if (r == 0)
 		r = watchdog_start(st);
 	if (r == 0 && !st->opts.read_only)
 		r = writer_start(st, ret_error);
@@ -159,6 +163,8 @@ void clew_store_close(struct clew_store *st)
 	clew_lock_done(&st->lock);
 	closep(&st->dir_fd);
 	pthread_mutex_destroy(&st->queue_lock);
+	pthread_mutex_destroy(&st->publish_lock);
+	pthread_mutex_destroy(&st->ids_lock);
 	pthread_mutex_destroy(&st->stored_lock);
 	pthread_mutex_destroy(&st->filter_lock);
 	pthread_mutex_destroy(&st->state_lock);

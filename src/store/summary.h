@@ -8,14 +8,7 @@
 #include <uthash.h>
 
 #include "store/internal.h"
-
-struct trace_row {
-	uint64_t span_id, parent_id; /* 0: none */
-	int64_t start_ns, duration_ns;
-	uint32_t service, operation;
-	uint8_t kind, status, link_class;
-	bool incomplete;
-};
+#include "store/trace_row.h"
 
 struct trace_rows {
 	struct clew_id128 id; /* canonical */

@@ -417,14 +417,14 @@ int clew_store_match_ids(struct clew_store *st, struct slice prefix, struct clew
 	from = huge_sql(&lo, lo_text);
 	to = huge_sql(&hi, hi_text);
 	for (size_t i = q.n_parts; r == 0 && i > 0 && m.n < max; i--) {
-		const char *name = q.parts[i - 1].name;
+		const struct part_ref *p = &q.parts[i - 1];
 
 		snprintf(sql, sizeof(sql),
 			 "SELECT DISTINCT trace_id FROM (SELECT trace_id FROM %s.span WHERE "
 			 "trace_id "
-			 "BETWEEN %s AND %s UNION ALL SELECT trace_id FROM %s.hot WHERE trace_id "
+			 "BETWEEN %s AND %s UNION ALL SELECT trace_id FROM %s WHERE trace_id "
 			 "BETWEEN %s AND %s)",
-			 name, from, to, name, from, to);
+			 p->name, from, to, p->hot, from, to);
 		r = query_each(&q, sql, match_rows, &m, ret_error);
 	}
 	query_end(&q);

@@ -62,14 +62,14 @@ static int filter_add(struct trace_filter *f, struct fuse *run)
 
 /* ---- sealing ---- */
 
-int trace_filter_store(struct clew_store *st, struct part *p, const struct fuse *run, uint64_t from,
-		       uint64_t to, char **ret_error)
+int trace_filter_store(duckdb_connection conn, struct part *p, const struct fuse *run,
+		       uint64_t from, uint64_t to, char **ret_error)
 {
 	struct slice bytes = fuse_bytes(run);
 	duckdb_appender a = NULL;
 	int r = 0;
 
-	if (duckdb_appender_create_ext(st->conn, p->name, "main", "trace_filter", &a) !=
+	if (duckdb_appender_create_ext(conn, p->name, "main", "trace_filter", &a) !=
 		    DuckDBSuccess ||
 	    duckdb_append_int64(a, (int64_t)from) != DuckDBSuccess ||
 	    duckdb_append_int64(a, (int64_t)(to - from)) != DuckDBSuccess ||

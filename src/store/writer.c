@@ -27,7 +27,7 @@
 
 /* ---- failing and recovering ---- */
 
-static void note_failure(struct clew_store *st, int err, const char *text)
+void note_failure(struct clew_store *st, int err, const char *text)
 {
 	bool first;
 
@@ -90,6 +90,7 @@ static void recover(struct clew_store *st)
 	_cleanup_(freep) char *error = NULL;
 	int r;
 
+	(void)seal_wait(st);
 	if (engine_works(st))
 		return;
 	/* Queries hold the gate; they end as soon as they see that they were stopped. */
@@ -99,6 +100,8 @@ static void recover(struct clew_store *st)
 	}
 	engine_close(st);
 	r = engine_open(st, &error);
+	if (r == 0)
+		r = old_take_over(st, &error);
 	pthread_rwlock_unlock(&st->gate);
 	if (r < 0)
 		note_failure(st, r, error);
@@ -167,35 +170,69 @@ static struct part *too_many_hot(struct clew_store *st)
 	return n > MAX_HOT_PARTS ? oldest : NULL;
 }
 
+/* Did the last job fail? Once. */
+static bool seal_failed(struct clew_store *st)
+{
+	bool failed;
+
+	pthread_mutex_lock(&st->queue_lock);
+	failed = !st->seal_job && st->seal_err < 0;
+	if (failed)
+		st->seal_err = 0;
+	pthread_mutex_unlock(&st->queue_lock);
+	return failed;
+}
+
+/* The partition whose oldest generation is to be sealed next. */
+static struct part *next_to_seal(struct clew_store *st)
+{
+	for (size_t i = 0; i < st->n_parts; i++) {
+		struct part *p = st->parts[i];
+
+		if (p->n_hots > 1 || (p->n_hots && p->hots[0]->n >= st->opts.hot_spans))
+			return p;
+	}
+	return too_many_hot(st);
+}
+
+/* Somebody waits until all is where it is to be. */
+static bool is_flushed(struct clew_store *st)
+{
+	bool waits;
+
+	pthread_mutex_lock(&st->queue_lock);
+	waits = st->flush_waiters > 0;
+	pthread_mutex_unlock(&st->queue_lock);
+	return waits;
+}
+
 /*
- * Seal what has become large, and take checkpoints that a query was in the way of. Hot spans are in
- * the engine's memory, so only a few partitions may have them.
+ * Have sealed what has become large, and take checkpoints that a query was in the way of. Hot spans are in
+ * memory, so only a few partitions may have them.
  */
 static void seal_due(struct clew_store *st)
 {
-	struct part *rested;
 	_cleanup_(freep) char *error = NULL;
-	uint64_t t0 = clew_mono_ns(), cpu0 = clew_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	struct part *p;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && st->conn && i < st->n_parts; i++) {
-		struct part *p = st->parts[i];
-
-		if (p->hot_rows >= st->opts.hot_spans)
-			r = seal_part(st, p, &error);
-		else if (p->late_checkpoint)
-			r = checkpoint_part(st, p, &error);
-	}
-	while (r == 0 && st->conn && (rested = too_many_hot(st)))
-		r = seal_part(st, rested, &error);
-	pthread_mutex_lock(&st->queue_lock);
-	st->stats.write_ns += clew_mono_ns() - t0;
-	st->stats.write_cpu_ns += clew_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu0;
-	pthread_mutex_unlock(&st->queue_lock);
-	if (r < 0) { /* the spans are safe: it is tried again after the next batch */
+	if (seal_busy(st) && !too_many_hot(st) && !is_flushed(st))
+		return;
+	(void)seal_wait(st);
+	if (seal_failed(st)) /* the spans are safe: it is tried again after the next batch */
+		recover(st);
+	for (size_t i = 0; r == 0 && st->conn && i < st->n_parts; i++)
+		if (st->parts[i]->late_checkpoint)
+			r = checkpoint_part(st, st->conn, st->parts[i], &error);
+	if (r < 0) {
 		note_failure(st, r, error);
 		recover(st);
 	}
+	/* Beside the writing, but for those that are too many: they are waited for. */
+	while (st->conn && (p = next_to_seal(st)) && seal_begin(st, p) &&
+	       (too_many_hot(st) || is_flushed(st)))
+		if (seal_wait(st) < 0)
+			break;
 }
 
 static void write_batch(struct clew_store *st, struct clew_span **batch, size_t n)
@@ -235,14 +272,14 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
  */
 static size_t up_to_full(struct clew_store *st, struct clew_span *const *batch, size_t n)
 {
-	uint64_t hot = 0, full = st->opts.hot_spans;
+	uint32_t left = 0;
 
-	if (full % CLEW_STORE_GROUP_SPANS)
+	if (st->opts.hot_spans % CLEW_STORE_GROUP_SPANS)
 		return n;
 	for (size_t i = 0; i < st->n_parts; i++)
 		if (st->parts[i]->hour == (int64_t)batch[0]->start_ns / HOUR_NS)
-			hot = st->parts[i]->hot_rows;
-	return hot < full && full - hot < n ? (size_t)(full - hot) : n;
+			left = hot_left(st, st->parts[i]);
+	return left && left < n ? left : n;
 }
 
 static void write_batches(struct clew_store *st, struct clew_span **batch, size_t n)
@@ -259,6 +296,16 @@ static void write_batches(struct clew_store *st, struct clew_span **batch, size_
 
 /* ---- housekeeping ---- */
 
+/* At rest: what is known of its ids is given back. */
+static void forget_ids(struct clew_store *st, struct part *p)
+{
+	pthread_mutex_lock(&st->ids_lock);
+	id_set_done(&p->last_ids);
+	if (p->last_max_ns > p->sealed_max_ns)
+		p->sealed_max_ns = p->last_max_ns;
+	pthread_mutex_unlock(&st->ids_lock);
+}
+
 /* Old hours are sealed, partitions at rest get a checkpoint and give their set of ids back. */
 static void keep_house(struct clew_store *st)
 {
@@ -266,20 +313,33 @@ static void keep_house(struct clew_store *st)
 	uint64_t now = clew_mono_ns();
 	int64_t hour = (int64_t)time(NULL) / 3600;
 	bool digested = false;
+	struct part *due;
 
+	if (seal_busy(st))
+		return;
+	if (seal_failed(st))
+		recover(st);
+	due = st->conn ? next_to_seal(st) : NULL;
+	if (due) { /* it came while another one was sealed */
+		(void)seal_begin(st, due);
+		return;
+	}
 	for (size_t i = 0; st->conn && i < st->n_parts; i++) {
 		struct part *p = st->parts[i];
 		uint64_t idle = now - p->used_ns;
 		int r = 0;
 
-		if (p->hour < hour && idle > IDLE_SEAL_NS && (p->hot_rows || p->indexed < p->rows))
-			r = seal_part(st, p, &error);
-		else if (!digested && p->has_rollups && p->digested < p->indexed &&
-			 idle > IDLE_DIGEST_NS) {
+		if (p->hour < hour && idle > IDLE_SEAL_NS && p->n_hots) {
+			p->used_ns = now;
+			(void)seal_begin(st, p);
+			return;
+		}
+		if (!digested && p->has_rollups && p->digested < p->indexed &&
+		    idle > IDLE_DIGEST_NS) {
 			r = digest_part(st, p, &error);
 			digested = true; /* not for long at a time: spans wait */
 		} else if (p->dirty && idle > IDLE_CHECK_NS)
-			r = checkpoint_part(st, p, &error);
+			r = checkpoint_part(st, st->conn, p, &error);
 		else
 			continue;
 		p->used_ns = now;
@@ -288,8 +348,7 @@ static void keep_house(struct clew_store *st)
 			recover(st);
 			return;
 		}
-		id_set_done(&p->ids);
-		p->ids_loaded = false;
+		forget_ids(st, p);
 		note_success(st);
 	}
 }
@@ -300,6 +359,7 @@ static void *writer_main(void *arg)
 	struct clew_store *st = arg;
 	_cleanup_(freep) struct clew_span **batch = calloc(st->opts.batch_spans, sizeof(*batch));
 
+	(void)pthread_setname_np(pthread_self(), "clew-store");
 	for (;;) {
 		size_t n = batch ? queue_take(st, batch) : 0;
 
@@ -319,25 +379,35 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* At the end: nothing is left in logs that would have to be replayed. */
+/* Of a store that closes: fewer hot spans than this part of the limit stay in their log. */
+#define LEFT_HOT 16
+
+/* At the end: what is left in logs is quickly read again. */
 static void last_checkpoints(struct clew_store *st)
 {
 	for (size_t i = 0; st->conn && i < st->n_parts; i++) {
 		struct part *p = st->parts[i];
+		_cleanup_(freep) char *error = NULL;
+		int r = 0;
 
-		if (p->hot_rows * 4 >= st->opts.hot_spans || p->indexed < p->rows)
-			(void)seal_part(st, p, NULL);
-		else if (p->dirty)
-			(void)checkpoint_part(st, p, NULL);
+		while (r == 0 && p->n_hots &&
+		       (p->n_hots > 1 || (uint64_t)p->hots[0]->n * LEFT_HOT >= st->opts.hot_spans))
+			r = seal_hot(st, p, &error);
+		if (r == 0 && (p->dirty || p->late_checkpoint))
+			r = checkpoint_part(st, st->conn, p, &error);
+		if (r < 0)
+			note_failure(st, r, error);
 	}
 	if (st->conn)
-		(void)checkpoint(st, "c", NULL);
+		(void)checkpoint(st, st->conn, "c", NULL);
 }
 
 int writer_start(struct clew_store *st, char **ret_error)
 {
 	int r = queue_init(st);
 
+	if (r == 0)
+		r = sealer_start(st, ret_error);
 	if (r < 0)
 		return r;
 	r = pthread_create(&st->writer, NULL, writer_main, st);
@@ -358,7 +428,10 @@ void writer_stop(struct clew_store *st)
 		pthread_mutex_unlock(&st->queue_lock);
 		pthread_join(st->writer, NULL);
 		st->has_writer = false;
+		(void)seal_wait(st);
+		sealer_stop(st);
 		last_checkpoints(st);
 	}
+	sealer_stop(st);
 	queue_free(st);
 }
