@@ -45,7 +45,8 @@ static uint64_t dir_bytes(const char *dir)
 	uint64_t n = 0;
 
 	while (d && (e = readdir(d)))
-		if (strstr(e->d_name, ".duckdb") && !fstatat(dirfd(d), e->d_name, &sb, 0))
+		if ((strstr(e->d_name, ".duckdb") || strstr(e->d_name, ".log")) &&
+		    !fstatat(dirfd(d), e->d_name, &sb, 0))
 			n += (uint64_t)sb.st_blocks * 512;
 	if (d)
 		closedir(d);

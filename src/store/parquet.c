@@ -91,7 +91,7 @@ static uint64_t count_bytes(struct clew_store *st)
 		return 0;
 	}
 	while ((e = readdir(d)))
-		if (strstr(e->d_name, ".duckdb") &&
+		if ((strstr(e->d_name, ".duckdb") || strstr(e->d_name, ".log")) &&
 		    !fstatat(st->dir_fd, e->d_name, &sb, AT_SYMLINK_NOFOLLOW))
 			bytes += (uint64_t)sb.st_blocks * 512;
 	closedir(d);
