@@ -97,6 +97,29 @@ def test_the_sequence_of_its_page(shopped):
     assert data(shopped, "dependencies", endTs=end // 1000 - 3600 * 1000, lookback=60 * 1000) == []
 
 
+def test_the_sequence_of_grafana(shopped):
+    """What its data source asks: health, the two menus, a search without times, a trace with the times of its range, the
+    map. Parameters that are empty are left out; the service's name is part of the path as it is."""
+    shop = shopped.shop
+    services = get(shopped, "services").json
+    assert services["data"] == sorted(SERVICES) and services["errors"] is None
+    for service in services["data"]:
+        assert data(shopped, "services/%s/operations" % quote(service, safe=""))
+    tags = json.dumps({"http.response.status_code": "500", "error": "true"})
+    found = data(shopped, "traces", limit=20, service=FRONT, operation="POST /orders", tags=tags, minDuration="1ms",
+                 maxDuration="10s")
+    wanted = [t for i, t in enumerate(shop.traces) if i % 5 == 4][::-1]
+    assert [t["traceID"] for t in found] == [t[0].trace.hex() for t in wanted]
+    for got, spans in zip(found, wanted):
+        check_trace(shopped, got, spans)
+    start, end = wanted[0][0].start // 1000 - 3600 * 10**6, wanted[0][0].start // 1000 + 3600 * 10**6
+    (one,) = data(shopped, "traces/" + found[0]["traceID"], start=start, end=end)
+    check_trace(shopped, one, wanted[0])
+    now = time.time_ns() // 10**6
+    edges = data(shopped, "dependencies", endTs=now, lookback=6 * 3600 * 1000)
+    assert (FRONT, PAY) in {(e["parent"], e["child"]) for e in edges}
+
+
 @pytest.mark.parametrize("params, want", [
     ({"tags": json.dumps({"order": "o-3"})}, lambda i: i == 3),
     ({"tags": json.dumps({"http.response.status_code": "500"})}, lambda i: i % 5 == 4),

@@ -79,6 +79,25 @@ def test_sequence(shopped):
     check(shopped, spans_of(get(shopped, "traces/4d")), shop.traces[0])
 
 
+def test_the_sequence_of_grafana(shopped):
+    """What its data source asks of this API. It writes the times into the URL as they are, with their colons."""
+    shop = shopped.shop
+    assert get(shopped, "services").json["services"] == sorted(SERVICES)
+    assert [o["name"] for o in get(shopped, "operations", service=PAY).json["operations"]] == ["POST /pay"]
+    wanted = [t for i, t in enumerate(shop.traces) if i % 5 == 4]
+    begin, end = rfc3339(shop.traces[0][0].start - 10**9), rfc3339(shop.traces[-1][0].start + 10**9)
+    query = urlencode({"query.attributes": json.dumps({"error": "true"}), "query.duration_min": "1ms",
+                       "query.operation_name": "POST /orders", "query.service_name": FRONT})
+    a = shopped.ask("/api/v3/traces?%s&query.start_time_min=%s&query.start_time_max=%s" % (query, begin, end))
+    check(shopped, spans_of(a), [s for t in wanted for s in t])
+    a = shopped.ask("/api/v3/traces/%s?start_time=%s&end_time=%s" % (wanted[0][0].trace.hex(), begin, end))
+    check(shopped, spans_of(a), wanted[0])
+    # It reads numbers of kinds and codes, and 64-bit values as text.
+    (span,) = [s for _, _, s in spans_of(a).values() if s["spanId"] == wanted[0][0].id.hex()]
+    assert isinstance(span["kind"], int) and isinstance(span["status"].get("code", 0), int)
+    assert isinstance(span["startTimeUnixNano"], str)
+
+
 def test_older_names(shopped):
     shop = shopped.shop
     at = shop.traces[10][0].start
