@@ -70,7 +70,7 @@ void said_of(const struct clew_span *s, struct said *ret);
 /* A span of the kernel; what is kept of it after it was handed out is little. */
 struct seen {
 	struct clew_span *span; /* ours while it waits; NULL once it is out */
-	struct clew_id64 id;
+	struct clew_id64 id, parent_id;
 	struct clew_id64 header_span; /* none: no header on the wire */
 	struct clew_id128 header_trace;
 	struct clew_id128 as_trace; /* the received span that it is the same as, or hangs from */
@@ -121,7 +121,8 @@ struct clew_join {
 	struct moved *moved;
 	uint16_t own_ports[2];
 	uint64_t began_ns, active_ns; /* the first span; the last sign of an SDK */
-	uint32_t futile;	      /* headers of which no span was received, since one was */
+	uint32_t depth;	 /* of traces that go on before their time, for another's links */
+	uint32_t futile; /* headers of which no span was received, since one was */
 };
 
 /** traces_add() - a span into its trace, which waits from now on. -ENOMEM: it is still the caller's. */

@@ -29,7 +29,7 @@ static size_t slot_of(const struct by_id *b, const struct trace *t, const struct
 	return i;
 }
 
-/* The parents' places; those of spans that went on are known already. */
+/* The parents' places. A parent may come later than its child: a request that is still open. */
 static void find_parents(struct trace *t)
 {
 	struct by_id b = {.mask = 15};
@@ -42,8 +42,8 @@ static void find_parents(struct trace *t)
 	for (uint32_t i = 0; b.slots && i < t->n; i++) {
 		struct seen *k = &t->v[i];
 
-		if (k->span && !clew_id64_none(&k->span->parent_span_id))
-			k->parent = (int32_t)b.slots[slot_of(&b, t, &k->span->parent_span_id)] - 1;
+		if (k->parent < 0 && !clew_id64_none(&k->parent_id))
+			k->parent = (int32_t)b.slots[slot_of(&b, t, &k->parent_id)] - 1;
 		if (k->parent == (int32_t)i)
 			k->parent = -1;
 	}
@@ -269,6 +269,17 @@ static void match_holder(struct clew_join *j, struct trace *t, uint32_t at)
 
 /* ---- a trace ---- */
 
+/* Spans went on that hang from one which came later: it stays, below the received span. */
+static void keep_parents(struct trace *t)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		struct seen *p = parent_of(t, &t->v[i]);
+
+		if (!t->v[i].span && p && p->span && is_matched(p))
+			p->nested = true;
+	}
+}
+
 void trace_match(struct clew_join *j, struct trace *t)
 {
 	find_parents(t);
@@ -289,4 +300,5 @@ void trace_match(struct clew_join *j, struct trace *t)
 		if (t->v[i].span && t->v[i].kind == CLEW_KIND_CLIENT && !is_matched(&t->v[i]) &&
 		    clew_id64_none(&t->v[i].header_span))
 			match_holder(j, t, i);
+	keep_parents(t);
 }

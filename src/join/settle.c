@@ -13,6 +13,8 @@
 
 #define MAX_MOVES 8u
 #define MAX_DEPTH 4096u
+/* A candidate of a candidate of a candidate ... */
+#define MAX_AHEAD 32u
 
 /* ---- traces that are another's ---- */
 
@@ -231,13 +233,16 @@ static void map_links(struct clew_join *j, struct clew_span *s, uint64_t due_ns)
 		struct clew_span_link *l = &s->links[i];
 		struct trace *t = trace_find(j, &l->trace_id);
 
-		if (t && t->waiting)
+		if (t && t->waiting && j->depth < MAX_AHEAD) {
+			j->depth++;
 			trace_settle(j, t, due_ns);
+			j->depth--;
+		}
 		for (uint32_t k = 0; t && k < t->n; k++)
 			if (clew_id64_eq(&t->v[k].id, &l->span_id) && is_matched(&t->v[k]) &&
 			    !t->v[k].nested)
 				l->span_id = t->v[k].as_span;
-		if (t)
+		if (t && !clew_id128_none(&t->canonical))
 			l->trace_id = t->canonical;
 	}
 }

@@ -58,6 +58,7 @@ int traces_add(struct clew_join *j, struct clew_span *span, uint64_t due_ns)
 	t->v[t->n++] = (struct seen){
 		.span = span,
 		.id = span->span_id,
+		.parent_id = span->parent_span_id,
 		.header_trace = span->header_trace_id,
 		.header_span = span->header_span_id,
 		.start_ns = span->start_ns,

@@ -508,6 +508,23 @@ static void test_orphans(void **state)
 	assert_memory_equal(&out_of(r, 9)->links[0].span_id, &want_id, sizeof(want_id));
 }
 
+/* A stream: what it called went on long before it ended. Its span stays, as a child of the SDK's. */
+static void test_parent_comes_late(void **state)
+{
+	struct rig *r = *state;
+
+	feed(r, seen(1, 2, 1, CLEW_KIND_CLIENT, "python", 10, 20, 10, 6379, 0));
+	settle(r);
+	assert_out(r, 2, 1, 1);
+	feed(r, seen(1, 1, 0, CLEW_KIND_SERVER, "python", 0, 9000, 10, 80, 5000));
+	feed(r, seen(1, 3, 1, CLEW_KIND_CLIENT, "python", 8000, 8500, 10, 6379, 0));
+	send(r, sdk_server(span(100, 101, 0, CLEW_KIND_SERVER, "first", 1, 8999), 5000));
+	settle(r);
+	assert_out(r, 1, 1, 101);
+	assert_out(r, 3, 1, 1);
+	assert_int_equal(r->n_aliases, 1); /* the SDK's trace is this one */
+}
+
 /* Calls to where we take OTLP are nobody's business. */
 static void test_own_calls(void **state)
 {
@@ -559,6 +576,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_keep_alive, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_not_the_same, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_orphans, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_parent_comes_late, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_own_calls, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_waiting, set_up, tear_down),
 	};
