@@ -120,7 +120,9 @@ struct clew_join {
 	struct process *processes;
 	struct moved *moved;
 	uint16_t own_ports[2];
-	uint64_t began_ns, active_ns; /* the first span; the last sign of an SDK */
+	uint64_t began_ns, active_ns;	 /* the first span; the last sign of an SDK */
+	uint64_t late_ns, late_until_ns; /* how long after their end spans came lately */
+	uint64_t last_due_ns;
 	uint32_t depth;	 /* of traces that go on before their time, for another's links */
 	uint32_t futile; /* headers of which no span was received, since one was */
 };

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "join/internal.h"
 
+#include "base/clock.h"
+
 /* After it went on a trace is remembered for so long; at the beginning everything waits for so long. */
 #define REMEMBER_NS (30ull * 1000 * 1000 * 1000)
 #define BEGIN_NS    (10ull * 1000 * 1000 * 1000)
+/* Senders that are slow are waited for: this long beyond what was seen lately, in all at most so long. */
+#define LATE_MORE_NS  (3ull * 1000 * 1000 * 1000)
+#define LATE_MAX_NS   (18ull * 1000 * 1000 * 1000)
+#define LATE_KNOWN_NS (60ull * 1000 * 1000 * 1000)
 /* Headers whose spans go elsewhere are no sign of an SDK that sends to us. */
 #define MAX_FUTILE 64u
 
@@ -72,6 +78,31 @@ static bool must_wait(struct clew_join *j, const struct clew_span *s, uint64_t n
 	       (j->active_ns && now_ns < j->active_ns + CLEW_JOIN_ACTIVE_NS);
 }
 
+/* Later ones are due later, or at the same time. */
+static uint64_t due(struct clew_join *j, uint64_t now_ns)
+{
+	uint64_t hold = j->opts.hold_ns;
+
+	if (now_ns < j->late_until_ns && j->late_ns + LATE_MORE_NS > hold)
+		hold = j->late_ns + LATE_MORE_NS;
+	if (now_ns + hold > j->last_due_ns)
+		j->last_due_ns = now_ns + hold;
+	return j->last_due_ns;
+}
+
+/* One that is older than any wait is old news, or of another clock. */
+static void learn_lateness(struct clew_join *j, const struct clew_span *s, uint64_t unix_ns,
+			   uint64_t now_ns)
+{
+	uint64_t end = s->start_ns + s->duration_ns;
+	uint64_t late = unix_ns > end ? unix_ns - end : 0;
+
+	if (late + LATE_MORE_NS > LATE_MAX_NS || (late <= j->late_ns && now_ns < j->late_until_ns))
+		return;
+	j->late_ns = late;
+	j->late_until_ns = now_ns + LATE_KNOWN_NS;
+}
+
 void clew_join_span(struct clew_join *j, struct clew_span *span, uint64_t now_ns)
 {
 	pthread_mutex_lock(&j->lock);
@@ -79,8 +110,7 @@ void clew_join_span(struct clew_join *j, struct clew_span *span, uint64_t now_ns
 		j->stats.own++;
 		j->active_ns = now_ns;
 		clew_span_free(span);
-	} else if (!must_wait(j, span, now_ns) ||
-		   traces_add(j, span, now_ns + j->opts.hold_ns) < 0) {
+	} else if (!must_wait(j, span, now_ns) || traces_add(j, span, due(j, now_ns)) < 0) {
 		j->opts.on_span(j->opts.user, span);
 	}
 	while (j->stats.held > CLEW_JOIN_MAX_HELD) {
@@ -93,12 +123,15 @@ void clew_join_span(struct clew_join *j, struct clew_span *span, uint64_t now_ns
 void clew_join_received(struct clew_join *j, struct clew_span *const *spans, size_t n,
 			uint64_t now_ns)
 {
+	const uint64_t unix_ns = clew_clock_ns(CLOCK_REALTIME);
+
 	pthread_mutex_lock(&j->lock);
 	for (size_t i = 0; i < n; i++) {
 		struct clew_id128 to = moved_to(j, spans[i]->trace_id);
 
 		received_add(&j->received, spans[i], &to);
 		spans[i]->trace_id = to;
+		learn_lateness(j, spans[i], unix_ns, now_ns);
 	}
 	j->stats.received += n;
 	if (n) {

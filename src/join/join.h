@@ -34,7 +34,8 @@
 
 #include "model/span.h"
 
-/* How long spans of the kernel wait: an SDK's own delay (5 s by default), and its sending. */
+/* How long spans of the kernel wait: an SDK's own delay (5 s by default), and its sending. Longer where
+ * spans came later than that within the last minute: by 3 s more than they did, 18 s at most. */
 #define CLEW_JOIN_HOLD_NS (7000ull * 1000 * 1000)
 /* After this long without a sign of an SDK nothing waits. */
 #define CLEW_JOIN_ACTIVE_NS (60ull * 1000 * 1000 * 1000)
