@@ -20,9 +20,6 @@
 #include "causality/told.h"
 #include "causality/turn.h"
 
-#define AT_ONCE_NS 1000000ull
-#define MAX_TRIES  8
-
 static enum verdict accept(struct clew_link *l, enum clew_link_class class, double wrong)
 {
 	l->class = class;
@@ -247,24 +244,8 @@ static bool is_root(const struct node *n)
 	return n->born && !n->owner && !n->birth.n_proc && !n->birth.lost;
 }
 
-/* What a failed call is made again with, at once, belongs where that one was made. */
-static const struct node *first_try(const struct node *n)
-{
-	const struct node *before = n->birth.parent;
-
-	for (int i = 0; before && before->is_call && before->failed_ns && i < MAX_TRIES; i++) {
-		if (n->born_ns >= before->failed_ns + AT_ONCE_NS || !before->birth.ctx)
-			break;
-		n = before;
-		before = n->birth.parent;
-	}
-	return n;
-}
-
 static bool same_stretch(const struct node *a, const struct node *b)
 {
-	a = first_try(a);
-	b = first_try(b);
 	return a->birth.ctx == b->birth.ctx && a->birth.parent == b->birth.parent &&
 	       a->birth.read_ns == b->birth.read_ns;
 }

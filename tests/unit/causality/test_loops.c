@@ -298,58 +298,6 @@ static void test_timer_alone(void **state)
 	assert_int_equal(wrong, 0);
 }
 
-/* Read without a sleep. */
-static void busy_response(struct fab_exchange *f, struct fab_thread *t)
-{
-	t->nvcsw--;
-	response(f, t);
-}
-
-/*
- * Two calls at once, of which one fails and is made again at once, and ends before the other one: neither that nor
- * its second try led to the answer. later: it is made after a while, as a timer's call might
- * be. The loop never sleeps.
- */
-static uint64_t again_run(bool later)
-{
-	struct fab_thread t = thread(10, 11);
-	struct fab_exchange a, b, x, y, z;
-	uint64_t id = 1;
-
-	start(NULL);
-	for (int i = 0; i < 400; i++) {
-		request(&a, id++, &t);
-		call(&x, id++, &t);
-		call(&y, id++, &t);
-		request(&b, id++, &t);
-		call(&z, id++, &t);
-		x.x.http.status = 503;
-		busy_response(&x, &t);
-		if (later)
-			now += 2 * MS;
-		call(&x, id++, &t);
-		busy_response(&x, &t);
-		busy_response(&y, &t);
-		answer(&a, &t);
-		busy_response(&z, &t);
-		answer(&b, &t);
-	}
-	stop();
-	return id - 6;
-}
-
-static void test_again_in_parallel(void **state)
-{
-	uint64_t a = again_run(false);
-
-	assert_link(a + 1, a, CLEW_LINK_PROBABLE);
-	assert_link(a + 2, a, CLEW_LINK_CERTAIN);
-	assert_link(a + 5, a, CLEW_LINK_PROBABLE);
-	a = again_run(true);
-	assert_link(a + 2, a, CLEW_LINK_CERTAIN);
-	assert_link(a + 5, 0, CLEW_LINK_ORPHAN);
-}
-
 /* from writes to an eventfd (or a pipe) that to waits for. */
 static void tells(const struct fab_thread *from, struct fab_thread *to, enum clew_handoff_kind kind)
 {
@@ -430,7 +378,6 @@ int main(void)
 		cmocka_unit_test(test_response_ends_by_eof),
 		cmocka_unit_test(test_pool_fills),
 		cmocka_unit_test(test_timer_alone),
-		cmocka_unit_test(test_again_in_parallel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
