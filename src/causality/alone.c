@@ -27,7 +27,7 @@ void alone_tick(struct proc *p, uint64_t now_ns, bool changes)
 	struct alone *a = &p->group->alone;
 	uint64_t ns = now_ns > k->since_ns ? now_ns - k->since_ns : 0;
 
-	if (k->since_ns && p->n_open <= 1) {
+	if (k->since_ns) {
 		if (!p->n_open && ns > ALONE_GAP_NS)
 			ns = ALONE_GAP_NS;
 		if (ns > k->told_ns) {

@@ -10,7 +10,7 @@ struct proc;
 
 /* Of a group: all its processes together. */
 struct alone {
-	uint64_t open_ns; /* with one request open */
+	uint64_t open_ns; /* with a request open, or several */
 	uint64_t idle_ns; /* with none, since the first one; of each gap ALONE_GAP_NS at most */
 	uint64_t strays;  /* calls while none was open */
 	uint64_t calls;	  /* ... while one was */

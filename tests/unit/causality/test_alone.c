@@ -111,12 +111,35 @@ static void test_two(void **state)
 	assert_link(103, 0, CLEW_LINK_ORPHAN);
 }
 
+/* The last request of a busy hour is alone, and nothing calls after it: that is no habit. */
+static void test_end_of_load(void **state)
+{
+	struct fab_thread reader = thread(10, 11), second = thread(10, 14), worker = thread(10, 12);
+	struct fab_exchange a, b, x;
+
+	start(NULL);
+	for (uint64_t id = 1; id < 401; id += 2) {
+		request(&a, id, &reader);
+		request(&b, id + 1, &second);
+		now += 20 * MS;
+		answer(&a, &reader);
+		answer(&b, &second);
+	}
+	request(&a, 1001, &reader);
+	call(&x, 1002, &worker);
+	response(&x, &worker);
+	answer(&a, &reader);
+	clew_causality_advance(c, now += 5 * SEC);
+	stop();
+	assert_link(1002, 0, CLEW_LINK_ORPHAN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_idle),   cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_strays), cmocka_unit_test(test_jobs),
-		cmocka_unit_test(test_two),
+		cmocka_unit_test(test_two),    cmocka_unit_test(test_end_of_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
