@@ -247,6 +247,18 @@ static struct node *sent_on_by(struct clew_assembly *a, const struct node *n)
 	return forwarded_find(a, &f);
 }
 
+void clew_assembly_ends(struct clew_assembly *a, const struct clew_exchange *x)
+{
+	const struct node *n = x->user;
+	struct clew_span_facts f;
+
+	if (!n || n->role != CLEW_ROLE_SERVER || (x->http.fields_known && !x->http.trace))
+		return;
+	clew_span_facts_of(x, &f);
+	if (!clew_id64_none(&f.header_span))
+		forwarded_note(a, n, &f);
+}
+
 void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
 {
 	struct node *n = x->user;
@@ -255,11 +267,6 @@ void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
 	if (!n) {
 		clew_exchange_free(x);
 		return;
-	}
-	if (n->role == CLEW_ROLE_SERVER && (!x->http.fields_known || x->http.trace)) {
-		clew_span_facts_of(x, &f);
-		if (!clew_id64_none(&f.header_span))
-			forwarded_note(a, n, &f);
 	}
 	if (!n->resolved)
 		take_header(n, x);

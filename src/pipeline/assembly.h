@@ -54,6 +54,11 @@ int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembl
 void clew_assembly_free(struct clew_assembly *a);
 
 void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x);
+/**
+ * clew_assembly_ends() - before its calls are decided for that: they may carry the header that came in
+ * with it.
+ */
+void clew_assembly_ends(struct clew_assembly *a, const struct clew_exchange *x);
 /** clew_assembly_end() - takes the exchange over. */
 void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x);
 void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct clew_link *link);

@@ -44,6 +44,7 @@ static void on_end(void *u, struct clew_exchange *x)
 	struct clew_pipeline *p = u;
 
 	/* Links that this end settles are told before the exchange is handed over. */
+	clew_assembly_ends(p->assembly, x);
 	clew_causality_end(p->causality, x);
 	clew_assembly_end(p->assembly, x);
 }
