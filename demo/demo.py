@@ -87,11 +87,20 @@ class Demo:
 
     def start(self):
         log = open(self.log, "wb")
-        self.tracer = subprocess.Popen(
-            [self.clew, "run", "--db", self.store, "--user", USER, "--", "/usr/bin/python3",
-             os.path.join(self.tmp, "shop", "shop.py"), self.tmp, str(self.port)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.tmp,
-            preexec_fn=die_with_demo)
+        # A Ctrl-C between the fork and the assignment would leave a tracer that nobody knows: it comes after both.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+        def in_child():
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            die_with_demo()
+        try:
+            self.tracer = subprocess.Popen(
+                [self.clew, "run", "--db", self.store, "--user", USER, "--", "/usr/bin/python3",
+                 os.path.join(self.tmp, "shop", "shop.py"), self.tmp, str(self.port)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.tmp,
+                preexec_fn=in_child)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         log.close()
         self.wait(lambda: os.path.exists(os.path.join(self.tmp, "ready")), 60, "the shop to be ready")
 
