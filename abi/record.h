@@ -41,6 +41,8 @@ enum clew_rec_type {
 	CLEW_REC_PROCESS = 7,
 	CLEW_REC_EVENT = 8,
 	CLEW_REC_LOSS = 9,
+	CLEW_REC_HEAP = 10,
+	CLEW_REC_MOVED = 11,
 };
 
 struct clew_rec {
@@ -76,13 +78,17 @@ enum clew_io_flags {
 	CLEW_IO_TLS = 1 << 4,	      /* the prefix is plaintext seen in a TLS library */
 	CLEW_IO_EOF = 1 << 5,	      /* rx of 0 bytes: the peer closed its side */
 	CLEW_IO_URING = 1 << 6,	      /* submitted by io_uring: byte count only */
-	CLEW_IO_NOCAP = 1 << 7,	      /* payload was wanted here and could not be read */
-	CLEW_IO_NEWRUN = 1 << 8,      /* first operation after a change of direction */
+	CLEW_IO_NOCAP =
+		1 << 7, /* payload was wanted here and could not be read, or not all of it */
+	CLEW_IO_NEWRUN = 1 << 8, /* first operation after a change of direction */
 	CLEW_IO_TOLD =
 		1 << 9, /* Go, a server's answer: the goroutine was last let go on by another one */
 	CLEW_IO_SELECTED =
 		1 << 10, /* ... or by what ended a select: another one, a timer, its own call */
 	CLEW_IO_AWAITED = 1 << 11, /* task is not the thread's own: it waits for what this does */
+	CLEW_IO_ASTRAY =
+		1 << 12, /* TCP: others sent, or received, at the same time, and where between
+			  * theirs these bytes stand is not known: not before offset */
 };
 
 /* One operation that moved bytes. Tail: n_counters u64 counters, then cap_len bytes of prefix. */
@@ -154,6 +160,7 @@ enum clew_handoff_kind {
 	CLEW_HANDOFF_WAKE = 4,	/* another wake between two targets, in process context */
 	CLEW_HANDOFF_SLEEP = 5, /* from goes to sleep on the futex at key; to is 0 */
 	CLEW_HANDOFF_TASK = 6,	/* the task from_task began, or gave work to, the task key */
+	CLEW_HANDOFF_WOKEN = 7, /* the task from_task woke the task key */
 };
 
 /*
@@ -185,6 +192,8 @@ enum clew_task_kind {
 
 /* hdr.flags: the task key has sent something to another one since it was given work last. */
 #define CLEW_HANDOFF_REPLIED 1
+/* ... it was woken to take a lock, a permit or a notification: that passes on no work. */
+#define CLEW_HANDOFF_LOCK 2
 
 /* A task's birth is not known: it began before it was seen. */
 #define CLEW_AGE_UNKNOWN 0xffffffffu
@@ -238,7 +247,7 @@ enum clew_tag {
 	CLEW_TAG_COMM = 6,
 	CLEW_TAG_RUNTIME = 7, /* NAME/VERSION/TASK, as in "cpython/3.11.2/context"; TASK is "thread"
 			       * where no task of the runtime is read. A process record that comes
-			       * later and has this tag replaces what was known */
+			       * later, of no earlier time, replaces what was known */
 	CLEW_TAG_HOST = 16,   /* meta */
 	CLEW_TAG_BOOT_ID = 17, /* meta: as in /proc/sys/kernel/random/boot_id */
 	CLEW_TAG_KERNEL = 18,
@@ -270,6 +279,41 @@ struct clew_rec_event {
 	__u16 pad;
 	__u32 tail_len;
 	__u32 pad2;
+};
+
+/*
+ * What a Java thread has to do with objects, just before its io record on the same connection: the room in
+ * which it makes its own, and, where it begins to write, those that the oldest frames of its stack name.
+ * Tail: n_objects u64, the oldest first: the object's address in the low 48 bits, above it how many words
+ * below the end of its stack it stands. Addresses hold while collections is the same: then nothing moves.
+ * conn 0: there is no operation; the room of a thread that wakes another one, or is woken, is a new one.
+ */
+struct clew_rec_heap {
+	struct clew_rec hdr;
+	__u64 ts_ns;
+	__u64 conn;
+	__u64 proc_start_ns;
+	__u64 room_start, room_top, room_end; /* it is used up to top */
+	__u32 tgid, tid;
+	__u32 collections;
+	__u16 hdr_bytes;
+	__u16 n_objects;
+};
+
+/*
+ * Objects that a collection moved, of those in rooms that heap records told of since the one before: where each was, and
+ * where it is now. Tail: n_moved pairs of u32, in words of 8 bytes above base.
+ */
+struct clew_rec_moved {
+	struct clew_rec hdr;
+	__u64 ts_ns;
+	__u64 proc_start_ns;
+	__u64 base;
+	__u32 tgid;
+	__u32 collections; /* with this one */
+	__u32 n_moved;
+	__u16 hdr_bytes;
+	__u16 pad;
 };
 
 enum clew_loss_where {
@@ -319,6 +363,8 @@ _Static_assert(sizeof(struct clew_rec_thread) == 104, "thread");
 _Static_assert(sizeof(struct clew_rec_process) == 48, "process");
 _Static_assert(sizeof(struct clew_rec_event) == 56, "event");
 _Static_assert(sizeof(struct clew_rec_loss) == 48, "loss");
+_Static_assert(sizeof(struct clew_rec_heap) == 72, "heap");
+_Static_assert(sizeof(struct clew_rec_moved) == 48, "moved");
 _Static_assert(sizeof(struct clew_rec_clock) == 32, "clock");
 _Static_assert(sizeof(struct clew_rec_meta) == 32, "meta");
 #endif

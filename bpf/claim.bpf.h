@@ -9,7 +9,7 @@
  *	        │                                           │
  *	 seq 7  ▼      seq 8     seq 9                      ▼ seq 10
  *	┌──────────┐  ┌──────┐  ┌──────┐
- *	│rrrrr     │  │ zero │  │ zero │     chunk[seq % CLEW_RING_AHEAD]: which chunk of the pool
+ *	│rrrrr     │  │ zero │  │ zero │     chunk[seq % CLEW_RING_SLOTS]: which chunk of the pool
  *	└─────────┴┘  └──────┘  └──────┘
  *	          ▲ limit: records begin up to here and may end behind it, so none is ever cut in two
  *
@@ -20,9 +20,11 @@
  *		handed in all zeros: the reader stops there and comes back. Whoever claims must commit.
  *		What was claimed and not used becomes a record of type CLEW_RING_PAD.
  * reader	takes a chunk back when all of it is read and a later place is claimed or its limit
- *		passed, zeroes it and gives it to whoever needs it. A slot of chunk[] is
- *		written again only when the reader is past its old seq, so a claim that was
- *		interrupted before it looked there still finds its own.
+ *		passed, zeroes it and gives it to whoever needs it. A claim looks into its slot of chunk[]
+ *		right after its compare-and-swap; an interrupt that came between would have to fill
+ *		CLEW_RING_SLOTS - CLEW_RING_AHEAD chunks before that slot is written again.
+ * threads	goes up before a thread record is claimed, threads_told when it is committed. The reader wants to see
+ *		these at once; where all were there at its last look it need not look at any record.
  */
 #pragma once
 
@@ -60,7 +62,7 @@ clew_ring_try(struct clew_ring_cpu *c, __u32 bytes, __u32 limit, __u32 *ret_chun
 	}
 	if (__sync_val_compare_and_swap(&c->head, old, (__u64)seq << 32 | (at + bytes)) != old)
 		return CLEW_RING_AGAIN;
-	*ret_chunk = ring_load(&c->chunk[seq % CLEW_RING_AHEAD]);
+	*ret_chunk = ring_load(&c->chunk[seq % CLEW_RING_SLOTS]);
 	*ret_at = at;
 	return CLEW_RING_TAKEN;
 }

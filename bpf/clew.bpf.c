@@ -28,12 +28,16 @@
 #include "bpf/go_channel.bpf.h"
 #include "bpf/python_task.bpf.h"
 #include "bpf/current.bpf.h"
+#include "bpf/heap.bpf.h"
 #include "bpf/sock.bpf.h"
 #include "bpf/sent.bpf.h"
+#include "bpf/source.bpf.h"
+#include "bpf/place.bpf.h"
 #include "bpf/io.bpf.h"
 #include "bpf/handoff.bpf.h"
 #include "bpf/iter.bpf.h"
 #include "bpf/python.bpf.h"
 #include "bpf/java.bpf.h"
+#include "bpf/tokio.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -22,13 +22,14 @@
 #define CLEW_MAX_GLOB	 128
 #define CLEW_MAX_PATH	 256
 #define CLEW_MAX_ARGS	 2048 /* of an exec record's tail: file name and arguments */
-#define CLEW_MAX_IOV	 4    /* iovecs of one operation whose bytes are captured */
+#define CLEW_MAX_IOV	 8    /* iovecs of one operation that are captured; more: CLEW_LOSS_PAYLOAD */
 #define CLEW_LOSS_MAX	 8
 
 /* A thread of a target has one of these; nobody else has. */
 struct clew_task_state {
 	__u32 in_scope;
 	__u32 lost; /* records of this thread that the ring did not take, not told yet */
+	__u64 room; /* a Java thread's that was told of last where a wake was seen: heap.bpf.h */
 };
 
 enum clew_sock_flags {
@@ -39,16 +40,21 @@ enum clew_sock_flags {
 
 enum clew_sock_kind { CLEW_KIND_TCP = 1, CLEW_KIND_UNIX = 2, CLEW_KIND_MPTCP = 3 };
 
+/* How much of one direction was told: clew_place() in pure.bpf.h. */
+struct clew_told {
+	__u64 next;	 /* bytes; in the highest bit: places are not known now (TCP) ... */
+	__u64 astray_ns; /* ... since then */
+};
+
 /* A socket that a target used. Freed with the socket. */
 struct clew_sock_state {
 	__u64 cookie;
 	__u64 owner;	   /* the thread that used it last (address) ... */
 	__u64 owner_start; /* ... and when that began: known to be in scope */
-	__u64 tx_next;	   /* not TCP: bytes sent since first seen */
-	__u64 rx_next;	   /* not TCP: bytes received; TCP: the last known offset */
-	__u64 begin_ns;	   /* a long send began then; 0: none */
-	__u32 begin_seq;   /* write_seq at that moment */
-	__u32 reader;	   /* TCP: the thread that received last */
+	struct clew_told tx, rx;
+	__u64 begin_ns;	 /* a long send began then; 0: none */
+	__u32 begin_seq; /* write_seq at that moment */
+	__u32 reader;	 /* TCP: the thread that received last */
 	__u32 tx_seq0;
 	__u32 rx_seq0;
 	__u32 run_left; /* payload bytes still wanted in this direction */
@@ -62,8 +68,8 @@ struct clew_sock_state {
 	__u32 chain;  /* of the process that used it last: index in task_chains; 0: none */
 	__u32 chain_tgid, chain_gen; /* what that is true for */
 	__u64 task;		     /* that used it last */
-	__u16 waited; /* what a goroutine waited for before it sent: a flag of its record */
-	__u16 pad1;
+	__u16 waited;	/* what a goroutine waited for before it sent: a flag of its record */
+	__u16 heap;	/* its user is a Java thread that stands for itself: heap.bpf.h */
 	__u32 task_tid; /* a worker thread of Python's whose work that task is; 0: none */
 };
 
@@ -140,8 +146,34 @@ struct clew_python {
 	__u32 pad2;
 };
 
+/* tokio alone: what bpf/tokio.bpf.h needs beside the chain. */
+#define CLEW_TOKIO_LOCKS 16
+struct clew_tokio {
+	struct {
+		__u64 from, size;
+	} lock[CLEW_TOKIO_LOCKS]; /* code that passes on locks and permits */
+	__u32 on;		  /* all of its probes stand */
+	/* Ids behind wakers, the latest, and how often one of them was then polled. Written by BPF without locks. */
+	__u32 n_woken, matched;
+	__u32 pad;
+	__u64 woken[CLEW_CHAIN_SAMPLES];
+};
+
+/* A JVM's heap: see bpf/heap.bpf.h. bytes 0: it is not read. */
+struct clew_heap {
+	__u64 start, bytes;
+	__u64 gc;		  /* address of 64 bytes with: */
+	__u8 gc_count, gc_active; /* offsets: u32, how many there were; u8, is there one now? */
+	__u8 room_start, room_top, room_end; /* in the 64 bytes at the thread's room */
+	__u8 pad[3];
+	__s32 thread; /* fsbase + this: address of the JavaThread */
+	__s32 room;   /* in it */
+	__s32 stack;  /* fsbase + this: the end of its stack */
+	__u32 skip;   /* words below that where no object is named */
+};
+
 struct clew_task_chain {
-	/* Whose: filled in by runtime.c. A process after exec() has another image. */
+	/* Whose: filled in by runtimes.c. A process after exec() has another image. */
 	__u64 start_ns;
 	__u64 image; /* mm->start_stack */
 	__u32 tgid;
@@ -170,7 +202,9 @@ struct clew_task_chain {
 	__u8 go_sched_bp;   /* g.sched.bp */
 	__u8 go_select;	    /* the wait reason of a select; 0: reasons are not known */
 	__u64 go_told;	    /* bits: the wait reasons that another goroutine ends */
+	struct clew_heap heap;
 	struct clew_python python;
+	struct clew_tokio tokio;
 	/* What the hooks read: for the self-test. Written by BPF without locks. */
 	__u32 n_samples; /* how many were ever written; stops at 1024 */
 	__u32 n_faults;	 /* addresses that could not be read */
@@ -204,6 +238,9 @@ struct clew_pages_asked {
 	__u32 shift;
 };
 
+/* Bytes that were not told by then are somebody's who never tells. */
+#define CLEW_ASTRAY_NS 1000000000ull
+
 /* A send of more than this may block; when it began is worth a hook. */
 #define CLEW_LONG_SEND 65536
 
@@ -213,8 +250,10 @@ struct clew_glob {
 	char pattern[CLEW_MAX_GLOB];
 };
 
-/* Chunks that a CPU may be ahead of its reader: a power of two. */
+/* Chunks that a CPU may be ahead of its reader. */
 #define CLEW_RING_AHEAD 64
+/* Places for their numbers: a power of two, far more than AHEAD (claim.bpf.h says why). */
+#define CLEW_RING_SLOTS 256
 /* The longest record whose length does not depend on --payload: an exec with its arguments. */
 #define CLEW_RING_FIXED (104 + CLEW_MAX_PATH + CLEW_MAX_ARGS + 8)
 /* Type of a record that says nothing: skip it. Only in the rings. */
@@ -222,12 +261,14 @@ struct clew_glob {
 
 /* One CPU's ring: claim.bpf.h. The kernel writes the first line, the reader the others. */
 struct clew_ring_cpu {
-	__u64 head;    /* seq << 32 | offset: all before it is claimed */
-	__u32 refused; /* changes when a claim found no room */
-	__u32 pad[13];
+	__u64 head;	    /* seq << 32 | offset: all before it is claimed */
+	__u32 refused;	    /* changes when a claim found no room */
+	__u32 threads;	    /* thread records that are about to be claimed, or were */
+	__u32 threads_told; /* of them, those that are committed, or found no room */
+	__u32 pad[11];
 	__u32 avail; /* chunks given so far */
 	__u32 pad2[15];
-	__u16 chunk[CLEW_RING_AHEAD]; /* by seq */
+	__u16 chunk[CLEW_RING_SLOTS]; /* by seq */
 };
 
 /*

@@ -29,6 +29,7 @@ __noinline __u64 task_of_chain(struct clew_sock_state *st, __u32 n, bool tx)
 	if (!st)
 		return 0;
 	st->waited = 0;
+	st->heap = 0;
 	c = chain_of(st, t);
 	if (!c || (t->flags & PF_IO_WORKER) || !regs_in_call(task_regs(t)))
 		return 0;
@@ -45,6 +46,7 @@ __noinline __u64 task_of_chain(struct clew_sock_state *st, __u32 n, bool tx)
 	}
 	if (c->kind == CLEW_TASK_PYTHON)
 		task = python_task(st, c, t, task, n, tx);
+	st->heap = c->heap.bytes && !task;
 	st->task = task;
 	return task;
 }

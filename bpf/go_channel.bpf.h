@@ -12,7 +12,7 @@
  *				full buffer: its first slot ─► current, and sudog.g's into that slot
  *
  * Every send overwrites its slot's entry, so an entry never speaks of another element. The probes do
- * nothing until all of them stand (CLEW_GO_CHANNELS, set by runtime.c).
+ * nothing until all of them stand (CLEW_GO_CHANNELS, set by runtimes.c).
  *
  * Not every element is work. Told is what a worker takes: a goroutine that serves no connection, was not
  * begun by one that does, and takes it in a frame at the top of its stack (what is taken further down is needed for
@@ -480,11 +480,11 @@ SEC("uprobe")
 int on_go_recv(struct pt_regs *ctx)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct go_parcel p = {.chan = ctx->ax, .flags = PARCEL_DIRECT}, first = {};
+	struct go_parcel p = {.chan = ctx->ax, .flags = PARCEL_DIRECT};
 	struct clew_task_chain *c = go_chain(t);
-	__u64 from, elem, slots, slot, at, size = 0, how = 0;
+	__u64 from, elem, slots, slot, type, at, size = 0, how = 0;
 
-	if (!c || !go_chan_words(c, ctx->ax, &p.type, &slot) || !read_word(c, &from, ctx->bx) ||
+	if (!c || !go_chan_words(c, ctx->ax, &type, &slot) || !read_word(c, &from, ctx->bx) ||
 	    !read_word(c, &elem, ctx->bx + c->go_sudog_elem) ||
 	    !read_word(c, &slots, ctx->ax + GO_CHAN_DATAQSIZ))
 		return 0;
@@ -493,6 +493,7 @@ int on_go_recv(struct pt_regs *ctx)
 	if (!ctx->cx)
 		how |= PARCEL_UNREAD;
 	if (!slots) {
+		p.type = type;
 		go_pack(c, from, elem, slot, &p);
 		p.flags |= how;
 		p.ts_ns = SINCE_NOW;
@@ -503,10 +504,12 @@ int on_go_recv(struct pt_regs *ctx)
 	    !read_word(c, &size, ctx->ax + GO_CHAN_ELEMSIZE))
 		return 0;
 	slot += at * (size & 0xffff);
-	if (!go_take(t, slot, &first))
-		go_unseen_parcel(c, p.type, &first);
-	first.flags |= how;
-	go_unpack(c, ctx->r14, ctx->bp, slot, &first);
+	p = (struct go_parcel){};
+	if (!go_take(t, slot, &p))
+		go_unseen_parcel(c, type, &p);
+	p.flags |= how;
+	go_unpack(c, ctx->r14, ctx->bp, slot, &p);
+	p = (struct go_parcel){.type = type, .chan = ctx->ax, .flags = PARCEL_DIRECT};
 	go_pack(c, from, elem, slot, &p);
 	go_put(t, slot, &p);
 	return 0;

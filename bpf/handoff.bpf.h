@@ -136,6 +136,7 @@ int BPF_PROG(on_waking, struct task_struct *p)
 		return 0;
 	if (!task_in_scope(cur) || !task_in_scope(p))
 		return 0;
+	heap_wake(cur, p);
 	r = ring_reserve(sizeof(*r));
 	if (!r) {
 		thread_lost(cur);

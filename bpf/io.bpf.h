@@ -10,12 +10,6 @@
  *
  * The last two cost all others a little, so they are attached when a target first needs them.
  * Splice out of a unix socket has no hook: it is not seen.
- *
- * Payload is read from the caller's memory, with the arguments in its registers, and only when
- * three things hold: the thread is still inside a system call of the right kind (regs_in_call(), so
- * not io_uring's work at the end of one), that call's descriptor is this very socket (so not a
- * kernel service that uses a socket of its own inside somebody's write(2)), and the call is a native
- * one. Everything else is a byte count.
  */
 #pragma once
 
@@ -30,24 +24,6 @@ struct io_rec {
 	struct clew_rec_io io;
 	__u64 counters[N_COUNTERS];
 	__u8 payload[];
-};
-
-struct user_iov {
-	__u64 base;
-	__u64 len;
-};
-
-/* Where an operation's bytes are: in the caller's memory, or in the socket's queue. */
-struct io_source {
-	struct user_iov iov[CLEW_MAX_IOV];
-	__u64 sent;    /* where in the kernel's memory; 0: they are the caller's */
-	__u64 sent_in; /* ... of which buffer */
-	__u64 sk;
-	__u32 seq; /* of the first byte, and of the buffer */
-	__u32 sent_seq;
-	__u32 want;  /* 0: nothing to capture */
-	bool many;   /* the first iovec does not hold it all */
-	__u16 flags; /* for the record */
 };
 
 struct clock_gap clock_gaps[CLOCK_CPUS];
@@ -67,178 +43,6 @@ static __always_inline __u64 task_cpu_ns(struct task_struct *t, __u64 now)
 	}
 	least = g->last < g->least ? g->last : g->least;
 	return t->se.sum_exec_runtime + (gap > least ? gap - least : 0);
-}
-
-/* The caller's iovecs; returns 0, or an error after which nothing is captured. */
-static __always_inline int source_iovs(struct io_source *s, __u64 array, __u64 count)
-{
-	__u32 n = count > CLEW_MAX_IOV ? CLEW_MAX_IOV : count;
-
-	n *= sizeof(struct user_iov);
-	barrier_var(n); /* the bound must follow the last change of n */
-	if (n > sizeof(s->iov))
-		return -1;
-	return bpf_probe_read_user(s->iov, n, (void *)array);
-}
-
-/*
- * A send's bytes in the socket's queue. A kernel service's socket has no file: it is a byte count, as below.
- */
-static __always_inline bool source_sent(struct io_source *s, struct sock *sk)
-{
-	struct socket *socket = sk->sk_socket;
-
-	if (!sent_pages.shift || !socket || !socket->file)
-		return false;
-	s->sent = sent_find(sk, s->seq, s->want, &s->sent_in);
-	if (!s->sent)
-		return false;
-	s->sent_seq = sent_seq(s->sent_in);
-	return true;
-}
-
-static __noinline int source_msg(struct io_source *s, __u64 msg)
-{
-	struct user_iov at = {}; /* msg_iov, msg_iovlen: 16 bytes into a msghdr */
-	int err;
-
-	if (!s)
-		return -1;
-	err = bpf_probe_read_user(&at, sizeof(at), (void *)(msg + 16));
-	return err ? err : source_iovs(s, at.base, at.len);
-}
-
-/* In the caller's memory, with the arguments in its registers. */
-static __always_inline void source_user(struct io_source *s, struct task_struct *cur,
-					struct pt_regs *regs, enum clew_call call, struct sock *sk)
-{
-	int err = 0;
-
-	if (!clew_call_has_one(call) || !regs_in_call(regs) || task_compat(cur, regs) ||
-	    !fd_is_sock(cur, regs->di, sk)) {
-		s->flags |= CLEW_IO_NOCAP;
-		s->want = 0;
-		return;
-	}
-	if (call == CLEW_CALL_BUF) {
-		s->iov[0].base = regs->si;
-		return;
-	}
-	if (call == CLEW_CALL_MSG)
-		err = source_msg(s, regs->si);
-	else
-		err = source_iovs(s, regs->si, regs->dx);
-	if (err) {
-		count_loss(CLEW_LOSS_PAYLOAD);
-		s->flags |= CLEW_IO_NOCAP;
-		s->want = 0;
-		return;
-	}
-	s->many = s->iov[0].len < s->want;
-}
-
-/* The same for a send, where it is rare. Global for the verifier: looked at once. */
-__noinline int source_caller(struct io_source *s)
-{
-	struct task_struct *cur = bpf_get_current_task_btf();
-	struct pt_regs *regs = task_regs(cur);
-
-	if (s)
-		source_user(s, cur, regs, clew_classify(regs->orig_ax, true),
-			    view(struct sock, s->sk));
-	return 0;
-}
-
-static __always_inline void source_find(struct io_source *s, struct task_struct *cur,
-					struct sock *sk, bool tcp, bool tx)
-{
-	struct pt_regs *regs;
-	enum clew_call call;
-
-	if (cur->flags & PF_IO_WORKER) {
-		s->flags |= CLEW_IO_URING;
-		s->want = 0;
-		return;
-	}
-	regs = task_regs(cur);
-	call = clew_classify(regs->orig_ax, tx);
-	if (call == CLEW_CALL_SPLICE)
-		s->flags |= CLEW_IO_SPLICED;
-	else if (call == CLEW_CALL_URING || !regs_in_call(regs))
-		s->flags |= CLEW_IO_URING;
-	if (!s->want)
-		return;
-	if (!tx) {
-		source_user(s, cur, regs, call, sk);
-		return;
-	}
-	s->sk = (__u64)sk;
-	if (!tcp || s->flags || !clew_call_has_one(call) || !source_sent(s, sk))
-		source_caller(s);
-}
-
-/* Copy the wanted bytes to p. Returns how many were copied; what was not is zero. */
-static __always_inline __u32 source_copy(struct io_source *s, __u8 *p)
-{
-	__u32 n = s->want;
-
-	barrier_var(n); /* the bound must follow the last change of n */
-	if (n > opt_payload)
-		n = opt_payload;
-	if (bpf_probe_read_user(p, n, (void *)s->iov[0].base))
-		return 0;
-	return n;
-}
-
-static __always_inline __u32 source_gather(struct io_source *s, __u8 *p)
-{
-	__u32 at = 0;
-
-	for (int i = 0; i < CLEW_MAX_IOV; i++) {
-		__u64 n = s->iov[i].len;
-		__u32 left = s->want - at;
-
-		if (n > left)
-			n = left;
-		barrier_var(n);
-		barrier_var(at);
-		if (at >= opt_payload || at >= s->want)
-			break;
-		if (n > opt_payload)
-			n = opt_payload;
-		if (n && bpf_probe_read_user(p + at, n, (void *)s->iov[i].base))
-			break;
-		at += n;
-	}
-	return at;
-}
-
-/* From the socket's queue. What went away meanwhile is not there: 0. */
-static __always_inline __u32 source_copy_sent(struct io_source *s, struct sock *sk, __u8 *p)
-{
-	__u32 n = s->want;
-
-	barrier_var(n); /* the bound must follow the last change of n */
-	if (n > opt_payload)
-		n = opt_payload;
-	if (bpf_probe_read_kernel(p, n, (void *)s->sent) ||
-	    !sent_stayed(sk, s->seq, s->sent_in, s->sent_seq))
-		return 0;
-	return n;
-}
-
-static __always_inline __u32 source_take(struct io_source *s, struct sock *sk, __u8 *p)
-{
-	__u32 n = 0;
-
-	if (s->sent) {
-		n = source_copy_sent(s, sk, p);
-		if (!n)
-			source_caller(s); /* confirmed and freed too soon */
-	}
-	if (n || !s->want)
-		return n;
-	return s->many ? source_gather(s, p) : source_copy(s, p);
 }
 
 #define IO_HEAD ((__u32)sizeof(struct io_rec))
@@ -360,18 +164,22 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 				     struct task_struct *cur, struct task_struct *who,
 				     struct io_op *op)
 {
-	struct io_source s = {};
+	/* The last bytes of the socket's queue need not be an astray send's. */
+	struct io_source s = {.flags = op->flags & CLEW_IO_ASTRAY};
 	struct io_rec *r;
 	__u32 cap = 0;
 
 	if (op->n) {
 		s.want = io_want(st, op);
-		s.seq = st->tx_seq0 + (__u32)op->offset;
+		s.n = op->n;
+		s.end = st->tx_seq0 + (__u32)op->offset + op->n;
 		source_find(&s, cur, sk, st->kind == CLEW_KIND_TCP, op->tx);
 	}
 	/* First, as it may tell about the task. */
 	if (who == cur && !(s.flags & CLEW_IO_URING))
 		op->task = task_current(st, cur, op->n, op->tx);
+	if (st->heap && (op->flags & CLEW_IO_NEWRUN) && who == cur && !(s.flags & CLEW_IO_URING))
+		heap_tell(st, op->tx);
 	op->reserved = io_bytes(s.want);
 	r = ring_reserve(op->reserved);
 	if (!r) {
@@ -380,7 +188,7 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
 	}
 	if (s.want)
 		cap = source_take(&s, sk, r->payload);
-	if (unlikely(s.want && !cap)) {
+	if (unlikely(cap < s.want)) {
 		count_loss(CLEW_LOSS_PAYLOAD);
 		s.flags |= CLEW_IO_NOCAP;
 	}
@@ -397,18 +205,16 @@ static __always_inline int io_record(struct sock *sk, struct clew_sock_state *st
  * as soon as they are noticed: by the hook below once it is attached, else at this thread's next
  * operation on the socket, so that counts and order are right from the first one.
  */
-__noinline int io_spliced(struct clew_sock_state *st, __u32 n)
+__noinline int io_spliced(struct clew_sock_state *st, __u64 offset, __u32 n)
 {
-	struct io_op op = {.n = n, .reserved = IO_HEAD, .flags = CLEW_IO_SPLICED};
+	struct io_op op = {.offset = offset, .n = n, .reserved = IO_HEAD, .flags = CLEW_IO_SPLICED};
 	struct task_struct *cur = bpf_get_current_task_btf();
 	struct io_rec *r;
 
 	if (!st)
 		return 0;
-	op.offset = st->rx_next;
 	if (io_want(st, &op))
 		op.flags |= CLEW_IO_NOCAP;
-	st->rx_next += n;
 	st->reader = cur->pid;
 	op.task = task_current(st, cur, n, false);
 	r = ring_reserve(IO_HEAD);
@@ -420,47 +226,44 @@ __noinline int io_spliced(struct clew_sock_state *st, __u32 n)
 	return 0;
 }
 
-/*
- * Where the operation's bytes are in the stream. TCP says it; for the others we count.
- *
- * A gap before it is what was spliced. Another thread may be past its recv and not yet here, and
- * its bytes would look like a gap to a sender: so a sender only looks if it is the one who reads,
- * or alone.
- */
+static __always_inline void io_tell_spliced(struct clew_sock_state *st, __u64 from, __u32 n)
+{
+	lazy_wanted |= CLEW_LAZY_SPLICE;
+	io_spliced(st, from, n);
+}
+
 static __always_inline void io_place(struct sock *sk, struct clew_sock_state *st,
 				     struct task_struct *cur, struct io_op *op)
 {
-	struct tcp_sock *tp;
-	__u64 end;
-	__s64 gap;
+	__u64 place, told;
+	__u32 read;
 
 	if (st->kind != CLEW_KIND_TCP) {
-		op->offset = __sync_fetch_and_add(op->tx ? &st->tx_next : &st->rx_next, op->n);
+		op->offset = __sync_fetch_and_add(op->tx ? &st->tx.next : &st->rx.next, op->n);
 		return;
 	}
-	tp = view(struct tcp_sock, sk);
-	if (op->tx) {
-		op->offset = tcp_tx_offset(tp, st->tx_seq0, op->n);
-		if (op->n > CLEW_LONG_SEND)
-			lazy_wanted |= CLEW_LAZY_BEGIN;
-		if (st->begin_ns && st->begin_seq + op->n != tp->write_seq)
-			st->begin_ns = 0;
-		if (st->reader != (__u32)cur->pid && cur->signal->nr_threads != 1)
-			return;
-		end = tcp_rx_end(tp, sk, st->rx_seq0);
-		gap = end - st->rx_next;
-	} else {
-		end = tcp_rx_end(tp, sk, st->rx_seq0);
-		op->offset = end - op->n;
-		gap = op->offset - st->rx_next;
-	}
-	if (gap > 0 && gap < 1u << 30) {
-		lazy_wanted |= CLEW_LAZY_SPLICE;
-		io_spliced(st, gap);
-	}
+	place = place_tcp(sk, st, op->n, op->tx, &told);
+	op->offset = place & PLACE_OFFSET;
+	if (unlikely(place & PLACE_ASTRAY))
+		op->flags |= CLEW_IO_ASTRAY;
 	if (!op->tx) {
-		st->rx_next = end;
+		if (unlikely(place & PLACE_SPLICED))
+			io_tell_spliced(st, told, op->offset - told);
 		st->reader = cur->pid;
+		return;
+	}
+	if (op->n > CLEW_LONG_SEND)
+		lazy_wanted |= CLEW_LAZY_BEGIN;
+	if (st->begin_ns && st->begin_seq + op->n != view(struct tcp_sock, sk)->write_seq)
+		st->begin_ns = 0;
+	/* What it spliced before comes first. */
+	if (!place_alone(cur))
+		return;
+	told = st->rx.next & PLACE_OFFSET; /* whoever made a mark has ended */
+	read = place_end(sk, st, false) - (__u32)told;
+	if (unlikely(read && read < PLACE_SPLICE)) {
+		st->rx.next = told + read;
+		io_tell_spliced(st, told, read);
 	}
 }
 
@@ -546,7 +349,8 @@ int BPF_PROG(on_splice, struct sock *sk)
 {
 	struct clew_sock_state *st;
 	struct task_struct *cur;
-	__s64 n;
+	__u64 told, end;
+	bool astray;
 
 	if (!sk->sk_bpf_storage || sk->sk_protocol != PROTO_TCP)
 		return 0;
@@ -558,9 +362,17 @@ int BPF_PROG(on_splice, struct sock *sk)
 	st = bpf_sk_storage_get(&sock_state, sk, 0, 0);
 	if (!st || !(st->flags & CLEW_SOCK_READY))
 		return 0;
-	n = tcp_rx_end(view(struct tcp_sock, sk), sk, st->rx_seq0) - st->rx_next;
-	if (n > 0 && n < 1u << 30)
-		io_spliced(st, n);
+	told = st->rx.next;
+	end = place_end_full(sk, st, false);
+	astray = told & CLEW_TOLD_ASTRAY;
+	/* Which of the bytes that were not told are these? If nobody tells, all. */
+	if (astray && !place_alone(cur) && !place_overdue(&st->rx, bpf_ktime_get_ns()))
+		return 0;
+	told &= PLACE_OFFSET;
+	st->rx.next = end;
+	end -= told;
+	if ((__s64)end > 0 && end < PLACE_SPLICE)
+		io_spliced(st, told, end);
 	return 0;
 }
 

@@ -5,6 +5,19 @@
 #pragma once
 
 /*
+ * Linux 6.12's verifier takes no difference of this pointer and a number: the pointer is read, as a
+ * number, from where it is stored.
+ */
+static __always_inline void measure_regs(struct task_struct *t)
+{
+	void *regs = (void *)bpf_task_pt_regs(t);
+	__u64 at = 0;
+
+	if (!bpf_probe_read_kernel(&at, sizeof(at), &regs))
+		regs_offset = at - (__u64)t->stack;
+}
+
+/*
  * Marks the wanted and the children of the marked. Run until walk_marked stays 0: a parent may come
  * after its child. Also measures where user registers lie, and counts who is alive.
  */
@@ -18,7 +31,7 @@ int walk_tasks(struct bpf_iter__task *ctx)
 	if (!t || (t->flags & (PF_KTHREAD | PF_EXITING)))
 		return 0;
 	if (!regs_offset)
-		regs_offset = (__u64)bpf_task_pt_regs(t) - (__u64)t->stack;
+		measure_regs(t);
 	if (task_in_scope(t)) {
 		walk_alive++;
 		return 0;

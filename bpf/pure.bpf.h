@@ -24,6 +24,33 @@ static __always_inline __u64 clew_extend_offset(__u32 low, __u64 near)
 }
 
 /*
+ * Where an operation's bytes stand. The kernel tells of a send or a receive after it let go of the socket, and another
+ * thread may have moved more before the first one's is told: so the last bytes of the stream need not be its own.
+ *
+ *	byte 0 ─── all of this was told ──► told ─── moved, not told ──► end (low half)
+ *
+ * If what is not told yet is just as long as this operation, it is this one: whoever tells has moved his bytes, and
+ * nobody tells twice. Else others have and did not tell yet, and from then on until all have, nobody's place is known:
+ * told is marked so long. overdue: that has lasted; somebody moves bytes who never tells.
+ * *ret_told: afterwards. Returns whether the operation's place is known: it is told.
+ */
+#define CLEW_TOLD_ASTRAY (1ull << 63)
+
+static __always_inline bool clew_place(__u64 told, __u32 end, __u32 n, bool overdue,
+				       __u64 *ret_told)
+{
+	__u64 after = (told & ~CLEW_TOLD_ASTRAY) + n;
+	__s32 more = end - (__u32)after;
+
+	if (more > 0 && !overdue)
+		after |= CLEW_TOLD_ASTRAY;
+	else
+		after += more;
+	*ret_told = after;
+	return !more && !(told & CLEW_TOLD_ASTRAY);
+}
+
+/*
  * Who opened this TCP connection, told from its counters. bytes_acked counts the SYN of the side
  * that sent one on this socket, which is the active one; sent - retransmitted - in flight does not.
  * Returns 1: active, 0: passive, -1: the counters do not tell (a FIN was sent, data was repaired).

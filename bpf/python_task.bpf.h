@@ -257,19 +257,25 @@ static __always_inline __u64 python_waits_for(struct clew_task_chain *c, __u64 f
 	return python_waiter(c, pair);
 }
 
-/* The number of the work whose future this is, by the future's lock; tells who gave it. */
-__noinline __u64 python_work(struct clew_task_chain *c, __u64 future)
+/* The work whose future this is, by the future's lock. */
+static __noinline struct python_maker *python_maker_of(struct clew_task_chain *c, __u64 future)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct python_lock key = {.start_ns = t->group_leader->start_time};
-	struct python_maker *m;
 
 	key.at = python_attribute(c, future, 0); /* Future._condition */
 	if (key.at)
 		key.at = python_attribute(c, key.at, 0); /* Condition._lock */
-	if (!c || !key.at || !python_word(&key.at, key.at + RLOCK_LOCK))
-		return 0;
-	m = bpf_map_lookup_elem(&python_makers, &key);
+	if (!key.at || !python_word(&key.at, key.at + RLOCK_LOCK))
+		return NULL;
+	return bpf_map_lookup_elem(&python_makers, &key);
+}
+
+/* Its number; tells who gave it. */
+static __always_inline __u64 python_work(struct clew_task_chain *c, __u64 future)
+{
+	struct python_maker *m = python_maker_of(c, future);
+
 	if (!m)
 		return 0;
 	if (!m->told) {

@@ -57,6 +57,16 @@ __noinline int ring_refused(void)
 	return 0;
 }
 
+/* Around a thread record of this CPU: before it is claimed, and when it is committed. */
+static __always_inline void ring_count_thread(bool told)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct clew_ring_cpu *c = bpf_map_lookup_elem(&ring_cpus, &cpu);
+
+	if (c)
+		__sync_fetch_and_add(told ? &c->threads_told : &c->threads, 1);
+}
+
 /* Room for a record of at most bytes (8 at a time); NULL: counted. It must be committed. */
 static __always_inline void *ring_reserve(__u32 bytes)
 {

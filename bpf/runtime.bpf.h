@@ -11,7 +11,7 @@
  */
 #pragma once
 
-/* Index 0 stays empty. A slot that became free is not used again for a while (runtime.c). */
+/* Index 0 stays empty. A slot that became free is not used again for a while (runtimes.c). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, CLEW_MAX_CHAINS);
@@ -19,7 +19,7 @@ struct {
 	__type(value, struct clew_task_chain);
 } task_chains SEC(".maps");
 
-/* Process id to index in task_chains. Dropped: the update's error, counted by runtime.c. */
+/* Process id to index in task_chains. Dropped: the update's error, counted by runtimes.c. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -98,6 +98,7 @@ static __always_inline struct clew_task_chain *chain_of(struct clew_sock_state *
 		if (st->chain_tgid != (__u32)t->tgid)
 			st->task = 0; /* another process's */
 		st->chain = 0;
+		st->heap = 0;
 		st->chain_gen = gen;
 		st->chain_tgid = t->tgid;
 		if (gen)
@@ -116,7 +117,7 @@ static __always_inline struct clew_task_chain *chain_of(struct clew_sock_state *
  * One task began another, or gave work to it: now, or at some time since since_ns. What is not static
  * here is global for the verifier: looked at once, not again for each way that leads to it.
  */
-__noinline int tell_task_by(__u32 from_tid, __u64 from, __u64 to, __u64 since_ns, __u64 flags)
+__noinline int tell_by(__u64 kind_tid, __u64 from, __u64 to, __u64 since_ns, __u64 flags)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct clew_rec_handoff *r = ring_reserve(sizeof(*r));
@@ -133,11 +134,11 @@ __noinline int tell_task_by(__u32 from_tid, __u64 from, __u64 to, __u64 since_ns
 	r->from_start_ns = t->group_leader->start_time;
 	r->to_start_ns = t->group_leader->start_time;
 	r->from_tgid = t->tgid;
-	r->from_tid = from_tid;
+	r->from_tid = (__u32)kind_tid;
 	r->to_tgid = t->tgid;
 	r->to_tid = t->pid;
 	r->hdr_bytes = sizeof(*r);
-	r->kind = CLEW_HANDOFF_TASK;
+	r->kind = kind_tid >> 32;
 	r->age_us = 0;
 	if (since_ns < r->ts_ns) {
 		__u64 age_us = (r->ts_ns - since_ns) / 1000 + 1;
@@ -146,6 +147,18 @@ __noinline int tell_task_by(__u32 from_tid, __u64 from, __u64 to, __u64 since_ns
 	}
 	ring_commit(&r->hdr, sizeof(*r), sizeof(*r));
 	return 0;
+}
+
+static __always_inline int tell_task_by(__u32 from_tid, __u64 from, __u64 to, __u64 since_ns,
+					__u64 flags)
+{
+	return tell_by((__u64)CLEW_HANDOFF_TASK << 32 | from_tid, from, to, since_ns, flags);
+}
+
+static __always_inline int tell_kind(__u32 kind, __u64 from, __u64 to, __u64 flags)
+{
+	return tell_by((__u64)kind << 32 | (__u32)bpf_get_current_task_btf()->pid, from, to,
+		       SINCE_NOW, flags);
 }
 
 static __always_inline int tell_task_since(__u64 from, __u64 to, __u64 since_ns, __u64 flags)

@@ -11,15 +11,17 @@
  * A read of user memory costs some 150 ns each time, and a writev() takes one for its array and one for each
  * part. Here all parts stand one behind the other, and one read of kernel memory (60 ns) has them.
  *
- * Nobody holds the socket's lock here: the other side's confirmation may free what is being read. The kernel
- * takes a buffer out of the queue before it frees it, so what is still linked after the copy was whole
- * during it; else the copy does not count. Sockets on which something else stands between the program's bytes
- * and the queue (kernel TLS, a sockmap) are left to the user's memory.
+ * It is looked for from the end, so that is where the send's last byte must be: whoever writes at the same time puts
+ * his bytes behind it. Nobody holds the socket's lock here: another thread may add to the buffer, and the other
+ * side's confirmation may free it. The kernel takes a buffer out of the queue before it frees it, and whoever adds
+ * to it holds the lock until the sequence number says so; so what is still linked and still ends there after the
+ * copy, with the lock free, was whole during it; else the copy does not count. Sockets on which something else stands
+ * between the program's bytes and the queue (kernel TLS, a sockmap) are left to the user's memory.
  */
 #pragma once
 
 #define SENT_DEPTH 4 /* of the tree, which holds what is on its way */
-#define SENT_FRAGS 3
+#define SENT_FRAGS 3 /* from the last one back */
 
 /* Where pages are mapped. Measured by a walk (walk_pages) and checked; shift 0: not known. */
 struct clew_sent_pages sent_pages;
@@ -55,44 +57,57 @@ static __always_inline __u32 sent_seq(__u64 skb)
 	return view(struct tcp_skb_cb, skb + bpf_core_field_offset(struct sk_buff, cb))->seq;
 }
 
-/* Where the n bytes from sequence number seq on are; 0: not in one piece, or not here. *ret_skb: whose. */
-static __always_inline __u64 sent_find(struct sock *sk, __u32 seq, __u32 n, __u64 *ret_skb)
+/* What the program gives is encrypted, or looked at, on its way to the queue. */
+static __always_inline bool sent_changed(struct sock *sk)
+{
+	return sk->sk_user_data || view(struct inet_connection_sock, sk)->icsk_ulp_ops;
+}
+
+/*
+ * Where the last n bytes that were written begin, if want of them stand in one piece there; 0: they do not, or
+ * the n bytes before end are not the last ones. *ret_skb: whose.
+ */
+static __always_inline __u64 sent_find(struct sock *sk, __u32 end, __u32 n, __u32 want,
+				       __u64 *ret_skb)
 {
 	__u64 at = sent_last(sk), shared, page;
 	struct sk_buff *skb = view(struct sk_buff, at);
+	__u32 size = bpf_core_type_size(struct skb_frag);
 	struct skb_frag *frag;
-	__u32 off, len;
+	__u32 len;
 
-	if (!at || sk->sk_user_data || view(struct inet_connection_sock, sk)->icsk_ulp_ops)
+	if (!at || sent_changed(sk))
 		return 0;
-	off = seq - sent_seq(at);
 	len = skb->len;
 	/* All bytes of what a program sends are in pages. */
-	if (off >= len || n > len - off || skb->data_len != len)
+	if (sent_seq(at) + len != end || n > len || skb->data_len != len)
 		return 0;
 	*ret_skb = at;
 	shared = (__u64)skb->head + skb->end;
-	shared += bpf_core_field_offset(struct skb_shared_info, frags);
-	for (int i = 0; i < SENT_FRAGS; i++) {
-		len = view(struct skb_frag, shared)->len;
-		if (off < len)
-			break;
-		off -= len;
-		shared += bpf_core_type_size(struct skb_frag);
+	shared += bpf_core_field_offset(struct skb_shared_info, frags) +
+		  size * (view(struct skb_shared_info, shared)->nr_frags - 1);
+	for (int i = 0; i < SENT_FRAGS; i++, shared -= size) {
+		frag = view(struct skb_frag, shared);
+		len = frag->len;
+		if (n > len) {
+			n -= len;
+			continue;
+		}
+		page = frag->netmem;
+		return want > n || (page & 1) ? 0 : sent_page(page) + frag->offset + len - n;
 	}
-	frag = view(struct skb_frag, shared);
-	page = frag->netmem;
-	if (off >= len || n > len - off || (page & 1))
-		return 0;
-	return sent_page(page) + frag->offset + off;
+	return 0;
 }
 
 /* Was what was found there still that while it was copied? */
-static __always_inline bool sent_stayed(struct sock *sk, __u32 seq, __u64 skb, __u32 skb_seq)
+static __always_inline bool sent_stayed(struct sock *sk, __u32 end, __u32 n, __u64 skb,
+					__u32 skb_seq)
 {
+	struct tcp_sock *tp = view(struct tcp_sock, sk);
+
 	barrier();
-	return (__s32)(view(struct tcp_sock, sk)->snd_una - seq) <= 0 && sent_last(sk) == skb &&
-	       sent_seq(skb) == skb_seq;
+	return (__s32)(tp->snd_una + n - end) <= 0 && sent_last(sk) == skb &&
+	       sent_seq(skb) == skb_seq && !sk->sk_lock.owned && tp->write_seq == end;
 }
 
 /*

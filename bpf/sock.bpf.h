@@ -58,14 +58,20 @@ static __always_inline __u8 sock_kind(struct sock *sk)
  * Where the program's reading is in the stream. A FIN that was read takes a sequence number and is
  * not a byte: SOCK_DONE says that one came, copied_seq == rcv_nxt that it was read too.
  */
+static __always_inline __u32 tcp_rx_low(struct tcp_sock *tp, struct sock *sk, __u32 seq0)
+{
+	bool fin = sk->__sk_common.skc_flags &
+		   (1UL << bpf_core_enum_value(enum sock_flags, SOCK_DONE));
+	__u32 copied;
+
+	barrier(); /* a FIN that comes meanwhile was not read */
+	copied = tp->copied_seq;
+	return copied - seq0 - (fin && copied == tp->rcv_nxt);
+}
+
 static __always_inline __u64 tcp_rx_end(struct tcp_sock *tp, struct sock *sk, __u32 seq0)
 {
-	__u32 copied = tp->copied_seq;
-
-	if (copied == tp->rcv_nxt &&
-	    (sk->__sk_common.skc_flags & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_DONE))))
-		copied--;
-	return clew_extend_offset(copied - seq0, tp->bytes_received);
+	return clew_extend_offset(tcp_rx_low(tp, sk, seq0), tp->bytes_received);
 }
 
 static __always_inline __u64 tcp_tx_offset(struct tcp_sock *tp, __u32 seq0, __u32 n)
@@ -122,9 +128,10 @@ static __always_inline void conn_addresses(struct clew_rec_conn *c, struct sock 
 
 /* What a conn record says beyond its socket's state. */
 struct conn_why {
-	__u64 peer; /* unix: cookie of the far end */
-	__u64 path; /* unix: its unix_address, or 0 */
-	__u64 task; /* connect: whose */
+	__u64 peer;	      /* unix: cookie of the far end */
+	__u64 path;	      /* unix: its unix_address, or 0 */
+	__u64 task;	      /* connect: whose */
+	__u64 tx_end, rx_end; /* closed: all that was written, all that was read */
 	__u8 event;
 };
 
@@ -148,8 +155,8 @@ static __noinline bool conn_emit(struct sock *sk, struct clew_sock_state *st, st
 	c->ts_ns = bpf_ktime_get_ns();
 	c->conn = st->cookie;
 	c->peer_conn = why->peer;
-	c->tx_offset = st->tx_next;
-	c->rx_offset = st->rx_next;
+	c->tx_offset = why->tx_end ?: st->tx.next & ~CLEW_TOLD_ASTRAY;
+	c->rx_offset = why->rx_end ?: st->rx.next & ~CLEW_TOLD_ASTRAY;
 	c->task = why->task;
 	c->tgid = t ? t->tgid : 0;
 	c->tid = t ? t->pid : 0;
@@ -233,8 +240,8 @@ static __noinline struct clew_sock_state *sock_adopt(struct sock *sk, struct tas
 		struct tcp_sock *tp = view(struct tcp_sock, sk);
 
 		tcp_adopt(st, tp);
-		st->tx_next = tcp_tx_offset(tp, st->tx_seq0, tx ? n : 0);
-		st->rx_next = tcp_rx_end(tp, sk, st->rx_seq0) - (tx ? 0 : n);
+		st->tx.next = tcp_tx_offset(tp, st->tx_seq0, tx ? n : 0);
+		st->rx.next = tcp_rx_end(tp, sk, st->rx_seq0) - (tx ? 0 : n);
 	} else if (st->kind == CLEW_KIND_UNIX) {
 		why.path = (__u64)unix_setup(sk, st, &why.peer);
 	}
@@ -264,8 +271,8 @@ static __always_inline void conn_opened(struct sock *sk, struct clew_sock_state 
 	st->cookie = bpf_get_socket_cookie(sk);
 	st->tx_seq0 = tp->snd_una - (__u32)tp->bytes_acked + active;
 	st->rx_seq0 = tp->rcv_nxt - (__u32)tp->bytes_received;
-	st->tx_next = 0;
-	st->rx_next = 0;
+	st->tx.next = 0;
+	st->rx.next = 0;
 	st->run_dir = 0;
 	st->begin_ns = 0;
 	st->owner = 0;
@@ -319,23 +326,27 @@ static __always_inline int sock_connects(struct sock *sk)
 	return 0;
 }
 
-/* The offsets of a closed record are the totals: all that was written, all that was read. */
+/*
+ * The offsets of a closed record are the totals: all that was written, all that was read. What was told stays as it is:
+ * the send that learns that the other side is gone is told after this.
+ */
 static __always_inline void conn_closed(struct sock *sk, struct clew_sock_state *st, int old)
 {
+	struct conn_why why = {.event = CLEW_CONN_CLOSED};
 	struct tcp_sock *tp = view(struct tcp_sock, sk);
-	__u64 end;
 
 	if (st->flags & CLEW_SOCK_READY) {
 		/* A FIN of ours took a sequence number, unless the connection was reset. */
 		bool fin = old != ST_ESTABLISHED && old != ST_CLOSE_WAIT;
+		__s64 unread;
 
-		st->tx_next = tcp_tx_offset(tp, st->tx_seq0, fin);
-		end = tcp_rx_end(tp, sk, st->rx_seq0);
-		if (end > st->rx_next && end - st->rx_next < 1u << 30)
+		why.tx_end = tcp_tx_offset(tp, st->tx_seq0, fin);
+		why.rx_end = tcp_rx_end(tp, sk, st->rx_seq0);
+		unread = why.rx_end - (st->rx.next & ~CLEW_TOLD_ASTRAY);
+		if (unread > 0 && unread < 1u << 30)
 			lazy_wanted |= CLEW_LAZY_SPLICE;
-		st->rx_next = end;
 	}
-	conn_tell(sk, st, NULL, CLEW_CONN_CLOSED);
+	conn_emit(sk, st, NULL, &why);
 	if (st->chain)
 		bpf_map_delete_elem(&go_conns, &st->cookie);
 }

@@ -62,18 +62,21 @@ static __always_inline void thread_fill(struct clew_rec_thread *r, struct task_s
 
 static __noinline int thread_emit(struct task_struct *t, __u16 event, __u32 ptgid, __u32 ptid)
 {
-	struct clew_rec_thread *r = ring_reserve(sizeof(*r));
+	struct clew_rec_thread *r;
 
+	ring_count_thread(false);
+	r = ring_reserve(sizeof(*r));
 	if (!r) {
 		thread_lost(t);
-		return 0;
+	} else {
+		thread_fill(r, t, event);
+		if (ptid) {
+			r->ptgid = ptgid;
+			r->ptid = ptid;
+		}
+		ring_commit(&r->hdr, sizeof(*r), sizeof(*r));
 	}
-	thread_fill(r, t, event);
-	if (ptid) {
-		r->ptgid = ptgid;
-		r->ptid = ptid;
-	}
-	ring_commit(&r->hdr, sizeof(*r), sizeof(*r));
+	ring_count_thread(true);
 	return 0;
 }
 
@@ -84,17 +87,13 @@ struct exec_rec {
 _Static_assert(sizeof(struct exec_rec) == CLEW_RING_FIXED, "the longest fixed record");
 
 /* The file name as exec was given it, then the arguments from the new image's stack. */
-static __noinline int exec_emit(struct task_struct *t, struct linux_binprm *bprm)
+static __always_inline void exec_fill(struct exec_rec *r, struct task_struct *t,
+				      struct linux_binprm *bprm)
 {
-	struct exec_rec *r = ring_reserve(sizeof(*r));
 	struct mm_struct *mm = t->mm;
 	__u64 start, n;
 	long len;
 
-	if (!r) {
-		thread_lost(t);
-		return 0;
-	}
 	thread_fill(&r->t, t, CLEW_THREAD_EXEC);
 	len = bpf_probe_read_kernel_str(r->tail, CLEW_MAX_PATH, bprm->filename);
 	if (len < 1 || len > CLEW_MAX_PATH) {
@@ -112,6 +111,19 @@ static __noinline int exec_emit(struct task_struct *t, struct linux_binprm *bprm
 	}
 	r->t.tail_len = len;
 	ring_commit(&r->t.hdr, (sizeof(r->t) + len + 7) & ~7u, sizeof(*r));
+}
+
+static __noinline int exec_emit(struct task_struct *t, struct linux_binprm *bprm)
+{
+	struct exec_rec *r;
+
+	ring_count_thread(false);
+	r = ring_reserve(sizeof(*r));
+	if (r)
+		exec_fill(r, t, bprm);
+	else
+		thread_lost(t);
+	ring_count_thread(true);
 	return 0;
 }
 

@@ -311,6 +311,7 @@ struct skb_frag {
 };
 
 struct skb_shared_info {
+	__u8 nr_frags;
 	struct skb_frag frags[1];
 };
 
@@ -330,9 +331,14 @@ struct pipe_inode_info {
 	struct pipe_buffer *bufs;
 };
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct socket;
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	struct sk_buff_head sk_write_queue;
 	union {
 		struct rb_root tcp_rtx_queue;

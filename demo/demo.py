@@ -10,6 +10,7 @@ ends: clew and the shop by their own process ids, and the shop's services by the
 notices when clew has gone.
 """
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -44,8 +45,22 @@ def step(text, result=""):
     print(f"  {text:64} {DIM}{result}{PLAIN}", flush=True)
 
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """A Ctrl-C between the making of something and its assignment would leave what nobody knows: it comes after both."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def die_with_demo():
     """In the child: Ctrl-C for it when the demo is killed in a way that it cannot catch."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     ctypes.CDLL(None).prctl(1, signal.SIGINT, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
@@ -75,7 +90,8 @@ class Demo:
         shutil.rmtree(self.out, ignore_errors=True)
         os.makedirs(self.out)
         # The services run as another user, so their files lie where that user can read them.
-        self.tmp = tempfile.mkdtemp(prefix="shop-")
+        with uninterrupted():
+            self.tmp = tempfile.mkdtemp(prefix="shop-")
         os.chmod(self.tmp, 0o755)
         shutil.copytree(os.path.join(HERE, "shop"), os.path.join(self.tmp, "shop"),
                         ignore=shutil.ignore_patterns("__pycache__"))
@@ -86,23 +102,13 @@ class Demo:
             self.port = s.getsockname()[1]
 
     def start(self):
-        log = open(self.log, "wb")
-        # A Ctrl-C between the fork and the assignment would leave a tracer that nobody knows: it comes after both.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-
-        def in_child():
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            die_with_demo()
-        try:
+        with open(self.log, "wb") as log, uninterrupted():
             self.tracer = subprocess.Popen(
                 [self.clew, "run", "--db", self.store, "--user", USER, "--", "/usr/bin/python3",
                  os.path.join(self.tmp, "shop", "shop.py"), self.tmp, str(self.port)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.tmp,
-                preexec_fn=in_child)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        log.close()
-        self.wait(lambda: os.path.exists(os.path.join(self.tmp, "ready")), 60, "the shop to be ready")
+                preexec_fn=die_with_demo)
+        self.wait(lambda: os.path.exists(os.path.join(self.tmp, "ready")), 180, "the shop to be ready")
 
     def wait(self, condition, limit, what):
         end = time.monotonic() + limit
@@ -118,7 +124,7 @@ class Demo:
         with open(self.log, errors="replace") as f:
             return f.read()
 
-    def stop(self, limit=30):
+    def stop(self, limit=120):
         """Ask the shop to end; clew ends with it. Returns its exit status."""
         open(os.path.join(self.tmp, "stop"), "w").close()
         try:
@@ -140,7 +146,7 @@ class Demo:
                 open(os.path.join(self.tmp, "stop"), "w").close()
             except OSError:
                 pass
-            for number, limit in ((None, 12), (signal.SIGINT, 8), (signal.SIGTERM, 5), (signal.SIGKILL, 10)):
+            for number, limit in ((None, 30), (signal.SIGINT, 30), (signal.SIGTERM, 10), (signal.SIGKILL, 10)):
                 if number:
                     self.tracer.send_signal(number)
                 try:
@@ -150,7 +156,7 @@ class Demo:
                     continue
         if self.tmp:
             # A shop that outlived its tracer sees that and ends; its directory goes after it.
-            end = time.monotonic() + 15
+            end = time.monotonic() + 30
             while self.shop_lives() and time.monotonic() < end:
                 time.sleep(0.1)
             shutil.rmtree(self.tmp, ignore_errors=True)
@@ -218,8 +224,9 @@ class Demo:
     def page(self):
         """The store on a page of its own, until Ctrl-C where somebody can press it."""
         command = [self.clew, "server", "-d", self.store, "--http-port", "0", "--no-otlp"]
-        self.server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                       start_new_session=True, preexec_fn=die_with_demo)
+        with uninterrupted():
+            self.server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                           start_new_session=True, preexec_fn=die_with_demo)
         said = []
         for line in self.server.stdout:
             said.append(line)
@@ -229,7 +236,7 @@ class Demo:
         else:
             raise Failed("clew server did not start:\n" + "".join(said))
         url = found.group(0)
-        with urllib.request.urlopen(url + "readyz", timeout=10) as answer:
+        with urllib.request.urlopen(url + "readyz", timeout=60) as answer:
             if answer.status != 200:
                 raise Failed(f"{url}readyz answers {answer.status}")
         print(f"\n{BOLD}The same on a page{PLAIN}\n  {url}?since=0")
@@ -263,13 +270,13 @@ def main():
     demo = Demo(parser.parse_args())
 
     def interrupted(number, _):
-        for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for again in ENDS:
             signal.signal(again, signal.SIG_IGN)
         if not demo.server:
             print("\ninterrupted: ending what was started", file=sys.stderr)
         raise Interrupted(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDS:
         signal.signal(number, interrupted)
     begin = time.monotonic()
     try:
@@ -279,7 +286,7 @@ def main():
         print(f"\n{RED}demo:{PLAIN} {e}", file=sys.stderr)
         status = 1
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDS:
             signal.signal(number, signal.SIG_IGN)
         demo.clean_up()
     if status == 0:

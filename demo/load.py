@@ -11,7 +11,7 @@ import time
 def shopper(port, seed, end, counts, budget):
     """One shopper on one kept-alive connection, thinking between clicks."""
     chance = random.Random(seed)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for _ in range(budget):
         if time.monotonic() > end:
             break

@@ -7,8 +7,9 @@
 1. includes: every `#include "folder/file.h"` (and every library's header) against TABLE below.
 2. links: each folder's static library becomes a shared object that may use only what TABLE allows;
    whatever stays undefined is an undeclared dependency. (With --build, after the build.)
-3. headers: each header compiles alone.
-4. licences: each source file carries the SPDX line of its folder.
+3. circles: no files of a folder include each other in a circle, a .c and its header taken as one.
+4. headers: each header compiles alone.
+5. licences: each source file carries the SPDX line of its folder; BPF programs that of bpf/ wherever they are.
 
 Prints FILE:LINE and what is allowed. --self-test first proves, on a small tree of its own, that each
 check fails on a planted fault and passes without it. Exit status 1 when anything is wrong.
@@ -53,7 +54,7 @@ TABLE = {
 LIBRARIES = {
     # header's beginning: (folders, linker flags)
     "xxhash.h": ({"base"}, ["-lxxhash"]),
-    "uthash.h": (set(TABLE) - {"abi", "bpf"}, []),
+    "uthash.h": ({"base"}, []),  # the others: base/hash.h
     "utlist.h": (set(TABLE) - {"abi", "bpf"}, []),
     "utarray.h": (set(TABLE) - {"abi", "bpf"}, []),
     "jansson.h": ({"base", "capture", "model", "export", "store", "query", "server", "cli"}, ["-ljansson"]),
@@ -74,7 +75,8 @@ LIBRARIES = {
     "zstd.h": ({"base", "store", "capture"}, ["-lzstd"]),
 }
 
-LICENCES = {"abi": "GPL-2.0 OR BSD-2-Clause", "bpf": "GPL-2.0 OR BSD-2-Clause"}
+KERNEL_LICENCE = "GPL-2.0 OR BSD-2-Clause"  # of what runs in the kernel, or is shared with it
+LICENCES = {"abi": KERNEL_LICENCE, "bpf": KERNEL_LICENCE}
 LICENCE = "Apache-2.0"
 
 SOURCES = (".c", ".h", ".py", ".js", ".mjs", ".ts", ".css", ".sh", ".sql")
@@ -91,6 +93,7 @@ class Tree:
         self.root = os.path.abspath(root)
         self.problems = []
         self.files = sorted(self.list_files())
+        self.known = set(self.files)
 
     def list_files(self):
         """What git would hold (committed or not), else everything that is there."""
@@ -215,7 +218,7 @@ def check_links(tree, build):
                 if any(n.startswith(f"src/{folder}/") and n.endswith(".c") for n in tree.files):
                     tree.problem(f"src/{folder}", f"no library in {src}/{folder}: build first (make)")
                 continue
-            command = ["cc", "-shared", "-o", os.path.join(out, f"libclew-{folder}.so"),
+            command = ["cc", "-fno-lto", "-shared", "-o", os.path.join(out, f"libclew-{folder}.so"),
                        "-Wl,--whole-archive", *archives, "-Wl,--no-whole-archive",
                        "-Wl,--no-undefined", "-Wl,--allow-shlib-undefined", f"-L{out}", *flags]
             command += [f"-lclew-{o}" for o in done if o in TABLE[folder]]
@@ -249,7 +252,60 @@ def report_link(tree, folder, errors):
         tree.problem(f"src/{folder}", "does not link: " + errors.strip()[-600:])
 
 
-# -- 3: headers -------------------------------------------------------------------------------------
+# -- 3: circles -------------------------------------------------------------------------------------
+
+def check_circles(tree):
+    """A .c stands with the header of its name; but a header that another folder includes, or that an
+    internal header builds on, is the face of several files, which implement it: it stands alone, below them."""
+    needs, lines = {}, {}
+    for name, folder in tree.c_files():
+        for number, line in enumerate(tree.lines(name), 1):
+            match = INCLUDE.match(line)
+            target = match and os.path.normpath(os.path.join("" if match[2].split("/")[0] in ("abi", "bpf") else "src",
+                                                             match[2]))
+            if target in tree.known and target != name:
+                needs.setdefault(name, set()).add(target)
+                lines[name, target] = number
+    faces = {t for n, ts in needs.items() for t in ts if folder_of(t) != folder_of(n) or n.endswith("internal.h")}
+
+    def room(name):
+        return name if name in faces else os.path.splitext(name)[0]
+
+    graph = {}
+    for name, targets in needs.items():
+        for target in targets:
+            if room(target) != room(name) and folder_of(target) == folder_of(name):
+                graph.setdefault(room(name), {})[room(target)] = (name, target)
+    for circle in circles(graph):
+        ways = [graph[a][b] for a, b in zip(circle, circle[1:] + circle[:1])]
+        name, target = ways[-1]
+        tree.problem(f"{name}:{lines[name, target]}", "files include each other in a circle: "
+                     + ", ".join(f"{n} -> {t}" for n, t in ways))
+    return f"{len(graph)} files"
+
+
+def circles(graph):
+    """One circle for each arrow that closes one, in a walk from every room."""
+    found, state, path = [], {}, []
+
+    def walk(room):
+        state[room] = "open"
+        path.append(room)
+        for other in sorted(graph.get(room, ())):
+            if other not in state:
+                walk(other)
+            elif state[other] == "open":
+                found.append(path[path.index(other):])
+        path.pop()
+        state[room] = "done"
+
+    for room in sorted(graph):
+        if room not in state:
+            walk(room)
+    return found
+
+
+# -- 4: headers -------------------------------------------------------------------------------------
 
 def pkg_flags():
     names = ["libbpf", "jansson", "libmicrohttpd", "libcurl", "libxxhash", "cmocka",
@@ -289,7 +345,7 @@ def compiles_natively(tree, name):
     return "__bpf__" in "\n".join(tree.lines(name))
 
 
-# -- 4: licences ------------------------------------------------------------------------------------
+# -- 5: licences ------------------------------------------------------------------------------------
 
 def is_source(tree, name):
     base = os.path.basename(name)
@@ -311,7 +367,7 @@ def check_licences(tree):
         if not is_source(tree, name):
             continue
         count += 1
-        wanted = LICENCES.get(name.split("/")[0], LICENCE)
+        wanted = KERNEL_LICENCE if name.endswith(".bpf.c") else LICENCES.get(name.split("/")[0], LICENCE)
         if name.endswith("meson.build"):
             wanted = LICENCE
         line = next((l for l in tree.lines(name)[:4] if "SPDX-License-Identifier:" in l), None)
@@ -355,6 +411,7 @@ def plant(files):
         tree = Tree(root)
         tree.files = [n for n in tree.files if not n.startswith("build/")]
         check_includes(tree)
+        check_circles(tree)
         check_links(tree, os.path.join(root, "build"))
         check_headers(tree, None)
         check_licences(tree)
@@ -376,6 +433,10 @@ def self_test():
             {"src/nowhere/n.c": "SPDXint x;\n"},
         "proto uses clew_m()":
             {"src/proto/p.c": "SPDXint clew_m(void);\nint clew_p(void)\n{\n\treturn clew_m();\n}\n"},
+        "files include each other in a circle: src/proto/p.c -> src/proto/q.h, src/proto/q.c -> src/proto/p.h":
+            {"src/proto/p.c": 'SPDX#include "proto/q.h"\nint clew_p(void)\n{\n\treturn clew_q();\n}\n',
+             "src/proto/q.h": "SPDX#pragma once\nint clew_q(void);\n",
+             "src/proto/q.c": 'SPDX#include "proto/p.h"\n'},
         "src/model/n.h:1: does not compile alone":
             {"src/model/n.h": "SPDX#pragma once\nint clew_size(size_t n);\n"},
         "src/model/m.h:1: has no #pragma once":
@@ -404,10 +465,11 @@ def main():
     passed = failed = 0
     if args.self_test:
         count, missed = self_test()
-        print("\n".join(missed + [f"self-test: {count - len(missed)} of {count} trees judged rightly"]))
+        print("\n".join([f"FAIL {p}" for p in missed] + [f"self-test: {count - len(missed)} of {count} trees judged rightly"]))
         passed, failed = passed + count - len(missed), failed + len(missed)
     tree = Tree(args.root)
     checks = [("includes", lambda: check_includes(tree)),
+              ("circles", lambda: check_circles(tree)),
               ("headers", lambda: check_headers(tree, args.build)),
               ("licences", lambda: check_licences(tree))]
     if args.build:
@@ -416,7 +478,7 @@ def main():
         before = len(tree.problems)
         said = check()
         found = tree.problems[before:]
-        print("\n".join(found + [f"{name}: {said}, {len(found)} wrong"]))
+        print("\n".join([f"FAIL {p}" for p in found] + [f"{name}: {said}, {len(found)} wrong"]))
         passed, failed = passed + (not found), failed + bool(found)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -25,7 +25,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PR_SET_PDEATHSIG = 1
-LIMIT_S = 40
+LIMIT_S = 120
 libc = ctypes.CDLL(None)
 
 NGINX = """

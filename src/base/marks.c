@@ -13,6 +13,7 @@ struct word {
 static const struct word evidence_for[] = {
 	{CLEW_EV_TASK, "task"},
 	{CLEW_EV_HANDED, "handed"},
+	{CLEW_EV_HEAP, "heap"},
 	{CLEW_EV_THREAD, "thread"},
 	{CLEW_EV_EXCLUSIVE, "exclusive"},
 	{CLEW_EV_CONNECT, "connect"},

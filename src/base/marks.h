@@ -38,6 +38,7 @@ enum clew_evidence {
 	CLEW_EV_HEADER = 1 << 10,      /* a trace header on the wire */
 	CLEW_EV_WIRE = 1 << 11,	       /* both ends of one exchange: same wire key */
 	CLEW_EV_HANDED = 1 << 12,      /* a task of the request began the one that called */
+	CLEW_EV_HEAP = 1 << 13, /* what it works on was made by who served the request */
 	CLEW_EV_CONFLICT = 1 << 16,    /* against: evidence named different requests */
 	CLEW_EV_UNCONFIRMED = 1 << 17, /* against: nothing confirmed the guess */
 	CLEW_EV_NONE_OPEN = 1 << 18,   /* no request was open: the process did this by itself */

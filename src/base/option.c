@@ -114,7 +114,7 @@ static int parse_flag(const char *text, uint64_t *ret)
 	return -EINVAL;
 }
 
-/* A number or size within the row's limits. */
+/* A number, size or duration within the row's limits. */
 static int check_limits(struct clew_options *o, const struct clew_option *row, const char *name,
 			const char *text, uint64_t v)
 {
@@ -125,6 +125,9 @@ static int check_limits(struct clew_options *o, const struct clew_option *row, c
 	if (row->type == CLEW_OPT_SIZE) {
 		clew_format_size(row->min, min);
 		clew_format_size(row->max, max);
+	} else if (row->type == CLEW_OPT_DURATION) {
+		clew_format_duration(row->min, min);
+		clew_format_duration(row->max, max);
 	} else {
 		snprintf(min, sizeof(min), "%llu", (unsigned long long)row->min);
 		snprintf(max, sizeof(max), "%llu", (unsigned long long)row->max);
@@ -175,7 +178,7 @@ static int parse_quantity(struct clew_options *o, const struct clew_option *row,
 		if (r == -ERANGE)
 			return fail(o, "%s: '%s' is too long; durations end at 292 years", name,
 				    text);
-		return 0;
+		return check_limits(o, row, name, text, *ret);
 	default:
 		r = clew_parse_time(text, o->now_ns, ret);
 		if (r == -EINVAL)
@@ -287,8 +290,8 @@ void clew_options_done(struct clew_options *o)
 
 /*
  * The row called name[0..n). Commands may give one name different meanings: the parsed command's
- * row comes first, or for a file the one that is a key there; failing that any, for a better
- * message.
+ * row comes first, for a file if it is a key there, else another command's that is one; failing that
+ * any, for a better message.
  */
 static const struct clew_option *find_row(const struct clew_options *o, const char *name, size_t n,
 					  bool in_file)
@@ -301,9 +304,9 @@ static const struct clew_option *find_row(const struct clew_options *o, const ch
 
 		if (strncmp(row->name, name, ending ? len - 1 : n) || (!ending && len != n))
 			continue;
-		if (in_file ? row->config : (row->commands & o->command) != 0)
+		if ((row->commands & o->command) && (!in_file || row->config))
 			return row;
-		if (!found)
+		if (!found || (in_file && row->config && !found->config))
 			found = row;
 	}
 	return found;

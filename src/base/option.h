@@ -23,7 +23,7 @@ enum clew_option_type {
 	CLEW_OPT_STRING,   /* anything but the empty string */
 	CLEW_OPT_NUMBER,   /* whole, up to .max */
 	CLEW_OPT_SIZE,	   /* bytes, up to .max */
-	CLEW_OPT_DURATION, /* ns */
+	CLEW_OPT_DURATION, /* ns, up to .max */
 	CLEW_OPT_TIME,	   /* Unix ns */
 	CLEW_OPT_CHOICE,   /* one word of .choices */
 	CLEW_OPT_PAIR,	   /* KEY=VALUE, both non-empty */
@@ -38,7 +38,7 @@ struct clew_option {
 	uint32_t commands;   /* which commands know it: a bit each, the caller's */
 	const char *help;    /* a phrase or some sentences */
 	const char *choices; /* "start|duration" */
-	uint64_t min, max;   /* of numbers and sizes; max 0: no limit */
+	uint64_t min, max;   /* of numbers, sizes and durations; max 0: no limit */
 	bool repeat;	     /* may be given more than once */
 	const char *env;     /* environment variable, or NULL */
 	bool config;	     /* the name is a key of the configuration file */

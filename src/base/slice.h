@@ -45,6 +45,9 @@ static inline bool slice_eq(struct slice a, struct slice b)
 /** slice_ieq() - equal but for the case of ASCII letters. */
 bool slice_ieq(struct slice a, struct slice b);
 
+/** slice_number() - is all of it a finite number, as strtod() reads one? Less than 64 bytes. */
+bool slice_number(struct slice text, double *ret);
+
 static inline bool slice_starts(struct slice s, struct slice prefix)
 {
 	return s.n >= prefix.n && (!prefix.n || !memcmp(s.p, prefix.p, prefix.n));

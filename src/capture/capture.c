@@ -20,9 +20,10 @@
 
 #include "base/clock.h"
 #include "capture/internal.h"
+#include "capture/load_log.h"
 #include "capture/pages.h"
 #include "capture/ring.h"
-#include "capture/runtime/runtime.h"
+#include "capture/runtime/runtimes.h"
 #include "clew.skel.h"
 
 #define CLOCK_EVERY_NS 1000000000ull
@@ -70,23 +71,19 @@ static int attach_hook(const struct hook *h)
 	return *h->link ? 0 : -errno;
 }
 
-/* What this kernel lacks is left out. */
-static void drop_missing(struct clew_bpf *s)
+/* What this kernel lacks is left out, if we can do without it. Of one without BTF libbpf tells. */
+static int drop_missing(struct clew_bpf *s, char **ret_error)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	struct hook h[MAX_HOOKS];
 	size_t n = hooks(s, h);
+	int err = btf ? capture_needs(btf, ret_error) : 0;
 
-	for (size_t i = 0; btf && i < n; i++) {
-		char name[64];
-
-		if (!h[i].optional)
-			continue;
-		snprintf(name, sizeof(name), "btf_trace_%s", h[i].optional);
-		if (btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) < 0)
+	for (size_t i = 0; btf && i < n; i++)
+		if (h[i].optional && !capture_has_tracepoint(btf, h[i].optional))
 			bpf_program__set_autoload(h[i].prog, false);
-	}
 	btf__free(btf);
+	return err;
 }
 
 static int attach(struct clew_capture *c, char **ret_error)
@@ -169,6 +166,8 @@ static int hand(void *user, const struct clew_rec *rec)
 
 	c->stats.records++;
 	c->stats.bytes += rec->len;
+	if (rec->type == CLEW_REC_HEAP && c->runtimes)
+		runtimes_heap(c->runtimes, (const struct clew_rec_heap *)rec);
 	return c->fn(c->user, rec);
 }
 
@@ -193,7 +192,7 @@ static uint64_t read_misses(const struct clew_capture *c)
 	return misses;
 }
 
-static int tell_clock(struct clew_capture *c, uint64_t now)
+static struct clew_rec_clock read_clocks(void)
 {
 	struct clew_rec_clock r = {
 		.hdr = {.len = sizeof(r), .type = CLEW_REC_CLOCK},
@@ -201,6 +200,13 @@ static int tell_clock(struct clew_capture *c, uint64_t now)
 		.real_ns = clew_clock_ns(CLOCK_REALTIME),
 		.boot_ns = clew_clock_ns(CLOCK_BOOTTIME),
 	};
+
+	return r;
+}
+
+static int tell_clock(struct clew_capture *c, uint64_t now)
+{
+	struct clew_rec_clock r = read_clocks();
 
 	c->next_clock_ns = now + CLOCK_EVERY_NS;
 	c->misses = read_misses(c);
@@ -307,6 +313,7 @@ static int make_meta(struct clew_capture *c, char *const *options)
 		return b->err;
 	m.hdr.len = b->len;
 	memcpy(b->data, &m, sizeof(m));
+	c->first_clock = read_clocks();
 	return 0;
 }
 
@@ -336,6 +343,7 @@ int clew_capture_look(struct clew_capture *c)
 	if (c->meta.len) {
 		add(c, (const struct clew_rec *)c->meta.data);
 		clew_buf_done(&c->meta);
+		add(c, &c->first_clock.hdr);
 	}
 	if (now >= c->next_clock_ns)
 		err = tell_clock(c, now);
@@ -359,18 +367,18 @@ int clew_capture_look(struct clew_capture *c)
 	return err < 0 ? err : 0;
 }
 
-int clew_capture_take(struct clew_capture *c, clew_record_fn fn, void *user)
+int clew_capture_take(struct clew_capture *c, int max, clew_record_fn fn, void *user)
 {
 	c->fn = fn;
 	c->user = user;
-	return ring_take(c->ring, hand, c);
+	return ring_take(c->ring, max, hand, c);
 }
 
 int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user)
 {
 	int err = clew_capture_look(c);
 
-	return err < 0 ? err : clew_capture_take(c, fn, user);
+	return err < 0 ? err : clew_capture_take(c, INT_MAX, fn, user);
 }
 
 bool clew_capture_settled(const struct clew_capture *c)
@@ -444,7 +452,8 @@ static int make_ring(struct clew_capture *c, const struct ring_sizes *sizes)
 	return ring_new(&area, &c->ring);
 }
 
-static int load(struct clew_capture *c, const struct clew_capture_opts *opts, char **ret_error)
+static int load(struct clew_capture *c, const struct clew_capture_opts *opts,
+		const struct load_log *log, char **ret_error)
 {
 	struct ring_sizes sizes;
 	int err;
@@ -458,17 +467,13 @@ static int load(struct clew_capture *c, const struct clew_capture_opts *opts, ch
 		return err;
 	c->skel->rodata->opt_payload =
 		opts->payload_bytes > CLEW_MAX_PAYLOAD ? CLEW_MAX_PAYLOAD : opts->payload_bytes;
-	drop_missing(c->skel);
+	err = drop_missing(c->skel, ret_error);
+	if (err)
+		return err;
 	size_ring(c, &sizes);
 	err = clew_bpf__load(c->skel);
-	if (err == -EPERM || err == -EACCES)
-		return errorf(
-			ret_error, -EPERM,
-			"the kernel refuses BPF programs: run as root, or with the capabilities of "
-			"docs/capabilities.md");
 	if (err)
-		return errorf(ret_error, err, "cannot load the BPF programs: %s; see `clew check`",
-			      strerror(-err));
+		return load_log_tell(log, err, ret_error);
 	err = make_ring(c, &sizes);
 	if (err)
 		errorf(ret_error, err, "cannot map the rings: %s; a smaller --ring-size may help",
@@ -476,16 +481,11 @@ static int load(struct clew_capture *c, const struct clew_capture_opts *opts, ch
 	return err;
 }
 
-static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
-{
-	return 0;
-}
-
 int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture **ret,
 		      char **ret_error)
 {
 	struct clew_capture *c = calloc(1, sizeof(*c));
-	libbpf_print_fn_t print;
+	struct load_log log;
 	int err;
 
 	if (!c)
@@ -493,10 +493,9 @@ int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture 
 	c->opts = *opts;
 	clew_buf_init(&c->meta, 1 << 20);
 	clew_buf_init(&c->scratch, 1 << 20);
-	print = libbpf_set_print(getenv("CLEW_LIBBPF_LOG") ? NULL : quiet);
-	if (getenv("CLEW_LIBBPF_LOG"))
-		libbpf_set_print(print);
-	err = load(c, opts, ret_error);
+	load_log_begin(&log);
+	err = load(c, opts, &log, ret_error);
+	load_log_end();
 	if (!err)
 		err = targets_fill(c, &opts->targets, ret_error);
 	if (!err)
@@ -564,6 +563,7 @@ void clew_capture_stats(const struct clew_capture *c, struct clew_capture_stats 
 	ret->go_conns_unknown = c->skel->bss->go_conns_unknown;
 	ret->go_gifts_unknown = c->skel->bss->go_gifts_unknown;
 	ret->go_gifts_lent = c->skel->bss->go_gifts_lent;
+	ret->tokio_wakes_unknown = c->skel->bss->tokio_wakes_unknown;
 	ret->go_conns_full = c->skel->bss->go_conns_full;
 	ret->slow = c->ring ? ring_spill_full(c->ring) : 0;
 	ret->dropped = c->dropped;

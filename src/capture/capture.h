@@ -36,6 +36,7 @@ struct clew_runtime_opts {
 	bool go_channels; /* follow work through Go's channels: a probe on every send */
 	uint32_t
 		agents; /* CLEW_AGENT_*: put into every process of that runtime, taken out at the end */
+	bool tokio_wakers; /* follow which tokio task wakes or begins which: a probe on each */
 	bool python_copies; /* follow asyncio's tasks and to_thread: a probe on PyContext_CopyCurrent */
 };
 
@@ -52,12 +53,15 @@ struct clew_capture_stats {
 	uint64_t lost_ring, lost_task_state, lost_sock_state, lost_payload;
 	uint64_t runtimes;	     /* processes whose runtime is known */
 	uint64_t runtime_tasks;	     /* of these: their task is read */
-	uint64_t runtime_dropped;    /* processes not looked at, or without room for a chain */
+	uint64_t runtime_dropped;    /* processes, collections not looked at; no room for a chain */
 	uint64_t runtime_distrusted; /* chains that did not read what a task would be */
+	uint64_t heap_rooms_unread;  /* of collections that moved more than is looked at */
 	uint64_t go_conns_unknown;   /* calls of Go's HTTP client whose socket was not found */
 	uint64_t go_conns_full;	     /* or had no room in the table */
 	uint64_t go_gifts_unknown;   /* --go-channels: what workers took from unknown senders */
 	uint64_t go_gifts_lent;	     /* or was only lent: told of nobody */
+	uint64_t
+		tokio_wakes_unknown; /* --tokio-wakers: of tasks that were not where they should be */
 	uint64_t agents;	     /* that were put in */
 	uint64_t agents_failed;	     /* could not be, or left too early; the last one's reason: */
 	char agent_why[240];
@@ -102,11 +106,11 @@ bool clew_capture_settled(const struct clew_capture *c);
  */
 int clew_capture_look(struct clew_capture *c);
 /**
- * clew_capture_take() - hand what was seen up to a millisecond before the last look to fn, in the
+ * clew_capture_take() - hand at most max records of what was seen up to a millisecond before the last look to fn, in the
  * order of time; all of it once stopped. Never blocks. Returns the number of records, or -errno
  * from fn.
  */
-int clew_capture_take(struct clew_capture *c, clew_record_fn fn, void *user);
+int clew_capture_take(struct clew_capture *c, int max, clew_record_fn fn, void *user);
 /** clew_capture_poll() - look and take in one, for a program of one thread. */
 int clew_capture_poll(struct clew_capture *c, clew_record_fn fn, void *user);
 
@@ -123,7 +127,7 @@ struct clew_feature {
 	const char *without; /* what is lost without it */
 	bool required;
 	bool ok;
-	char detail[160]; /* why not, or what was found */
+	char detail[512]; /* why not, or what was found */
 };
 
 /**

@@ -95,32 +95,50 @@ static void check_btf(struct check *c, struct btf **ret)
 	*ret = btf;
 }
 
+/* Linux has had all that are required since 6.3, sock_send_length and sock_recv_length since then only. */
+static const struct {
+	const char *name, *without;
+	bool required;
+} points[] = {
+	{"sock_send_length", "what is sent is not seen", true},
+	{"sock_recv_length", "what is received is not seen", true},
+	{"inet_sock_set_state", "connections are not seen to open and close", true},
+	{"sched_process_fork", "children of targets are not traced", true},
+	{"sched_process_exec", "programs are not named as they start", true},
+	{"sched_process_exit", "the end of targets is not seen", true},
+	{"sched_waking", "work handed from thread to thread is not followed", false},
+	{"cgroup_attach_task", "processes that move into a target's cgroup are not traced", false},
+	{"tcp_rcv_space_adjust", "bytes spliced out of a TCP socket are not counted", false},
+	{"tcp_sendmsg_locked", "when a long send began is not known, only its end", false},
+};
+
+bool capture_has_tracepoint(const struct btf *btf, const char *point)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "btf_trace_%s", point);
+	return btf && btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) > 0;
+}
+
+int capture_needs(const struct btf *btf, char **ret_error)
+{
+	struct utsname u = {};
+
+	uname(&u);
+	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++)
+		if (points[i].required && !capture_has_tracepoint(btf, points[i].name))
+			return errorf(ret_error, -ENOTSUP,
+				      "this kernel, %s, has no tracepoint %s: Linux 6.3 or newer "
+				      "is needed; see `clew check`",
+				      u.release, points[i].name);
+	return 0;
+}
+
 static void check_tracepoints(struct check *c, const struct btf *btf)
 {
-	static const struct {
-		const char *name, *without;
-		bool required;
-	} points[] = {
-		{"sock_send_length", "what is sent is not seen", true},
-		{"sock_recv_length", "what is received is not seen", true},
-		{"inet_sock_set_state", "connections are not seen to open and close", true},
-		{"sched_process_fork", "children of targets are not traced", true},
-		{"sched_process_exec", "programs are not named as they start", true},
-		{"sched_process_exit", "the end of targets is not seen", true},
-		{"sched_waking", "work handed from thread to thread is not followed", false},
-		{"cgroup_attach_task", "processes that move into a target's cgroup are not traced",
-		 false},
-		{"tcp_rcv_space_adjust", "bytes spliced out of a TCP socket are not counted",
-		 false},
-		{"tcp_sendmsg_locked", "when a long send began is not known, only its end", false},
-	};
-
 	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
-		char name[64];
-		bool ok;
+		bool ok = capture_has_tracepoint(btf, points[i].name);
 
-		snprintf(name, sizeof(name), "btf_trace_%s", points[i].name);
-		ok = btf && btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) > 0;
 		say(add(c, points[i].name, points[i].without, points[i].required, ok),
 		    ok ? "tracepoint" : "not in this kernel's BTF");
 	}
@@ -144,36 +162,18 @@ static void check_kfunc(struct check *c, const struct btf *btf)
 	    ok ? "kernel function" : "since 6.2");
 }
 
-static char first_error[160];
-
-/* Keeps the verifier's or libbpf's first warning: the likely reason. */
-static int keep_error(enum libbpf_print_level level, const char *fmt, va_list args)
-{
-	if (level == LIBBPF_WARN && !first_error[0]) {
-		vsnprintf(first_error, sizeof(first_error), fmt, args);
-		first_error[strcspn(first_error, "\n")] = 0;
-	}
-	return 0;
-}
-
 static void check_load(struct check *c)
 {
 	struct clew_capture_opts opts = {.ring_bytes = 64 << 10};
 	struct clew_capture *capture = NULL;
 	struct clew_feature *f;
 	_cleanup_(freep) char *error = NULL;
-	libbpf_print_fn_t before;
-	int err;
+	int err = clew_capture_open(&opts, &capture, &error);
 
-	first_error[0] = 0;
-	before = libbpf_set_print(keep_error);
-	err = clew_capture_open(&opts, &capture, &error);
-	libbpf_set_print(before);
 	clew_capture_free(capture);
 	f = add(c, "load", "nothing is traced", true, !err);
 	if (err)
-		say(f, "%s%s%s", error ? error : strerror(-err), first_error[0] ? ": " : "",
-		    first_error);
+		say(f, "%s", error ? error : strerror(-err));
 	else
 		say(f, "the programs were loaded, attached and removed");
 }

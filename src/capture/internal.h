@@ -19,9 +19,10 @@ struct clew_capture {
 	struct ring *ring;
 	void *ring_cpus, *ring_chunks; /* mapped */
 	size_t cpus_bytes, chunks_bytes;
-	struct runtimes *runtimes;     /* NULL: not wanted */
-	struct clew_capture_opts opts; /* scalars only: pointers were the caller's */
-	struct clew_buf meta;	       /* the meta record, until it was handed out */
+	struct runtimes *runtimes;	   /* NULL: not wanted */
+	struct clew_capture_opts opts;	   /* scalars only: pointers were the caller's */
+	struct clew_buf meta;		   /* the meta record, until it was handed out */
+	struct clew_rec_clock first_clock; /* behind it, before all that the hooks saw */
 	struct clew_capture_stats stats;
 	struct clew_buf scratch; /* a record that user space makes */
 	uint64_t losses_told[CLEW_LOSS_MAX];
@@ -43,6 +44,14 @@ struct clew_capture {
 
 /** errorf() - ret_error gets the text (if wanted), err comes back: return errorf(...). */
 int errorf(char **ret_error, int err, const char *fmt, ...) CLEW_PRINTF(3, 4);
+
+/* check.c */
+
+struct btf;
+/** capture_has_tracepoint() - is there one for our programs to attach to in a kernel of this BTF? */
+bool capture_has_tracepoint(const struct btf *btf, const char *point);
+/** capture_needs() - 0; -ENOTSUP, in words: this kernel lacks something that no capture can do without. */
+int capture_needs(const struct btf *btf, char **ret_error);
 
 /* targets.c */
 

@@ -69,10 +69,10 @@ int clew_reader_start(struct clew_capture *c, struct clew_reader **ret)
 	return 0;
 }
 
-int clew_reader_take(struct clew_reader *r, clew_record_fn fn, void *user)
+int clew_reader_take(struct clew_reader *r, int max, clew_record_fn fn, void *user)
 {
 	int failed = atomic_load(&r->err);
-	int n = clew_capture_take(r->capture, fn, user);
+	int n = clew_capture_take(r->capture, max, fn, user);
 
 	return n >= 0 && failed ? failed : n;
 }

@@ -24,7 +24,7 @@ int clew_reader_start(struct clew_capture *c, struct clew_reader **ret);
  * clew_reader_take() - clew_capture_take(), also the reader's own failure.
  * Returns the number of records, a negative errno from fn, or one that ended the reading.
  */
-int clew_reader_take(struct clew_reader *r, clew_record_fn fn, void *user);
+int clew_reader_take(struct clew_reader *r, int max, clew_record_fn fn, void *user);
 /** clew_reader_targets_alive() - clew_capture_targets_alive(), a few milliseconds ago. */
 uint64_t clew_reader_targets_alive(const struct clew_reader *r);
 /** clew_reader_stop() - detach the capture and read what is left; take it then. */

@@ -66,6 +66,10 @@ static size_t known_bytes(uint16_t type)
 		return sizeof(struct clew_rec_event);
 	case CLEW_REC_LOSS:
 		return sizeof(struct clew_rec_loss);
+	case CLEW_REC_HEAP:
+		return sizeof(struct clew_rec_heap);
+	case CLEW_REC_MOVED:
+		return sizeof(struct clew_rec_moved);
 	default:
 		return sizeof(struct clew_rec);
 	}
@@ -101,6 +105,15 @@ static bool fits(const struct clew_rec *rec)
 	case CLEW_REC_EVENT: {
 		const struct clew_rec_event *r = p;
 		return tail_fits(rec, r->hdr_bytes, sizeof(*r), r->tail_len, false);
+	}
+	case CLEW_REC_HEAP: {
+		const struct clew_rec_heap *r = p;
+		return parts_fit(rec, r->hdr_bytes, sizeof(*r), r->n_objects * sizeof(uint64_t));
+	}
+	case CLEW_REC_MOVED: {
+		const struct clew_rec_moved *r = p;
+		return parts_fit(rec, r->hdr_bytes, sizeof(*r),
+				 r->n_moved * 2ull * sizeof(uint32_t));
 	}
 	case CLEW_REC_LOSS: {
 		const struct clew_rec_loss *r = p;

@@ -29,6 +29,7 @@ static const struct word handoffs[] = {
 	{CLEW_HANDOFF_WAKE, "wake"},
 	{CLEW_HANDOFF_SLEEP, "sleep"},
 	{CLEW_HANDOFF_TASK, "task"},
+	{CLEW_HANDOFF_WOKEN, "woken"},
 	{0, NULL},
 };
 static const struct word thread_events[] = {
@@ -49,11 +50,18 @@ static const struct word wheres[] = {
 	{0, NULL},
 };
 static const struct word types[] = {
-	{CLEW_REC_META, "meta"},       {CLEW_REC_CLOCK, "clock"},
-	{CLEW_REC_IO, "io"},	       {CLEW_REC_CONN, "conn"},
-	{CLEW_REC_HANDOFF, "handoff"}, {CLEW_REC_THREAD, "thread"},
-	{CLEW_REC_PROCESS, "process"}, {CLEW_REC_EVENT, "event"},
-	{CLEW_REC_LOSS, "loss"},       {0, NULL},
+	{CLEW_REC_META, "meta"},
+	{CLEW_REC_CLOCK, "clock"},
+	{CLEW_REC_IO, "io"},
+	{CLEW_REC_CONN, "conn"},
+	{CLEW_REC_HANDOFF, "handoff"},
+	{CLEW_REC_THREAD, "thread"},
+	{CLEW_REC_PROCESS, "process"},
+	{CLEW_REC_EVENT, "event"},
+	{CLEW_REC_LOSS, "loss"},
+	{CLEW_REC_HEAP, "heap"},
+	{CLEW_REC_MOVED, "moved"},
+	{0, NULL},
 };
 static const struct word tags[] = {
 	{CLEW_TAG_EXE, "exe"},
@@ -84,6 +92,7 @@ static const struct word io_flags[] = {
 	{CLEW_IO_TOLD, "told"},
 	{CLEW_IO_SELECTED, "selected"},
 	{CLEW_IO_AWAITED, "awaited"},
+	{CLEW_IO_ASTRAY, "astray"},
 	{0, NULL},
 };
 static const char *const counters[CLEW_CNT_MAX] = {
@@ -343,6 +352,50 @@ static void event_json(const struct clew_rec_event *r, struct clew_buf *o)
 	bytes(o, "fields", (const uint8_t *)r + r->hdr_bytes, r->tail_len);
 }
 
+static void heap_json(const struct clew_rec_heap *r, struct clew_buf *o)
+{
+	const uint8_t *objects = (const uint8_t *)r + r->hdr_bytes;
+
+	num(o, "ts_ns", r->ts_ns);
+	num(o, "conn", r->conn);
+	num(o, "tgid", r->tgid);
+	num(o, "tid", r->tid);
+	num(o, "proc_start_ns", r->proc_start_ns);
+	num(o, "collections", r->collections);
+	num(o, "room_start", r->room_start);
+	num(o, "room_top", r->room_top);
+	num(o, "room_end", r->room_end);
+	clew_buf_adds(o, ",\"objects\":[");
+	for (uint32_t i = 0; i < r->n_objects; i++) {
+		uint64_t w;
+
+		memcpy(&w, objects + i * sizeof(w), sizeof(w));
+		clew_buf_addf(o, "%s[%u,%llu]", i ? "," : "", (unsigned int)(w >> 48),
+			      (unsigned long long)(w & ((1ull << 48) - 1)));
+	}
+	clew_buf_addc(o, ']');
+}
+
+static void moved_json(const struct clew_rec_moved *r, struct clew_buf *o)
+{
+	const uint8_t *pairs = (const uint8_t *)r + r->hdr_bytes;
+
+	num(o, "ts_ns", r->ts_ns);
+	num(o, "tgid", r->tgid);
+	num(o, "proc_start_ns", r->proc_start_ns);
+	num(o, "collections", r->collections);
+	clew_buf_adds(o, ",\"moved\":[");
+	for (uint32_t i = 0; i < r->n_moved; i++) {
+		uint32_t at[2];
+
+		memcpy(at, pairs + i * sizeof(at), sizeof(at));
+		clew_buf_addf(o, "%s[%llu,%llu]", i ? "," : "",
+			      (unsigned long long)(r->base + at[0] * 8ull),
+			      (unsigned long long)(r->base + at[1] * 8ull));
+	}
+	clew_buf_addc(o, ']');
+}
+
 static void loss_json(const struct clew_rec_loss *r, struct clew_buf *o)
 {
 	num(o, "ts_ns", r->ts_ns);
@@ -405,6 +458,12 @@ int clew_record_json(const struct clew_rec *rec, struct clew_buf *out)
 		break;
 	case CLEW_REC_EVENT:
 		event_json(p, out);
+		break;
+	case CLEW_REC_HEAP:
+		heap_json(p, out);
+		break;
+	case CLEW_REC_MOVED:
+		moved_json(p, out);
 		break;
 	case CLEW_REC_LOSS:
 		loss_json(p, out);

@@ -61,6 +61,7 @@ static struct segment *copy_make(const char *bytes, size_t n)
 		memcpy(g->bytes, bytes, n);
 	atomic_init(&g->used, n);
 	atomic_init(&g->closed, true);
+	g->end = n;
 	g->chunk = -1;
 	return g;
 }
@@ -91,6 +92,21 @@ void ring_give_back(struct ring *r, struct segment *g)
 	/* All of it: behind the last record may be its pad. */
 	memset(g->bytes, 0, r->area.stride);
 	pool_put(r, g->chunk);
+}
+
+bool ring_whole(const struct ring *r, struct segment *g)
+{
+	uint32_t at = 0, used = g->used < g->end ? g->used : g->end;
+
+	while (at < used) {
+		uint32_t room = rec_room(r, g, at);
+
+		if (!room || room == UINT32_MAX)
+			return false;
+		at += room;
+	}
+	atomic_store(&g->used, at);
+	return true;
 }
 
 bool ring_spill(struct ring *r, struct stream *s, struct segment *prev)
@@ -130,7 +146,7 @@ static struct segment *spillable(const struct ring *r, const struct stream *s,
 			return NULL;
 		g = prev->next;
 	}
-	if (!g || g->chunk < 0 || !g->closed)
+	if (!g || g->chunk < 0 || !g->closed || !ring_whole(r, g))
 		return NULL;
 	*ret_prev = prev;
 	return g;
@@ -174,22 +190,21 @@ static uint64_t head_of(const struct ring *r, uint32_t cpu)
 }
 
 /* Up to end, or up to what is not committed. 0 or an errno. */
-static int follow_chunk(struct ring *r, struct stream *s, uint32_t end, ring_thread_fn fn,
-			void *user)
+static int show_chunk(struct ring *r, struct stream *s, uint32_t end, ring_thread_fn fn, void *user)
 {
 	int err = 0;
 
 	while (s->offset < end && s->offset <= r->area.limit && err >= 0) {
 		struct clew_rec *rec = (struct clew_rec *)(s->open->bytes + s->offset);
-		uint32_t len = __atomic_load_n(&rec->len, __ATOMIC_ACQUIRE);
+		uint32_t room = rec_room(r, s->open, s->offset);
 
-		if (!len)
+		if (!room)
 			break;
-		if (len < sizeof(*rec) || len % 8 || len > r->area.stride - s->offset)
+		if (room == UINT32_MAX)
 			return -EBADMSG;
 		if (rec->type == CLEW_REC_THREAD)
 			err = fn(user, rec);
-		s->offset += len;
+		s->offset += room;
 	}
 	atomic_store(&s->open->used, s->offset);
 	return err < 0 ? err : 0;
@@ -197,23 +212,23 @@ static int follow_chunk(struct ring *r, struct stream *s, uint32_t end, ring_thr
 
 static void open_next(struct ring *r, struct stream *s, uint32_t cpu)
 {
-	uint16_t chunk = r->area.cpus[cpu].chunk[s->seq % CLEW_RING_AHEAD];
+	uint16_t chunk = r->area.cpus[cpu].chunk[s->seq % CLEW_RING_SLOTS];
 	struct segment *g = &r->segments[chunk];
 
 	g->next = NULL;
 	g->bytes = r->area.chunks + chunk * r->area.stride;
 	g->chunk = chunk;
+	g->end = r->area.limit + 1;
 	atomic_store(&g->used, 0);
 	atomic_store(&g->closed, false);
 	s->open = g;
 	append(r, s, g);
 }
 
-/* 1: something is not committed yet. */
-static int follow(struct ring *r, uint32_t cpu, ring_thread_fn fn, void *user)
+/* Record by record, up to head. 1: something is not committed yet. */
+static int show(struct ring *r, uint32_t cpu, uint64_t head, ring_thread_fn fn, void *user)
 {
 	struct stream *s = &r->streams[cpu];
-	uint64_t head = head_of(r, cpu);
 	uint32_t seq = head >> 32, offset = head;
 
 	for (;;) {
@@ -232,7 +247,7 @@ static int follow(struct ring *r, uint32_t cpu, ring_thread_fn fn, void *user)
 			return 0;
 		if (!s->open)
 			open_next(r, s, cpu);
-		err = follow_chunk(r, s, end, fn, user);
+		err = show_chunk(r, s, end, fn, user);
 		if (err)
 			return err;
 		if (s->offset <= r->area.limit)
@@ -240,6 +255,65 @@ static int follow(struct ring *r, uint32_t cpu, ring_thread_fn fn, void *user)
 		atomic_store(&s->open->closed, true);
 		s->open = NULL;
 	}
+}
+
+/* All up to head may be taken as it gets committed; no record is looked at. */
+static void pass(struct ring *r, uint32_t cpu, uint64_t head)
+{
+	struct stream *s = &r->streams[cpu];
+	uint32_t seq = head >> 32, offset = head;
+
+	for (;;) {
+		if (s->offset > r->area.limit) {
+			if (s->seq == seq)
+				return;
+			s->seq++;
+			s->offset = 0;
+		}
+		if (s->seq == seq && s->offset >= offset)
+			return;
+		if (!s->open)
+			open_next(r, s, cpu);
+		s->offset = s->seq == seq ? offset : UINT32_MAX;
+		atomic_store(&s->open->used, s->offset);
+		if (s->offset <= r->area.limit)
+			return;
+		atomic_store(&s->open->closed, true);
+		s->open = NULL;
+	}
+}
+
+/* 1: a thread record may not be committed yet. */
+static int follow(struct ring *r, uint32_t cpu, ring_thread_fn fn, void *user)
+{
+	const struct clew_ring_cpu *c = &r->area.cpus[cpu];
+	struct stream *s = &r->streams[cpu];
+	/* In this order: what was told is in front of head, and what is in front of head was counted. */
+	uint32_t told = __atomic_load_n(&c->threads_told, __ATOMIC_ACQUIRE);
+	uint64_t head = head_of(r, cpu);
+	int err;
+
+	if (__atomic_load_n(&c->threads, __ATOMIC_ACQUIRE) == s->threads) {
+		pass(r, cpu, head);
+		return 0;
+	}
+	err = show(r, cpu, head, fn, user);
+	if (!err)
+		s->threads = told;
+	return err;
+}
+
+/* Is anything claimed that is not committed yet? While nobody takes. */
+static bool all_committed(struct ring *r)
+{
+	bool all = true;
+
+	pthread_mutex_lock(&r->lock);
+	for (uint32_t i = 0; i < r->n_streams; i++)
+		for (struct segment *g = r->streams[i].first; g && all; g = g->next)
+			all = g->chunk < 0 || ring_whole(r, g);
+	pthread_mutex_unlock(&r->lock);
+	return all;
 }
 
 /* ---- giving ---- */
@@ -251,7 +325,6 @@ static bool give_one(struct ring *r, uint32_t cpu)
 	bool got = false;
 	uint16_t chunk = 0;
 
-	/* A claim in the chunk where we are may still have to look up its slot. */
 	if (s->given - s->seq >= CLEW_RING_AHEAD)
 		return false;
 	pthread_mutex_lock(&r->lock);
@@ -262,7 +335,7 @@ static bool give_one(struct ring *r, uint32_t cpu)
 	pthread_mutex_unlock(&r->lock);
 	if (!got)
 		return false;
-	__atomic_store_n(&c->chunk[s->given % CLEW_RING_AHEAD], chunk, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->chunk[s->given % CLEW_RING_SLOTS], chunk, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->avail, ++s->given, __ATOMIC_RELEASE);
 	return true;
 }
@@ -488,7 +561,7 @@ int ring_look(struct ring *r, uint64_t now_ns, ring_thread_fn fn, void *user)
 	publish_own(r);
 	refill(r);
 	atomic_store(&r->upto_ns, now_ns == UINT64_MAX ? now_ns : now_ns - SLACK_NS);
-	return pending;
+	return now_ns == UINT64_MAX ? !all_committed(r) : pending;
 }
 
 uint64_t ring_spill_full(const struct ring *r)

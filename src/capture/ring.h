@@ -6,8 +6,8 @@
  *	ring_look ─┤ CPU 1: chunk(open)                 ├─► ring_take: one stream, by time
  *	           └ ours:  meta, clock, process, loss  ┘
  *
- * Two threads may use a ring. One looks, often and soon: it follows each CPU's chain as far as
- * records are committed, gives the CPUs new chunks and, when the pool runs low because the other
+ * Two threads may use a ring. One looks, often and soon: it follows each CPU's chain (record by record only where
+ * a thread record is among them), gives the CPUs new chunks and, when the pool runs low because the other
  * thread lags, copies what waits longest out of the chunks. The other takes: records are handed out
  * from where the kernel wrote them, merged by their times, and the chunks go back.
  *
@@ -69,17 +69,17 @@ void ring_deepen(struct ring *r);
 /**
  * ring_look() - follow the kernel up to now; call fn for each thread record. now_ns: the time of
  * the caller's last look at the clock, CLOCK_MONOTONIC; UINT64_MAX: all that is there may be taken.
- * Returns 1 if a claimed record is not committed yet, 0, fn's errno, or -EBADMSG: the
- * rings hold something else than records.
+ * Returns 0, fn's errno, or -EBADMSG: the rings hold something else than records. 1: a thread record may not be
+ * committed yet; with UINT64_MAX, when nobody takes, any record.
  */
 int ring_look(struct ring *r, uint64_t now_ns, ring_thread_fn fn, void *user);
 /** ring_add() - a record of our own, taken with the next look's. 0, -ENOMEM or -EFBIG: dropped. */
 int ring_add(struct ring *r, const struct clew_rec *rec);
 /**
- * ring_take() - hand out what is older than the last look by the slack, in the order of time.
- * The returned number of records or fn's errno.
+ * ring_take() - hand out what is older than the last look by the slack, in the order of time; at most max records.
+ * What is not committed stops its CPU's stream. The returned number of records, fn's errno, or -EBADMSG.
  */
-int ring_take(struct ring *r, ring_record_fn fn, void *user);
+int ring_take(struct ring *r, int max, ring_record_fn fn, void *user);
 
 /** ring_spill_full() - how many looks found RING_SPILL_BYTES waiting: whoever takes is too slow. */
 uint64_t ring_spill_full(const struct ring *r);

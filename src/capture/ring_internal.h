@@ -21,8 +21,10 @@
 struct segment {
 	struct segment *next;
 	char *bytes;
-	atomic_uint used;   /* whole, committed records */
+	atomic_uint
+		used; /* claimed by whole records, committed or not; a chunk that is full: or more */
 	atomic_bool closed; /* used will not grow */
+	uint32_t end;	    /* no record begins here or behind it */
 	int32_t chunk;	    /* of the pool; -1: a copy */
 };
 
@@ -38,6 +40,7 @@ struct stream {
 	struct segment *open;
 	uint32_t seq, offset;	     /* up to where it was followed */
 	uint32_t given, refused;     /* our avail; the last value seen */
+	uint32_t threads;	     /* so many thread records were shown */
 	uint32_t begun_seq, peak;    /* head's seq at the last look; most chunks begun in a look */
 	uint32_t target, peak_looks; /* chunks to be ahead; looks since peak was 0 */
 };
@@ -56,6 +59,7 @@ struct ring {
 	atomic_uint n_pool;
 	size_t spilled;		 /* bytes of copies */
 	bool taking;		 /* first of each stream is in use */
+	bool bad;		 /* taking: something that is no record */
 	atomic_bool want_firsts; /* whoever takes is to copy them */
 };
 
@@ -70,7 +74,24 @@ static inline uint64_t rec_time(const struct clew_rec *rec)
 	return ns;
 }
 
-/** ring_spill() - copy s's segment behind prev (NULL: its first). Under the lock. False: no memory. */
+/* Room of the record at that place; 0: it is not committed yet; UINT32_MAX: it is none. */
+static inline uint32_t rec_room(const struct ring *r, const struct segment *g, uint32_t at)
+{
+	const struct clew_rec *rec = (const struct clew_rec *)(g->bytes + at);
+	uint32_t len = __atomic_load_n(&rec->len, __ATOMIC_ACQUIRE);
+
+	if (g->chunk < 0 || !len)
+		return len;
+	return len < sizeof(*rec) || len % 8 || len > r->area.stride - at ? UINT32_MAX : len;
+}
+
+/**
+ * ring_whole() - is all that is claimed of a segment that is closed committed? Its used is exact then. Under
+ * the lock.
+ */
+bool ring_whole(const struct ring *r, struct segment *g);
+/** ring_spill() - copy s's segment behind prev (NULL: its first), which is whole. Under the lock. False: no
+ * memory. */
 bool ring_spill(struct ring *r, struct stream *s, struct segment *prev);
 /** ring_give_back() - a segment that nobody links any more. Not under the lock. */
 void ring_give_back(struct ring *r, struct segment *g);

@@ -129,5 +129,8 @@ pid_t clew_capture_spawn(struct clew_capture *c, char *const *argv, const char *
 		return pid;
 	c->spawned = 0;
 	waitpid(pid, NULL, 0);
-	return errorf(ret_error, err, "%s: %s", argv[0], strerror(-err));
+	if (err == -ENOENT && !strchr(argv[0], '/'))
+		return errorf(ret_error, err, "cannot run %s: it is in no directory of PATH",
+			      argv[0]);
+	return errorf(ret_error, err, "cannot run %s: %s", argv[0], strerror(-err));
 }

@@ -121,8 +121,7 @@ static int fill_cgroup(struct clew_capture *c, const char *name, char **ret_erro
 		if (cgroup2_mount(mount, sizeof(mount)))
 			return errorf(ret_error, -ENOENT,
 				      "--cgroup %s: the cgroup v2 hierarchy is not mounted; mount "
-				      "it with "
-				      "`mount -t cgroup2 none /sys/fs/cgroup/unified`",
+				      "it with `mount -t cgroup2 none /sys/fs/cgroup/unified`",
 				      name);
 		snprintf(path, sizeof(path), "%s/%s", mount, name + strspn(name, "/"));
 		if (stat(path, &st))

@@ -15,8 +15,10 @@
  * with strays is believed only where these are as rare among its calls as links may be wrong.
  */
 #include "causality/alone.h"
-
+#include "causality/context.h"
 #include "causality/engine.h"
+#include "causality/model.h"
+#include "causality/node.h"
 
 /* Of the idle time. */
 #define MOST_OPEN 0.05

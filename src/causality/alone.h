@@ -8,21 +8,6 @@ struct clew_causality;
 struct node;
 struct proc;
 
-/* Of a group: all its processes together. */
-struct alone {
-	uint64_t open_ns; /* with a request open, or several */
-	uint64_t idle_ns; /* with none, since the first one; of each gap ALONE_GAP_NS at most */
-	uint64_t strays;  /* calls while none was open */
-	uint64_t calls;	  /* ... while one was */
-};
-
-/* Of a process: the time that runs. */
-struct alone_clock {
-	uint64_t
-		since_ns; /* when the number of open requests changed last; 0: there was none yet */
-	uint64_t told_ns; /* what of it is counted */
-};
-
 #define ALONE_GAP_NS 1000000000ull
 
 /** alone_tick() - the time till now is counted; before the number of open requests changes, too. */

@@ -7,6 +7,8 @@
  *
  * Limits: MAX_PENDING connections, and stream_ns, between connect() and the first exchange.
  */
+#include "causality/birth.h"
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/task.h"
 #include "causality/turn.h"
@@ -232,4 +234,9 @@ void birth_done(struct clew_causality *c)
 {
 	while (c->pending_list)
 		pending_drop(c, c->pending_list);
+}
+
+void birth_forget_call(struct node *call)
+{
+	birth_clear(&call->birth);
 }

@@ -5,17 +5,47 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "causality/alone.h"
+#include "causality/asked.h"
+#include "causality/birth.h"
+#include "causality/causality.h"
+#include "causality/coalesce.h"
 #include "causality/completion.h"
+#include "causality/context.h"
+#include "causality/decide.h"
 #include "causality/engine.h"
+#include "causality/forget.h"
+#include "causality/heap.h"
+#include "causality/heap_belief.h"
+#include "causality/heap_rooms.h"
+#include "causality/lead.h"
 #include "causality/lock.h"
 #include "causality/loop.h"
 #include "causality/relay.h"
+#include "causality/report.h"
+#include "causality/segment.h"
+#include "causality/shared.h"
 #include "causality/task.h"
+#include "causality/todo.h"
+#include "causality/told.h"
 #include "causality/turn.h"
 
 #define DECIDE_NS (2ull * 1000 * 1000 * 1000)
 #define STREAM_NS (30ull * 1000 * 1000 * 1000)
 #define MAX_OPEN  262144
+
+/* In this order. */
+static const struct forget forget = {
+	.decided = {birth_forget_call, task_forget_call, heap_forget_call, todo_drop,
+		    lead_forget_call, asked_forget_call},
+	.node = {completion_forget_request, shared_forget_call, coalesce_forget_call, turn_forget,
+		 context_forget_node},
+	.ctx = {shared_forget_ctx, task_forget, completion_forget_ctx, lead_forget_ctx,
+		relay_forget_ctx, coalesce_forget_ctx, asked_forget_ctx, heap_forget_ctx},
+	.lost = {turn_lose},
+	.proc = {told_forget, lead_forget_woken, heap_forget_proc},
+	.group = {report_gone, heap_forget_group},
+};
 
 int clew_causality_new(clew_decide_fn decide, void *user, const struct clew_causality_opts *opts,
 		       struct clew_causality **ret)
@@ -24,6 +54,7 @@ int clew_causality_new(clew_decide_fn decide, void *user, const struct clew_caus
 
 	if (!c)
 		return -ENOMEM;
+	c->forget = &forget;
 	c->decide = decide;
 	c->user = user;
 	if (opts)
@@ -38,6 +69,26 @@ int clew_causality_new(clew_decide_fn decide, void *user, const struct clew_caus
 	return 0;
 }
 
+static void close_request(struct node *req)
+{
+	DL_DELETE2(req->proc->open, req, open_prev, open_next);
+	req->proc->n_open--;
+}
+
+/* Nothing is decided of what is still open. */
+static void end_all(struct clew_causality *c)
+{
+	struct node *n;
+
+	DL_FOREACH2(c->all, n, all_next)
+	{
+		if (!n->is_call && !n->ended && n->proc)
+			close_request(n);
+		n->ended = true;
+		turn_request_ended(n);
+	}
+}
+
 void clew_causality_free(struct clew_causality *c)
 {
 	if (!c)
@@ -46,6 +97,7 @@ void clew_causality_free(struct clew_causality *c)
 	relay_done(c);
 	birth_done(c);
 	context_done(c);
+	end_all(c);
 	node_done(c);
 	lock_done(c);
 	loop_done(c);
@@ -120,8 +172,7 @@ void clew_causality_end(struct clew_causality *c, const struct clew_exchange *x)
 	}
 	if (n->proc) {
 		alone_tick(n->proc, c->now_ns, true);
-		DL_DELETE2(n->proc->open, n, open_prev, open_next);
-		n->proc->n_open--;
+		close_request(n);
 	}
 	for (uint32_t i = 0; i < n->n_readers; i++)
 		ctx_close(&n->readers[i]);
@@ -170,9 +221,17 @@ void clew_causality_record(struct clew_causality *c, const struct clew_rec *rec)
 		loop_woken(c, h);
 		if (h->kind == CLEW_HANDOFF_TASK && !without(c, CLEW_SOURCE_TASK))
 			task_record(c, h);
+		else if (h->kind == CLEW_HANDOFF_WOKEN && !without(c, CLEW_SOURCE_TASK))
+			asked_woken(c, h);
 		else if (h->kind != CLEW_HANDOFF_TASK && h->kind != CLEW_HANDOFF_SLEEP &&
-			 !without(c, CLEW_SOURCE_COMPLETION))
+			 h->kind != CLEW_HANDOFF_WOKEN && !without(c, CLEW_SOURCE_COMPLETION))
 			completion_wake(c, h);
+	} else if (rec->type == CLEW_REC_HEAP && rec->len >= sizeof(struct clew_rec_heap)) {
+		if (!without(c, CLEW_SOURCE_HEAP))
+			heap_record(c, (const void *)rec);
+	} else if (rec->type == CLEW_REC_MOVED && rec->len >= sizeof(struct clew_rec_moved)) {
+		if (!without(c, CLEW_SOURCE_HEAP))
+			heap_moved(c, (const void *)rec);
 	} else if (rec->type == CLEW_REC_IO && rec->len >= sizeof(*io)) {
 		io_record(c, io);
 		relay_io(c, io);

@@ -38,6 +38,7 @@ enum clew_source {
 	CLEW_SOURCE_WAKE = 1 << 4,
 	CLEW_SOURCE_FORK = 1 << 5,
 	CLEW_SOURCE_ORDER = 1 << 6, /* the service's model, where several requests are open */
+	CLEW_SOURCE_HEAP = 1 << 7,
 };
 
 /* Why a call has become an orphan: the first of these that holds. */

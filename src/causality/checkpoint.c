@@ -8,6 +8,9 @@
  * wrong link, so none of them is believed, and what hangs from R otherwise was not what led to its
  * answer.
  */
+#include "causality/birth.h"
+#include "causality/checkpoint.h"
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/model.h"
 
@@ -24,6 +27,15 @@ static uint8_t path_stretch(const struct node *cur, bool slept, uint32_t *ret_ca
 	}
 	*ret_calls = calls;
 	return stretch;
+}
+
+/*
+ * Whoever calls next on the connection that a response has just freed may have waited for that, and not for the
+ * response: then the path does not lead over that call.
+ */
+static bool makes_room(const struct node *call, const struct node *next)
+{
+	return next && next->conn == call->conn && next->birth.full;
 }
 
 /* Does who reads a request and works for one at a time answer it? A loop may read for others. */
@@ -50,7 +62,7 @@ static void look_at_reader(struct ctx *ctx, struct node *req)
 void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *req, bool slept)
 {
 	struct group *g = ctx->proc->group;
-	struct node *cur = ctx->cur, *n = cur;
+	struct node *cur = ctx->cur, *n = cur, *next = NULL;
 	/* Where this context has one only, a hit says nothing, and a miss as much as one of two. */
 	uint32_t others = ctx->n_open > 1 ? ctx->n_open : ctx->proc->n_open > 1 ? 2 : 1;
 	uint32_t calls;
@@ -63,12 +75,16 @@ void checkpoint_answer(struct clew_causality *c, struct ctx *ctx, struct node *r
 	if (ctx->mux)
 		g->mux_answers++;
 	/* Several requests' work was in one read: nothing was named, so nothing is tested. */
-	if (ctx->lost || ctx->read_shared)
+	if (ctx->lost || ctx->read_shared || ctx->read_several)
+		return;
+	/* A worker's last task is over, and what it answers now had not come when it called. */
+	if (cur && cur->claim >= CLAIM_DONE && cur->owner != req && cur->born_ns < req->born_ns)
 		return;
 	if (cur && cur->owner == req) {
-		for (uint32_t i = 0; i < calls; i++, n = n->birth.parent) {
+		for (uint32_t i = 0; i < calls; i++, next = n, n = n->birth.parent) {
 			n->on_path = true;
 			n->stretch = stretch;
+			n->made_room = makes_room(n, next);
 		}
 		if (calls)
 			req->confirmed = true;

@@ -19,8 +19,10 @@
  * the same ones. Limits: N_TOLD calls whose makers woke one owner, the latest count; MAX_SHARERS requests.
  */
 #include "causality/coalesce.h"
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/lock.h"
+#include "causality/node.h"
 #include "causality/shared.h"
 #include "causality/told.h"
 
@@ -74,6 +76,15 @@ void coalesce_wake(struct clew_causality *c, struct ctx *from, struct ctx *to, u
 	call->n_told++;
 }
 
+/* Without a sleep, however long others had the processor in between; or soon. */
+static bool at_once(const struct node *call, const struct node *failed)
+{
+	const struct birth *b = &call->birth;
+
+	return (b->parent == failed && b->counted && !b->slept) ||
+	       call->born_ns <= failed->failed_ns + AGAIN_NS;
+}
+
 /* The calls before it that failed, and that it is another attempt at. */
 static struct node *attempt_before(const struct node *call)
 {
@@ -82,7 +93,7 @@ static struct node *attempt_before(const struct node *call)
 	if (!before && call->todo_of && call->todo_prev->todo_next)
 		before = call->todo_prev;
 	if (!before || !before->is_call || before->decided || !before->failed_ns ||
-	    call->born_ns > before->failed_ns + AGAIN_NS)
+	    !at_once(call, before))
 		return NULL;
 	return before;
 }
@@ -135,4 +146,9 @@ bool coalesce_waits(const struct node *call, bool settled)
 	const struct group *g = call->birth.ctx->proc->group;
 
 	return call->n_told || (g->coalesced && !settled && !call->shared) || told_waits(call);
+}
+
+void coalesce_forget_call(struct node *call)
+{
+	node_put(call->turn);
 }

@@ -11,8 +11,6 @@ struct clew_causality;
 struct ctx;
 struct node;
 
-#define N_TOLD 4 /* calls whose makers woke one that waits */
-
 void coalesce_wake(struct clew_causality *c, struct ctx *from, struct ctx *to, uint64_t key);
 /* The context answers its request, or calls: what it waited for is over. */
 void coalesce_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
@@ -21,4 +19,5 @@ void coalesce_call(struct clew_causality *c, struct ctx *ctx, const struct node 
 void coalesce_with(struct clew_causality *c, struct node *call, struct node *req);
 /* Others may still turn out to share the call. */
 bool coalesce_waits(const struct node *call, bool settled);
+void coalesce_forget_call(struct node *call);
 void coalesce_forget_ctx(struct ctx *ctx);

@@ -6,8 +6,10 @@
 #include <math.h>
 
 #include "causality/completion.h"
-#include "causality/engine.h"
+#include "causality/context.h"
+#include "causality/lead.h"
 #include "causality/model.h"
+#include "causality/node.h"
 #include "causality/order.h"
 #include "causality/taken.h"
 
@@ -18,6 +20,7 @@
 #define SURE_BITS    20
 #define COMMON	     4 /* so many times are all stretches those that are common */
 #define UNSEEN_IDLE  0.2
+#define MAX_UNLIKE   0.01
 #define MIN_REQUESTS 32
 #define MIN_BORN     20
 #define MIN_AGAIN    20
@@ -124,6 +127,17 @@ static bool reaches_back(struct group *g, const struct node *call)
 }
 
 /*
+ * Wake-ups among runtimes' tasks have no address that could be learned to be a lock. But who wakes for
+ * another reason than that its work is done, does so after as many calls as it happens.
+ */
+static bool looks_alike(struct ends *e, const struct node *call)
+{
+	uint32_t k;
+
+	return merged(e, &k) <= MAX_UNLIKE && call->stretch_calls <= k;
+}
+
+/*
  * Was the call before the end made because the one before it had failed? If not, that one's task ended unseen, and the
  * next one's call came at once. How often that happens, calls tell that did not fail. But a task may end
  * unseen just because its call failed. Then the next one's call comes as soon as first calls do: hardly any
@@ -167,7 +181,7 @@ static double mixed_up(const struct group *g, bool many)
 	const struct ends *e = &g->ends[0];
 	double all = (double)(g->done_one + g->done_many + g->done_none), unseen;
 
-	if ((double)g->done_many > FAN_OUT * all) {
+	if ((double)g->done_apart > FAN_OUT * all) {
 		unseen = fmin(1, UNSEEN_ENDS * (double)(e->over + 1) / (double)(e->same + 1));
 		return SAFETY * unseen * ((double)g->wakes_two + 0.5) / ((double)g->wakes_one + 1);
 	}
@@ -187,8 +201,8 @@ static bool in_order(struct group *g, const struct node *call, double *ret_wrong
 	*ret_wrong = order_wrong(&g->order, call);
 	if (*ret_wrong > MAX_WRONG && call->in_turn)
 		*ret_wrong = order_others(&g->order);
-	if (*ret_wrong > MAX_WRONG && call->taken)
-		*ret_wrong = taken_wrong(&g->taken);
+	if (*ret_wrong > MAX_WRONG)
+		*ret_wrong = fmin(*ret_wrong, taken_wrong(g, call));
 	if (call->done_by == DONE_ONE)
 		*ret_wrong += mixed_up(g, false);
 	return *ret_wrong <= MAX_WRONG;
@@ -218,6 +232,12 @@ enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 
 	if (call->done_by == DONE_BORN)
 		return born_verdict(call, ret_wrong);
+	if (call->birth.ctx->key.task && !looks_alike(e, call))
+		return VERDICT_WAIT;
+	if (lead_verdict(call, ret_wrong) == VERDICT_PASS)
+		return VERDICT_PASS;
+	if (call->done_by >= DONE_LED)
+		return VERDICT_WAIT;
 	if (in_order(g, call, ret_wrong) || works_for_none_else(g, call, ret_wrong))
 		return VERDICT_PASS;
 	if (call->done_by == DONE_SELF)
@@ -234,7 +254,8 @@ enum verdict completion_verdict(const struct node *call, double *ret_wrong)
 		wrong += again;
 	}
 	/* One request at a time tests nothing, and leaves nothing to choose from. */
-	alone = call->birth.n_proc <= 1 && !many && !b->misses && wrong <= MAX_WRONG;
+	alone = call->birth.n_proc <= 1 && !many && !b->misses && wrong <= MAX_WRONG &&
+		!lead_stranger(call);
 	*ret_wrong = wrong + there_wrong(b);
 	if (alone && *ret_wrong > MAX_WRONG)
 		*ret_wrong = 0.01;

@@ -7,26 +7,23 @@
  * group, and so what was learned about it. Limits: MAX_CONTEXTS (least recently used goes),
  * MAX_PROCESSES (oldest goes).
  */
-#include "causality/coalesce.h"
-#include "causality/completion.h"
+#include "causality/context.h"
 #include "causality/engine.h"
-#include "causality/relay.h"
-#include "causality/task.h"
-#include "causality/told.h"
-#include "causality/turn.h"
+#include "causality/forget.h"
+#include "causality/node.h"
 
-static void group_put(struct group *g)
+static void group_put(const struct clew_causality *c, struct group *g)
 {
 	if (!g || --g->refs)
 		return;
-	report_gone(g);
+	FORGET_ALL(c, group, g);
 	free(g);
 }
 
 static void proc_unlist(struct clew_causality *c, struct proc *p)
 {
 	p->gone = true;
-	told_forget(p);
+	FORGET_ALL(c, proc, p);
 	HASH_DELETE(hh, c->procs, p);
 	DL_DELETE(c->proc_list, p);
 	c->n_procs--;
@@ -39,7 +36,7 @@ void proc_put(struct proc *p)
 {
 	if (!p || --p->refs)
 		return;
-	group_put(p->group);
+	group_put(p->c, p->group);
 	free(p->takes);
 	free(p->latest);
 	free(p);
@@ -57,6 +54,7 @@ static struct proc *proc_new(struct clew_causality *c, uint32_t tgid, uint64_t s
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
+	p->c = c;
 	p->tgid = tgid;
 	p->start_ns = start_ns;
 	p->group = group ? group : calloc(1, sizeof(*p->group));
@@ -135,11 +133,7 @@ void ctx_put(struct ctx *ctx)
 	if (!ctx || --ctx->refs)
 		return;
 	node_put(ctx->cur);
-	node_put(ctx->shared);
-	task_forget(ctx);
-	completion_forget_ctx(ctx);
-	relay_forget_ctx(ctx);
-	coalesce_forget_ctx(ctx);
+	FORGET_ALL(ctx->proc->c, ctx, ctx);
 	proc_put(ctx->proc);
 	free(ctx);
 }
@@ -156,7 +150,7 @@ void ctx_lose(struct ctx *ctx)
 {
 	ctx->lost = true;
 	ctx_set_cur(ctx, NULL);
-	turn_lose(ctx);
+	FORGET_ALL(ctx->proc->c, lost, ctx);
 }
 
 static uint32_t recent_slot(const struct ctx_key *key)
@@ -177,13 +171,8 @@ static void ctx_unlist(struct clew_causality *c, struct ctx *ctx)
 	DL_FOREACH_SAFE(ctx->open, r, tmp)
 	ctx_close(r);
 	ctx_set_cur(ctx, NULL);
-	node_put(ctx->shared);
-	ctx->shared = NULL;
-	task_forget(ctx);
-	completion_forget_ctx(ctx);
-	relay_forget_ctx(ctx);
-	coalesce_forget_ctx(ctx);
-	turn_lose(ctx);
+	FORGET_ALL(c, ctx, ctx);
+	FORGET_ALL(c, lost, ctx);
 	if (c->recent[recent_slot(&ctx->key)] == ctx)
 		c->recent[recent_slot(&ctx->key)] = NULL;
 	HASH_DELETE(hh, c->ctxs, ctx);
@@ -326,7 +315,7 @@ static void execed(struct clew_causality *c, const struct clew_rec_thread *t)
 	if (!g)
 		return;
 	g->refs = 1;
-	group_put(p->group);
+	group_put(c, p->group);
 	p->group = g;
 }
 
@@ -345,7 +334,7 @@ static void seen(struct clew_causality *c, const struct clew_rec_thread *t)
 	if (!parent || parent == p || memcmp(parent->comm, p->comm, sizeof(p->comm)))
 		return;
 	parent->group->refs++;
-	group_put(p->group);
+	group_put(c, p->group);
 	p->group = parent->group;
 }
 
@@ -386,4 +375,11 @@ void context_done(struct clew_causality *c)
 		ctx_unlist(c, c->lru);
 	while (c->proc_list)
 		proc_unlist(c, c->proc_list);
+}
+
+void context_forget_node(struct node *n)
+{
+	for (uint32_t i = 0; i < n->n_readers; i++)
+		ctx_close(&n->readers[i]);
+	proc_put(n->proc);
 }

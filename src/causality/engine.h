@@ -14,6 +14,17 @@
  * its owner, so the node stands for them. A call hangs from the node that was current when it was
  * born.
  *
+ * Files include and call only such as are below them:
+ *
+ *	causality                                     events in, decisions out
+ *	segment, decide, report                       one operation; when a link is decided; what came of it
+ *	judge, checkpoint, completion_verdict, model  what a link is, by hypotheses that answers bear out
+ *	alone asked coalesce completion heap lead     one source of evidence each
+ *	lock loop order relay shared taken task told turn
+ *	birth, charge, todo                           whose a call is thought to be
+ *	node, context, group                          what is kept, and references to it
+ *	engine, forget, hash
+ *
  * Invariants: a request is its own owner; owner, parent and cur hold references; a decided call has
  * no parent, so chains never grow without bound. Lists are in the order of the records and hash
  * tables are never walked, so the same records give the same decisions.
@@ -22,10 +33,18 @@
 
 #include "base/pool.h"
 #include "causality/causality.h"
-#include "causality/context.h"
-#include "causality/group.h"
-#include "causality/hash.h"
-#include "causality/node.h"
+
+struct ctx;
+struct forget;
+struct futex;
+struct node;
+struct pending;
+struct proc;
+struct relay_pipe;
+struct tally;
+struct teller;
+
+#define N_RECENT 1024
 
 /* After an answer: what follows may tell that it was not the only one. */
 #define SETTLE_NS 100000000
@@ -37,6 +56,7 @@ struct conn_table {
 };
 
 struct clew_causality {
+	const struct forget *forget;
 	clew_decide_fn decide;
 	void *user;
 	struct clew_causality_opts opts;
@@ -71,27 +91,10 @@ struct clew_causality {
 	struct node *done;  /* requests that are over and have undecided calls */
 
 	struct tally *tallies;
+	uint64_t n_stretches; /* so far */
 };
 
 static inline bool without(const struct clew_causality *c, enum clew_source source)
 {
 	return c->opts.without & source;
 }
-
-/* segment.c */
-void segment_io(struct clew_causality *c, struct node *n, const struct clew_exchange *x,
-		enum clew_part part, bool first, const struct clew_rec_io *io);
-/* A read that found the end of the connection: where the response ends with it, that is read then.
- */
-void segment_eof(struct clew_causality *c, const struct clew_rec_io *io);
-void segment_call_ended(struct clew_causality *c, struct node *n, const struct clew_exchange *x);
-
-/* decide.c */
-void decide_begun(struct clew_causality *c, struct node *call);
-void decide_born(struct clew_causality *c, struct node *call);
-/* A call without an owner is the request's. */
-void decide_charge(struct clew_causality *c, struct node *call, struct node *req, enum claim how);
-void decide_call_ended(struct clew_causality *c, struct node *call);
-void decide_request_ended(struct clew_causality *c, struct node *req);
-void decide_due(struct clew_causality *c);
-void decide_all(struct clew_causality *c);

@@ -23,11 +23,11 @@ static inline uint64_t hash_words(const void *key, size_t len)
 	return h;
 }
 
-#define HASH_NONFATAL_OOM 1
 /* Keys are a few words: multiply and fold. */
 #define HASH_FUNCTION(key, len, hashv)                        \
 	do {                                                  \
 		(hashv) = (unsigned)hash_words((key), (len)); \
 	} while (0)
-#include <uthash.h>
 #include <utlist.h>
+
+#include "base/hash.h"

@@ -7,12 +7,21 @@
  * its wake-ups say nothing of who works for whom. So is one that is woken by a thread whose own call is
  * out: a blocking worker in the middle of a call has nothing to hand over.
  *
+ * A lock that is seldom fought for shows neither for long. But where each owner waits for its results at an address
+ * of its own (a JVM's threads park, a condition variable stands in each request), an address that has woken several,
+ * or that is new to one who has been told at another all the time, may be a lock's: what the worker did ends there,
+ * for nobody. Where owners are told at shared addresses, that says nothing.
+ *
  * Limits: MAX_FUTEXES addresses, the oldest goes (many are made for one wait only).
  */
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/lock.h"
 
 #define MIN_PROOFS   2
+#define MIN_WAITS    32 /* wake-ups of owners, after which it is known where they wait */
+#define MIN_TOLD     2	/* wake-ups of its owner, after which an address is no new one */
+#define USUAL	     8	/* wake-ups at one address, after which an owner has a usual one */
 #define LOCK_PERCENT 3
 #define CLASS_BYTES  16 /* the futexes of one condition variable stand beside each other */
 
@@ -53,16 +62,27 @@ static struct futex *add(struct clew_causality *c, const struct proc *p, uint64_
 	return f;
 }
 
-void lock_learn(struct clew_causality *c, const struct proc *p, uint64_t key, bool held)
+void lock_learn(struct clew_causality *c, const struct ctx *w, uint64_t key, bool held)
 {
-	struct futex *f = find(c, p, key);
+	struct futex *f = find(c, w->proc, key);
 
 	if (!f)
-		f = add(c, p, key);
+		f = add(c, w->proc, key);
 	if (!f)
 		return;
+	if (!f->wakes)
+		f->waiter = w->key.tid;
+	f->several |= f->waiter != w->key.tid;
 	f->wakes++;
 	f->held += held;
+}
+
+/* The owners of the process's requests each wait at an address of their own. */
+static bool wait_apart(const struct proc *p)
+{
+	const struct waits *w = &p->group->waits;
+
+	return w->apart >= MIN_WAITS && w->several * 100 < w->apart * LOCK_PERCENT;
 }
 
 bool lock_same(uint64_t key, uint64_t other)
@@ -76,6 +96,37 @@ bool lock_is(struct clew_causality *c, const struct proc *p, uint64_t key)
 
 	return f && f->held >= MIN_PROOFS &&
 	       (uint64_t)f->held * 100 >= (uint64_t)f->wakes * LOCK_PERCENT;
+}
+
+bool lock_shared(struct clew_causality *c, const struct proc *p, uint64_t key)
+{
+	const struct futex *f = find(c, p, key);
+
+	return f && f->several && wait_apart(p);
+}
+
+bool lock_waited(struct clew_causality *c, struct ctx *w, uint64_t key)
+{
+	struct futex *f = find(c, w->proc, key);
+	struct waits *waits = &w->proc->group->waits;
+	bool usual, may_be_lock;
+
+	if (!f)
+		return false;
+	usual = w->waits_there && lock_same(w->waits_at, key);
+	may_be_lock = wait_apart(w->proc) &&
+		      (f->several || (f->told < MIN_TOLD && w->waits_there == USUAL && !usual));
+	*(f->several ? &waits->several : &waits->apart) += 1;
+	f->told++;
+	if (usual) {
+		w->waits_there += w->waits_there < USUAL;
+	} else if (w->waits_there) {
+		w->waits_there--;
+	} else {
+		w->waits_at = key;
+		w->waits_there = 1;
+	}
+	return may_be_lock;
 }
 
 bool lock_tells(struct clew_causality *c, const struct proc *p, uint64_t key, bool tells)

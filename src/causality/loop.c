@@ -13,13 +13,14 @@
  * at an eventfd that wakes this thread again and again and hardly ever another one (that many more times: MAJORITY).
  *
  * Not seen: work that is given to a loop while it is awake. So once a loop was seen to call when told, of its calls
- * only those are the request's that lead to the answer without a sleep (decide.c).
+ * only those are the request's that lead to the answer without a sleep (judge.c).
  *
  * Limits: MAX_TELLERS eventfds and pipes, the oldest goes.
  */
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/lock.h"
 #include "causality/loop.h"

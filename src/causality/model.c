@@ -16,8 +16,10 @@
  * Stretches in which the context slept are counted apart: what comes after a sleep on an event loop
  * was a timer or another thread, not what was read.
  */
-#include "causality/engine.h"
+#include <math.h>
+
 #include "causality/model.h"
+#include "causality/node.h"
 
 #define SAFETY	     2.0
 #define UNSEEN	     0.05
@@ -27,6 +29,7 @@
 #define FORGET	     100000 /* checkpoints, after which old ones count half */
 #define FORGET_READS 1000000
 #define SURE_BITS    20
+#define MAX_REST     10
 #define HOPELESS     0.02 /* expected share of wrong links at which waiting for more is vain */
 
 static void forget(struct bucket *b)
@@ -66,6 +69,8 @@ void model_read(struct group *g, bool slept, bool paused)
 		g->reads /= 2;
 		g->beside /= 2;
 		g->lone /= 2;
+		g->adrift /= 2;
+		g->late /= 2;
 		for (int i = 0; i < 2; i++) {
 			g->reads_slept[i] /= 2;
 			g->off_calls[i] /= 2;
@@ -74,16 +79,26 @@ void model_read(struct group *g, bool slept, bool paused)
 	}
 }
 
-void model_off_call(struct group *g, uint8_t stretch, bool beside)
+void model_off_call(struct group *g, uint8_t stretch, bool beside, bool explained)
 {
 	int i = !!(stretch & STRETCH_CONNECT);
 
 	if (beside)
 		g->beside++;
-	else if (!(stretch & STRETCH_SLEPT))
+	else if (!(stretch & STRETCH_SLEPT) && !explained)
 		g->lone++;
 	g->off_calls[i]++;
 	g->off_slept[i] += !!(stretch & STRETCH_SLEPT);
+}
+
+/*
+ * Who waits for several calls at once answers when the last of them is over: a call that goes on is none of these.
+ * A timer's that was made in the same stretch goes on for longer than one other call as often as not, half as often
+ * for longer than two in a row. So each that is seen to stands for 2^rest - 1 that are not.
+ */
+void model_late(struct group *g, uint32_t rest)
+{
+	g->late += ldexp(1, (int)(rest < MAX_REST ? rest : MAX_REST)) - 1;
 }
 
 static enum verdict judge(const struct bucket *b, double wrong, double *ret_wrong)
@@ -132,15 +147,21 @@ enum verdict model_on_path(const struct group *g, uint8_t stretch, double *ret_w
 	return model_on_path(g, stretch & ~STRETCH_SLEPT, ret_wrong);
 }
 
+/* Calls of a loop that was awake that were no request's, as far as it shows. */
+static double stray_calls(const struct group *g)
+{
+	return (double)g->adrift + g->late;
+}
+
 /*
  * One of several calls at once: their last response leads to the answer, which confirms the stretch
- * in which all were made. What does not belong there (timers, a freed socket's next call) would be
- * found in other stretches too.
+ * in which all were made. What does not belong there (timers, a freed socket's next call) is found in other
+ * stretches too, after answers, or is still out when the request is answered.
  */
 enum verdict model_beside(const struct group *g, uint8_t stretch, double *ret_wrong)
 {
-	double wrong =
-		(SAFETY * (double)g->lone + UNSEEN_OFF) / (double)(g->beside ? g->beside : 1);
+	double wrong = (SAFETY * ((double)g->lone + stray_calls(g)) + UNSEEN_OFF) /
+		       (double)(g->beside ? g->beside : 1);
 	enum verdict v;
 
 	if (stretch & STRETCH_SLEPT)
@@ -165,7 +186,8 @@ static double timers_share(const struct group *g, uint8_t stretch)
 	if (!g->off_calls[i] || !g->reads_slept[i])
 		return 1;
 	slept = (double)g->reads_slept[i] / (double)g->reads;
-	return ((double)g->off_slept[i] + UNSEEN_OFF) / slept / (double)g->off_calls[i];
+	return (((double)g->off_slept[i] + UNSEEN_OFF) / slept + stray_calls(g)) /
+	       (double)g->off_calls[i];
 }
 
 bool model_may_be_timers(const struct group *g, uint8_t stretch)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct bucket;
 struct group;
 
 /* The longest share of wrong links that a rule may be expected to make. */
@@ -14,24 +15,6 @@ struct group;
 
 /* What is known of a hypothesis: it is believed, more will tell, it is wrong. */
 enum verdict { VERDICT_PASS, VERDICT_WAIT, VERDICT_FAIL };
-
-/* One hypothesis for one kind of stretch: how often did it name the request that was then answered? */
-struct bucket {
-	uint64_t hits, misses;
-	uint32_t bits; /* how unlikely the hits since the last miss are, if they are accidents */
-	double chance; /* sum over all checkpoints: how likely a random name would have been a hit
-			*/
-	double false_hits; /* sum over the misses of the hits by accident that go with a miss */
-	double info;	   /* bits against the hits being accidents all of them */
-};
-
-/* How a stretch of work was: kept apart, because each is right or wrong in its own measure. */
-enum stretch {
-	STRETCH_SLEPT =
-		1 << 0, /* the context slept somewhere between a read and what it did next */
-	STRETCH_CONNECT = 1 << 1, /* a call in it was born with connect() */
-};
-#define N_BUCKETS 4
 
 void model_hit(struct bucket *b, uint32_t n);
 void model_miss(struct bucket *b, uint32_t n);
@@ -44,7 +27,13 @@ enum verdict model_sequential(const struct group *g, bool *ret_mature);
 /* Something speaks against that: where it has to be decided now, it fails. */
 bool model_in_doubt(const struct group *g);
 void model_read(struct group *g, bool slept, bool paused);
-void model_off_call(struct group *g, uint8_t stretch, bool beside);
+/* A call of a loop that led to no answer. explained: it does not stand alone, or is another attempt. */
+void model_off_call(struct group *g, uint8_t stretch, bool beside, bool explained);
+/*
+ * A call that was made in one stretch with one on the path was answered only after their request, which made so many
+ * calls on the path from then on.
+ */
+void model_late(struct group *g, uint32_t rest);
 enum verdict model_beside(const struct group *g, uint8_t stretch, double *ret_wrong);
 /* Work is done by contexts that did not read its request. */
 bool model_moves(const struct group *g);

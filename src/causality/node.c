@@ -5,11 +5,9 @@
  * A node stays in the list while it is open or undecided; after that it lives as long as a context
  * or an undecided call points at it.
  */
-#include "causality/completion.h"
 #include "causality/engine.h"
-#include "causality/shared.h"
-#include "causality/task.h"
-#include "causality/turn.h"
+#include "causality/forget.h"
+#include "causality/node.h"
 
 #define MIN_CONNS 64u
 
@@ -19,7 +17,7 @@ struct node *node_new(struct clew_causality *c, uint64_t id, bool is_call)
 
 	if (!n)
 		return NULL;
-	n->pool = &c->pool;
+	n->c = c;
 	n->id = id;
 	n->is_call = is_call;
 	if (!is_call)
@@ -134,18 +132,8 @@ void node_put(struct node *n)
 	while (n && !--n->refs) {
 		struct node *owner = n->is_call ? n->owner : NULL;
 
-		birth_clear(&n->birth);
-		task_forget_call(n);
-		completion_forget_call(n);
-		completion_forget_request(n);
-		shared_free(n);
-		node_put(n->turn);
-		turn_forget(n);
-		for (uint32_t i = 0; i < n->n_readers; i++)
-			ctx_close(&n->readers[i]);
-		if (n->proc)
-			proc_put(n->proc);
-		clew_pool_give(n->pool, n, sizeof(*n));
+		FORGET_ALL(n->c, node, n);
+		clew_pool_give(&n->c->pool, n, sizeof(*n));
 		n = owner;
 	}
 }
@@ -155,17 +143,7 @@ void node_done(struct clew_causality *c)
 	struct node *n, *tmp;
 
 	DL_FOREACH_SAFE2(c->all, n, tmp, all_next)
-	{
-		if (!n->is_call && !n->ended && n->proc) {
-			DL_DELETE2(n->proc->open, n, open_prev, open_next);
-			n->proc->n_open--;
-		}
-		for (uint32_t i = 0; i < n->n_readers; i++)
-			ctx_close(&n->readers[i]);
-		n->ended = true;
-		turn_request_ended(n);
-		node_unhash(c, n);
-	}
+	node_unhash(c, n);
 	free(c->by_conn.slots);
 	c->by_conn = (struct conn_table){0};
 }

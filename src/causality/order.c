@@ -27,7 +27,8 @@
  * Where requests wait that are more than those that are worked on, a first call tells how common other work is
  * also for calls during which nobody takes anything: both wait as long for the others. Not so in a pool that is
  * not behind: there a request is taken by whoever is done first, and who did a job before was alone then. What was
- * read within GAP_NS may have been queued the other way round, and says nothing.
+ * read within GAP_NS may have been queued the other way round, and says nothing; nor does it count in favour, unless
+ * one thread read both: another's reader can lose its processor between the read and the queue.
  *
  * It does not see jobs that come all at once, as many as the pool has workers: then each of these workers does a
  * job first. Nor jobs during which nobody takes anything; but then calls do not score.
@@ -37,8 +38,8 @@
  */
 #include <math.h>
 
-#include "causality/completion.h"
-#include "causality/engine.h"
+#include "causality/context.h"
+#include "causality/node.h"
 #include "causality/order.h"
 
 #define SAFETY	2.0
@@ -81,10 +82,16 @@ void order_taken(struct node *req, const struct mark *m, uint64_t done_ns)
 	p->takes[req->place % N_TAKES] = (struct take){.place = req->place,
 						       .ns = req->taken_ns,
 						       .born_ns = req->born_ns,
+						       .read_tid = req->read_tid,
 						       .done_ns = done_ns};
 	doubt(p, &p->takes[req->place % N_TAKES]);
 	if (m->req && req->born_ns <= m->call_born_ns)
 		req->trial_ns = m->call_born_ns;
+}
+
+static bool was_taken(const struct take *t, uint64_t from_ns, uint64_t to_ns, uint32_t max_doubts)
+{
+	return t->ns > from_ns && t->ns < to_ns && t->doubts < max_doubts;
 }
 
 /* Of n requests from place on, those that were taken after from_ns and before to_ns. */
@@ -96,8 +103,7 @@ static uint32_t taken(const struct proc *p, uint64_t place, uint32_t n, uint64_t
 	for (uint64_t at = place; at < place + n && at <= p->n_read; at++) {
 		const struct take *t = &p->takes[at % N_TAKES];
 
-		found += t->place == at && t->ns > from_ns && t->ns < to_ns &&
-			 t->doubts < max_doubts;
+		found += t->place == at && was_taken(t, from_ns, to_ns, max_doubts);
 	}
 	return found;
 }
@@ -125,6 +131,26 @@ static uint32_t swapped(const struct node *req, uint64_t from_ns, uint64_t to_ns
 	return found;
 }
 
+/* Of those that came after it, what was read right after it by another thread was queued first, perhaps. */
+static uint32_t close_behind(const struct node *req, uint64_t from_ns, uint64_t to_ns,
+			     uint32_t max_doubts)
+{
+	const struct proc *p = req->proc;
+	uint32_t found = 0;
+
+	for (uint64_t at = req->place + 1; at <= req->place + LOOK && at <= p->n_read; at++) {
+		const struct take *t = &p->takes[at % N_TAKES];
+
+		if (t->place != at)
+			continue;
+		if (t->born_ns > req->born_ns + GAP_NS)
+			break;
+		if (!req->read_tid || t->read_tid != req->read_tid)
+			found += was_taken(t, from_ns, to_ns, max_doubts);
+	}
+	return found;
+}
+
 /* Did as many requests wait when this one was taken as were worked on, or more? */
 static bool pool_is_behind(const struct node *req)
 {
@@ -147,6 +173,7 @@ static bool pool_is_behind(const struct node *req)
 struct meanwhile {
 	uint32_t before, after; /* one that came earlier; later */
 	uint32_t swapped;	/* of before: right before, so that it may have been queued later */
+	uint32_t close;		/* of after: right after, so that it may have been queued first */
 };
 
 static struct meanwhile look(const struct node *req, uint64_t from_ns, uint64_t to_ns)
@@ -158,13 +185,15 @@ static struct meanwhile look(const struct node *req, uint64_t from_ns, uint64_t 
 		.before = taken(req->proc, req->place - n, n, from_ns, to_ns, UINT32_MAX),
 		.after = taken(req->proc, req->place + 1, LOOK, from_ns, to_ns, max_doubts),
 		.swapped = swapped(req, from_ns, to_ns),
+		.close = close_behind(req, from_ns, to_ns, max_doubts),
 	};
 }
 
 /* For the call to be the request's: who took something while it went on took a later one. */
 static uint8_t score(const struct meanwhile *m)
 {
-	uint32_t s = m->after > 2 * m->before ? m->after - 2 * m->before : 0;
+	uint32_t after = m->after - m->close;
+	uint32_t s = after > 2 * m->before ? after - 2 * m->before : 0;
 
 	return s < MAX_SCORE ? (uint8_t)s : MAX_SCORE - 1;
 }
@@ -188,7 +217,7 @@ static void try_out(struct order *o, const struct node *req)
 {
 	struct meanwhile m = look(req, req->trial_ns, req->taken_ns);
 
-	o->in_favour += m.after;
+	o->in_favour += m.after - m.close;
 	o->against += m.before;
 	o->trials[score(&m)]++;
 	o->n++;

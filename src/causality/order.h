@@ -8,23 +8,13 @@
 
 struct mark;
 struct node;
-
-#define MAX_SCORE 64
-#define N_CLEAR	  2
-
-/* What the order in which requests were taken tells. */
-struct order {
-	uint32_t trials[MAX_SCORE], n; /* by their score; all */
-	uint32_t first, first_bad;     /* first calls; those that seem to be other work */
-	uint64_t in_favour, against;   /* takes in trials */
-	/* First calls while somebody took something; [1]: two. Those that are other work. */
-	uint32_t clear[N_CLEAR], clear_bad[N_CLEAR];
-};
+struct order;
 
 /* A request was taken by a worker. */
 struct take {
 	uint64_t place, ns;
 	uint64_t born_ns, done_ns; /* the request was read; its worker was done */
+	uint32_t read_tid;	   /* by this thread; 0: a task */
 	uint32_t doubts;	   /* earlier ones that were taken later */
 };
 

@@ -30,11 +30,13 @@
  * Limits: MAX_PIPES connections (the oldest goes), MAX_TOLD ends and answers of each, MAX_RELAY_CALLS
  * calls of a worker between two ends; a stretch that had more is not charged.
  */
-#include "causality/completion.h"
+#include "causality/charge.h"
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/loop.h"
 #include "causality/model.h"
 #include "causality/relay.h"
+#include "causality/todo.h"
 
 #define MAX_PIPES	4096
 #define MAX_TOLD	64 /* a power of two */
@@ -248,9 +250,9 @@ static void judge(struct clew_causality *c, struct relay_pipe *p, struct told *t
 		if (n->decided || n->owner || n->born_ns < req->born_ns)
 			continue;
 		n->done_by = DONE_RELAY;
-		decide_charge(c, n, p->answers[k % MAX_TOLD],
-			      i + 1 == t->n ? CLAIM_DONE : CLAIM_DONE_BACK);
-		completion_forget_call(n);
+		charge_call(c, n, p->answers[k % MAX_TOLD],
+			    i + 1 == t->n ? CLAIM_DONE : CLAIM_DONE_BACK);
+		todo_drop(n);
 	}
 	forget_calls(t->calls, &t->n);
 	look_at_shift(p, lags);

@@ -14,21 +14,12 @@ struct clew_causality;
 struct ctx;
 struct node;
 
-#define MAX_LAG 256
-
-/* Lags of the requests that loops answered when workers told them to. */
-struct relay_lags {
-	uint32_t lags[MAX_LAG]; /* [0]: none, or too long */
-	uint32_t n;
-	uint8_t usual;
-};
-
 /* Connections inside a process are remembered. */
 void relay_conn(struct clew_causality *c, const struct clew_rec_conn *rec);
 void relay_io(struct clew_causality *c, const struct clew_rec_io *io);
 /* Returns whether the thread tells of its ends: the task that it runs is a copy that answers nothing. */
 bool relay_call(struct clew_causality *c, const struct clew_rec_io *io, struct node *call);
 void relay_answer(struct clew_causality *c, const struct clew_rec_io *io, struct node *req);
-void relay_forget_ctx(struct ctx *ctx);
 void relay_done(struct clew_causality *c);
 enum verdict relay_verdict(const struct node *call, double *ret_wrong);
+void relay_forget_ctx(struct ctx *ctx);

@@ -5,9 +5,11 @@
  */
 #include <stdlib.h>
 
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/model.h"
-#include "causality/task.h"
+#include "causality/node.h"
+#include "causality/report.h"
 #include "causality/turn.h"
 
 static void add_buckets(const struct group *g, struct clew_service_report *r)

@@ -6,15 +6,25 @@
  * first byte of an answer a checkpoint; other writes mean nothing (an event loop goes on writing
  * whenever a socket has room, whatever it was working on).
  */
+#include "causality/alone.h"
+#include "causality/asked.h"
+#include "causality/birth.h"
+#include "causality/charge.h"
+#include "causality/checkpoint.h"
 #include "causality/coalesce.h"
 #include "causality/completion.h"
+#include "causality/context.h"
 #include "causality/engine.h"
+#include "causality/heap.h"
 #include "causality/model.h"
 #include "causality/relay.h"
+#include "causality/segment.h"
 #include "causality/shared.h"
 #include "causality/task.h"
 #include "causality/told.h"
 #include "causality/turn.h"
+
+#define FAILED 500 /* a status from here on */
 
 /* Voluntary switches of the thread so far, where the record has them. */
 static bool switches(const struct clew_rec_io *io, uint64_t *ret)
@@ -51,15 +61,14 @@ static void read_by(struct ctx *ctx, struct node *n, const struct clew_rec_io *i
 {
 	bool same = ctx->op_conn == io->conn && ctx->op_offset == io->offset &&
 		    ctx->op_ns == io->end_ns;
+	bool several = same && (!ctx->cur || ctx->cur->owner != n->owner);
 
 	if (ctx->mux && ctx->cur_ns)
 		model_read(ctx->proc->group, slept_since_read(ctx, io),
 			   io->end_ns > ctx->cur_ns + GAP_NS);
 	/* One read that holds parts of several requests' work says nothing of what comes next. */
-	if (same && (!ctx->cur || ctx->cur->owner != n->owner))
-		ctx_set_cur(ctx, NULL);
-	else
-		ctx_set_cur(ctx, n);
+	ctx_set_cur(ctx, several ? NULL : n);
+	ctx->read_several = several;
 	ctx->read_shared = n->shared;
 	if (n->shared)
 		ctx_set_cur(ctx, NULL);
@@ -116,6 +125,7 @@ static void request_read(struct clew_causality *c, struct ctx *ctx, struct node 
 		DL_APPEND2(n->proc->open, n, open_prev, open_next);
 		n->proc->n_open++;
 		n->place = ++n->proc->n_read;
+		n->read_tid = ctx->key.tid;
 	}
 	if (!n->answered && !ctx_has_open(ctx, n)) {
 		completion_serves(c, ctx);
@@ -127,6 +137,7 @@ static void request_read(struct clew_causality *c, struct ctx *ctx, struct node 
 		ctx->hard_seq = ++ctx->seq;
 	}
 	read_by(ctx, n, io);
+	heap_read(c, ctx, n, io);
 }
 
 static void answer_written(struct clew_causality *c, struct ctx *ctx, struct node *n, bool first,
@@ -141,6 +152,7 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 		return;
 	ctx->hard_seq = ++ctx->seq;
 	task_answer(c, ctx, n);
+	heap_answer(c, ctx, n, io);
 	completion_answer(c, ctx, n);
 	relay_answer(c, io, n);
 	coalesce_answer(c, ctx, n);
@@ -148,6 +160,9 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	if (!ctx->key.task || ctx->n_open)
 		checkpoint_answer(c, ctx, n, slept_since_read(ctx, io));
 	n->answered = true;
+	n->answered_ns = c->now_ns;
+	if (n->proc)
+		n->proc->n_answered++;
 	ctx->answered_conn = n->conn;
 	ctx->answer_ns = io->end_ns;
 	ctx->answer_counted = switches(io, &ctx->answer_nv);
@@ -158,11 +173,12 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
  * frees its connection: as if for that one's request. It may be so while a timer's call is out, or another
  * request's, and never more were.
  */
-static bool may_be_queued(const struct proc *p, const struct node *owner)
+static void look_for_queue(const struct proc *p, struct birth *b)
 {
-	bool others = p->n_timed || p->n_calls > (owner ? owner->n_calls_open : 0);
+	bool others = p->n_timed || p->n_calls > (b->owner ? b->owner->n_calls_open : 0);
 
-	return others && p->n_calls + 1 >= p->most_calls;
+	b->full = p->n_calls + 1 >= p->most_calls;
+	b->queued = b->full && others;
 }
 
 static void calls_out(struct proc *p, struct node *n)
@@ -179,6 +195,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 			 struct node *n, const struct clew_exchange *x,
 			 const struct clew_rec_io *io)
 {
+	bool asked = asked_call(ctx, n, x);
 	struct birth write, connect;
 
 	birth_make(ctx, slept_since_read(ctx, io), &write);
@@ -192,6 +209,8 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 		if (!ctx->strays++)
 			ctx->stray_ns = c->now_ns;
 	}
+	if (ctx->mux && write.closed && !write.slept && !write.lost)
+		ctx->proc->group->adrift++;
 	if (ctx->serves && !write.n_ctx && !write.lost && !ctx->between++)
 		ctx->between_ns = c->now_ns;
 	n->born_seq = ++ctx->seq;
@@ -207,7 +226,7 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 	}
 	if (write.slept)
 		ctx->hard_seq = ctx->seq;
-	write.queued = may_be_queued(ctx->proc, write.owner);
+	look_for_queue(ctx->proc, &write);
 	if (loop)
 		turn_born(loop, n);
 	n->birth = write;
@@ -216,17 +235,22 @@ static void call_written(struct clew_causality *c, struct ctx *ctx, struct ctx *
 	calls_out(ctx->proc, n);
 	alone_call(n);
 	shared_born(ctx, n, x->proto == CLEW_PROTO_RAW);
-	decide_born(c, n);
-	if (io->hdr.flags & CLEW_IO_AWAITED || !relay_call(c, io, n) || task_handed(ctx))
-		task_call(c, ctx, n);
+	charge_born(c, n);
+	if (io->hdr.flags & CLEW_IO_AWAITED || !relay_call(c, io, n) || task_handed(ctx)) {
+		if (!asked)
+			task_call(c, ctx, n);
+	}
 	coalesce_call(c, ctx, n);
-	completion_call(ctx, n);
+	if (!asked)
+		completion_call(ctx, n);
+	heap_call(c, ctx, n, io);
 }
 
-static void response_read(struct clew_causality *c, struct ctx *ctx, struct node *n,
+static void response_read(struct clew_causality *c, struct ctx *ctx, struct node *n, bool raw,
 			  const struct clew_rec_io *io)
 {
 	node_set_conn(c, n);
+	asked_response(ctx, n, raw);
 	if (!n->resp_seen && n->birth.ctx == ctx && n->born_seq && n->born_seq < ctx->hard_seq)
 		ctx->mux = true; /* did other things while it waited for this */
 	if (CLEW_TASK_KIND(ctx->key.task) == CLEW_TASK_AGENT && n->birth.ctx != ctx)
@@ -234,6 +258,8 @@ static void response_read(struct clew_causality *c, struct ctx *ctx, struct node
 	if (!n->resp_seen)
 		shared_answered(n);
 	told_response(ctx, n);
+	if (!n->resp_seen)
+		heap_response(n);
 	n->resp_seen = true;
 	n->ended_ns = c->now_ns;
 	read_by(ctx, n, io);
@@ -248,6 +274,7 @@ static void look_for_sleep(struct ctx *loop, const struct clew_rec_io *io)
 	if (loop->op_end_ns &&
 	    (counted && loop->op_counted ? nv != loop->op_nv : at > loop->op_end_ns + GAP_NS))
 		turn_slept(loop, io->dir == CLEW_DIR_RX);
+	loop->reads += io->dir == CLEW_DIR_RX && io->end_ns != loop->op_end_ns;
 	loop->op_end_ns = io->end_ns;
 	loop->op_nv = nv;
 	loop->op_counted = counted;
@@ -269,6 +296,8 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 
 	if (!ctx)
 		return;
+	if (CLEW_TASK_KIND(io->task) == CLEW_TASK_TOKIO && !ctx->proc->tasks_ns)
+		ctx->proc->tasks_ns = c->now_ns;
 	if (io->lost_thread)
 		ctx_lose(ctx);
 	if (loop)
@@ -283,9 +312,10 @@ void segment_io(struct clew_causality *c, struct node *n, const struct clew_exch
 		else if (x->proto == CLEW_PROTO_RAW)
 			shared_written(ctx, n);
 	} else if (n->is_call) {
-		response_read(c, ctx, n, io);
+		response_read(c, ctx, n, x->proto == CLEW_PROTO_RAW, io);
 		if (loop)
-			turn_response_read(loop, n, x->proto == CLEW_PROTO_RAW);
+			turn_response_read(loop, n, x->proto == CLEW_PROTO_RAW,
+					   x->http.status >= FAILED);
 	} else if (part == CLEW_PART_REQUEST) {
 		request_read(c, ctx, n, x, io);
 		if (loop)
@@ -309,9 +339,9 @@ void segment_eof(struct clew_causality *c, const struct clew_rec_io *io)
 		return;
 	if (ctx->unsettled)
 		settle(ctx, io);
-	response_read(c, ctx, n, io);
+	response_read(c, ctx, n, false, io);
 	if (loop)
-		turn_response_read(loop, n, true);
+		turn_response_read(loop, n, true, false);
 }
 
 /*
@@ -332,5 +362,5 @@ void segment_call_ended(struct clew_causality *c, struct node *n, const struct c
 	ctx->cur_ns = c->now_ns;
 	ctx->cur_counted = false;
 	if (!ctx->key.task)
-		turn_response_read(ctx, n, true);
+		turn_response_read(ctx, n, true, true);
 }

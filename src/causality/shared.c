@@ -15,7 +15,8 @@
  * Limits: MAX_SHARERS are remembered; beyond them the connection's calls stay shared until one is
  * made while only one request is open.
  */
-#include "causality/engine.h"
+#include "causality/context.h"
+#include "causality/node.h"
 #include "causality/shared.h"
 
 static void add(struct sharers **at, struct node *req)
@@ -155,8 +156,14 @@ void shared_answered(struct node *call)
 	call->shared = call->maybe_shared = false;
 }
 
-void shared_free(struct node *call)
+void shared_forget_call(struct node *call)
 {
 	sharers_free(call->sharers);
 	call->sharers = NULL;
+}
+
+void shared_forget_ctx(struct ctx *ctx)
+{
+	node_put(ctx->shared);
+	ctx->shared = NULL;
 }

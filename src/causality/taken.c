@@ -12,13 +12,20 @@
  * is known of E, D was taken before that call was made, and so were all that came before D: what is known of one
  * request tells of those before it.
  *
- * This needs no guess of when a job began or ended, as order.c does, but it knows less. Where the pool's order
+ * That is one bound (TAKEN_BY_CALL). A worker that has done what it called for takes the next request soon: if Y is
+ * for D, D was taken when X had ended, or so (TAKEN_SOON). That says more, but in an interpreter, or where tasks go on
+ * after their last call, it is not so: each of the two is followed and tested for itself.
+ *
+ * This needs no guess of when a job began, as order.c does, but it knows less. Where the pool's order
  * is not that of the reads, it is wrong, and that shows: D's worker was done with the one before D only after the time by
  * which D is said to have been taken. If no job came in between, this happens as often as D was taken later than that.
  *
  * Limits: the last N_LATEST requests of a process; LOOK of them after the one in question; N_SPANS calls of each.
  */
-#include "causality/engine.h"
+#include <math.h>
+
+#include "causality/context.h"
+#include "causality/node.h"
 #include "causality/taken.h"
 
 #define SAFETY	 2.0
@@ -39,7 +46,8 @@ static struct latest *at_place(const struct proc *p, uint64_t place)
  * By when a request of this place, read then, had been taken, for one of those that came after it had been; 0: not
  * known. Those that were read right after it do not count: they may have been queued before.
  */
-static uint64_t by_later(const struct proc *p, uint64_t place, uint64_t born_ns)
+static uint64_t by_later(const struct proc *p, uint64_t place, uint64_t born_ns,
+			 enum taken_bound how)
 {
 	uint64_t by_ns = 0;
 
@@ -48,29 +56,38 @@ static uint64_t by_later(const struct proc *p, uint64_t place, uint64_t born_ns)
 
 		if (!l || l->born_ns < born_ns + GAP_NS)
 			continue;
-		if (!by_ns || l->by_ns < by_ns)
-			by_ns = l->by_ns;
+		if (!by_ns || l->by_ns[how] < by_ns)
+			by_ns = l->by_ns[how];
 		if (l->born_ns > born_ns + 2 * GAP_NS)
 			break; /* it knows those after it */
 	}
 	return by_ns;
 }
 
-/* It had been taken at by_ns (0: not known): and before the first call that was made, or out, later. */
-static bool tighten(struct latest *l, uint64_t by_ns)
+/* Its i-th call is known: when had it been taken at the latest? */
+static uint64_t before_call(const struct latest *l, uint32_t i, enum taken_bound how)
 {
-	uint64_t before = l->by_ns;
+	uint64_t end_ns = (i ? l->spans[i - 1].ended_ns : l->taken_ns) + GAP_NS;
 
-	if (by_ns && by_ns < l->by_ns)
-		l->by_ns = by_ns;
+	return how == TAKEN_SOON && end_ns < l->spans[i].born_ns ? end_ns : l->spans[i].born_ns;
+}
+
+/* It had been taken at by_ns (0: not known): and before the first call that was made, or out, later. */
+static bool tighten(struct latest *l, uint64_t by_ns, enum taken_bound how)
+{
+	uint64_t *by = &l->by_ns[how], was_ns = *by;
+
+	if (by_ns && by_ns < *by)
+		*by = by_ns;
 	for (uint32_t i = 0; i < l->n_spans; i++) {
-		if (l->spans[i].ended_ns <= l->by_ns)
+		if (l->spans[i].ended_ns <= *by)
 			continue;
-		if (l->spans[i].born_ns < l->by_ns)
-			l->by_ns = l->spans[i].born_ns;
+		by_ns = before_call(l, i, how);
+		if (by_ns < *by)
+			*by = by_ns;
 		break;
 	}
-	return l->by_ns < before;
+	return *by < was_ns;
 }
 
 static void add_spans(struct latest *l, const struct node *req)
@@ -86,11 +103,28 @@ static void add_spans(struct latest *l, const struct node *req)
 	}
 }
 
+/* What is known of req, which came last, tells of those before it. */
+static void spread(struct proc *p, const struct node *req, enum taken_bound how)
+{
+	struct latest *l = at_place(p, req->place);
+	uint64_t known_ns = req->born_ns;
+
+	tighten(l, by_later(p, req->place, req->born_ns, how), how);
+	for (uint64_t i = req->place - 1; i && i + LOOK > req->place; i--) {
+		l = at_place(p, i);
+		if (!l)
+			continue;
+		if (tighten(l, by_later(p, i, l->born_ns, how), how))
+			known_ns = l->born_ns;
+		else if (l->born_ns + 3 * GAP_NS < known_ns)
+			break; /* nor are those before it */
+	}
+}
+
 void taken_over(struct node *req, uint64_t done_ns)
 {
 	struct proc *p = req->proc;
 	struct latest *l;
-	uint64_t known_ns;
 
 	if (!p || !req->taken_ns)
 		return;
@@ -99,44 +133,50 @@ void taken_over(struct node *req, uint64_t done_ns)
 	if (!p->latest)
 		return;
 	l = &p->latest[req->place % N_LATEST];
-	*l = (struct latest){.place = req->place, .by_ns = done_ns, .born_ns = req->born_ns};
+	*l = (struct latest){.place = req->place,
+			     .by_ns = {done_ns, done_ns},
+			     .born_ns = req->born_ns,
+			     .taken_ns = req->taken_ns};
 	add_spans(l, req);
-	tighten(l, by_later(p, req->place, req->born_ns));
-	known_ns = req->born_ns;
-	for (uint64_t i = req->place - 1; i && i + LOOK > req->place; i--) {
-		l = at_place(p, i);
-		if (!l)
-			continue;
-		if (tighten(l, by_later(p, i, l->born_ns)))
-			known_ns = l->born_ns;
-		else if (l->born_ns + 3 * GAP_NS < known_ns)
-			break; /* nor are those before it */
-	}
+	for (int how = 0; how < N_TAKEN_BOUNDS; how++)
+		spread(p, req, how);
 }
 
-void taken_settle(struct node *req)
+static void settle(struct node *req, enum taken_bound how)
 {
-	struct taken *t;
+	uint64_t by_ns = by_later(req->proc, req->place, req->born_ns, how);
+	struct taken *t = &req->proc->group->taken[how];
 	struct node *n;
-	uint64_t by_ns;
 
-	if (!req->proc || !req->proc->latest || !req->taken_ns || req->order_known)
-		return;
-	by_ns = by_later(req->proc, req->place, req->born_ns);
 	if (!by_ns)
 		return;
-	t = &req->proc->group->taken;
 	t->n++;
 	t->early += by_ns < req->taken_ns;
 	DL_FOREACH2(req->calls, n, sib_next)
-	n->taken = n->claim >= CLAIM_DONE && n->resp_seen && n->ended_ns > by_ns;
+	n->taken[how] = n->claim >= CLAIM_DONE && n->resp_seen && n->ended_ns > by_ns;
 	if (t->n >= FORGET) {
 		t->n /= 2;
 		t->early /= 2;
 	}
 }
 
-double taken_wrong(const struct taken *t)
+void taken_settle(struct node *req)
 {
-	return t->n < ENOUGH ? 1 : SAFETY * (t->early + UNSEEN) / t->n;
+	if (!req->proc || !req->proc->latest || !req->taken_ns || req->order_known)
+		return;
+	for (int how = 0; how < N_TAKEN_BOUNDS; how++)
+		settle(req, how);
+}
+
+double taken_wrong(const struct group *g, const struct node *call)
+{
+	double wrong = 1;
+
+	for (int how = 0; how < N_TAKEN_BOUNDS; how++) {
+		const struct taken *t = &g->taken[how];
+
+		if (call->taken[how] && t->n >= ENOUGH)
+			wrong = fmin(wrong, SAFETY * (t->early + UNSEEN) / t->n);
+	}
+	return wrong;
 }

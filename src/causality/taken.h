@@ -6,19 +6,19 @@
 
 #include <stdint.h>
 
+#include "causality/group.h"
+
+struct group;
 struct node;
 
 #define N_SPANS 4 /* calls of a request that are remembered here, the first ones */
 
-/* Requests of which it is known by when they were taken; those whose worker was still at something else. */
-struct taken {
-	uint32_t n, early;
-};
-
 /* By when a request was taken. */
 struct latest {
-	uint64_t place, by_ns;
-	uint64_t born_ns; /* it was read */
+	uint64_t place;
+	uint64_t by_ns[N_TAKEN_BOUNDS];
+	uint64_t born_ns;  /* it was read */
+	uint64_t taken_ns; /* by its worker, at the earliest */
 	uint32_t n_spans;
 	struct {
 		uint64_t born_ns, ended_ns;
@@ -29,5 +29,5 @@ struct latest {
 void taken_over(struct node *req, uint64_t done_ns);
 /* The request was answered long enough ago: to be called before order_settle(). */
 void taken_settle(struct node *req);
-/* The expected share of wrong links among calls that ended after their request was taken at the latest. */
-double taken_wrong(const struct taken *t);
+/* The expected share of wrong links among calls that ended, as this one, after their request was taken at the latest. */
+double taken_wrong(const struct group *g, const struct node *call);

@@ -26,6 +26,8 @@
  * used again: if that happens more often than links may be wrong, ids of this service are no tasks); one
  * whose next answer, right after this one, is for another request that waited as well (a batch).
  */
+#include "causality/charge.h"
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/shared.h"
 #include "causality/task.h"
@@ -54,7 +56,7 @@ static void kid_unlist(struct work *w)
 		DL_DELETE2(w->up->kids, w, kid_prev, kid_next);
 }
 
-static void work_put(struct work *w)
+void task_work_put(struct work *w)
 {
 	while (w && !--w->refs) {
 		struct work *up = w->up;
@@ -88,10 +90,10 @@ static struct work *work_new(struct clew_causality *c, struct node *req, struct 
 
 void task_forget(struct ctx *ctx)
 {
-	work_put(ctx->work);
+	task_work_put(ctx->work);
 	ctx->work = NULL;
 	for (uint32_t i = 0; i < N_PAST; i++) {
-		work_put(ctx->past[i]);
+		task_work_put(ctx->past[i]);
 		ctx->past[i] = NULL;
 	}
 }
@@ -122,6 +124,18 @@ static struct work *work_of(struct clew_causality *c, struct ctx *ctx)
 	return ctx->work;
 }
 
+struct work *task_work_get(struct work *w)
+{
+	if (w)
+		w->refs++;
+	return w;
+}
+
+struct work *task_work(struct clew_causality *c, struct ctx *ctx)
+{
+	return task_work_get(work_of(c, ctx));
+}
+
 /* The request of this work, as far as it is known now; *ret_own: by this task's own doing. */
 static struct node *request_of(const struct work *w, bool *ret_own)
 {
@@ -133,6 +147,13 @@ static struct node *request_of(const struct work *w, bool *ret_own)
 	return w ? w->req : NULL;
 }
 
+struct node *task_request(const struct work *w)
+{
+	bool by_itself;
+
+	return request_of(w, &by_itself);
+}
+
 void task_forget_call(struct node *call)
 {
 	struct work *w = call->work;
@@ -141,26 +162,38 @@ void task_forget_call(struct node *call)
 	if (!w)
 		return;
 	DL_DELETE2(w->calls, call, work_prev, work_next);
-	work_put(w);
+	task_work_put(w);
 }
 
-void task_call(struct clew_causality *c, struct ctx *ctx, struct node *call)
+/* The call is part of this work. given: another context makes it. */
+static void take_call(struct clew_causality *c, struct work *w, struct node *call, bool given)
 {
-	struct work *w = ctx->key.task ? work_of(c, ctx) : ctx->work;
 	struct node *req;
 	bool by_itself;
 
-	if (!w || call->work || ctx->reads_for_others)
-		return;
 	call->work = w;
 	w->refs++;
 	w->called = true;
 	DL_APPEND2(w->calls, call, work_prev, work_next);
 	req = request_of(w, &by_itself);
 	if (req && !req->ended)
-		decide_charge(c, call, req, by_itself ? CLAIM_TASK : CLAIM_HANDED);
+		charge_call(c, call, req, by_itself && !given ? CLAIM_TASK : CLAIM_HANDED);
 	if (w->with)
 		shared_with(call, w->with);
+}
+
+void task_call(struct clew_causality *c, struct ctx *ctx, struct node *call)
+{
+	struct work *w = ctx->key.task ? work_of(c, ctx) : ctx->work;
+
+	if (w && !call->work && !ctx->reads_for_others)
+		take_call(c, w, call, false);
+}
+
+void task_give(struct clew_causality *c, struct work *w, struct node *call)
+{
+	if (w && !call->work)
+		take_call(c, w, call, true);
 }
 
 bool task_handed(const struct ctx *ctx)
@@ -186,7 +219,7 @@ static void settle(struct clew_causality *c, struct work *w, struct node *req, e
 		if (n->decided || (n->owner && n->owner != req))
 			continue;
 		if (n->born_ns >= req->born_ns)
-			decide_charge(c, n, req, how);
+			charge_call(c, n, req, how);
 		if (g && how == CLAIM_TASK)
 			*(n->born_ns >= req->born_ns ? &g->task_hits : &g->task_misses) += 1;
 	}
@@ -289,12 +322,12 @@ static void gather(const struct ctx *to, struct work *next, const struct clew_re
 static void begin_work(struct ctx *to, struct work *next)
 {
 	if (CLEW_TASK_KIND(to->key.task) == CLEW_TASK_GO) {
-		work_put(to->past[N_PAST - 1]);
+		task_work_put(to->past[N_PAST - 1]);
 		memmove(to->past + 1, to->past, sizeof(*to->past) * (N_PAST - 1));
 		to->past[0] = to->work;
 		to->work = NULL;
 	}
-	work_put(to->work);
+	task_work_put(to->work);
 	to->work = next;
 	to->worked = true;
 	ctx_set_cur(to, NULL); /* what it read was for its last work */

@@ -15,23 +15,15 @@ struct node;
 struct sharers;
 
 #define MAX_DEPTH 64 /* tasks that begin tasks that ... */
-#define N_PAST	  4  /* works that a task had before: what it sent then may be taken only now */
 
-/* What a task works on; its calls wait here until it is known for whom. */
-struct work {
-	uint32_t refs;
-	uint32_t depth;
-	uint64_t begun_ns; /* no earlier than this */
-	uint64_t since_ns; /* surely the task's from then on */
-	struct node *req;  /* the request, once it is known */
-	bool answered;	   /* by this task: req is that request */
-	bool called;
-	struct sharers *with; /* requests whose work it may do too: a batch. NULL: none */
-	struct work *up;      /* the work of the task that began this one, or gave it its work */
-	struct work *kids;    /* those that it began; weak */
-	struct work *kid_prev, *kid_next;
-	struct node *calls; /* undecided ones, oldest first */
-};
+/* What the context works on now: a reference to be given back. NULL where that says nothing. */
+struct work *task_work(struct clew_causality *c, struct ctx *ctx);
+struct work *task_work_get(struct work *w);
+void task_work_put(struct work *w);
+/* Its request, as far as it is known now; that may be over. NULL: none. */
+struct node *task_request(const struct work *w);
+/* Another context makes this call for who works on w (NULL: not known). */
+void task_give(struct clew_causality *c, struct work *w, struct node *call);
 
 struct ctx *task_ctx(struct clew_causality *c, const struct clew_rec_io *io, bool reads);
 /* The thread, where it may be a loop: NULL for tasks that read for themselves. */

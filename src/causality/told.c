@@ -23,8 +23,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "causality/context.h"
 #include "causality/engine.h"
+#include "causality/node.h"
 #include "causality/shared.h"
+#include "causality/task.h"
 #include "causality/told.h"
 
 #define N_LED	256

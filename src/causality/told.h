@@ -12,14 +12,6 @@ struct ctx;
 struct node;
 struct proc;
 
-#define N_SCALES 3
-
-/* Answers by who was told to go on. */
-struct told_stats {
-	uint64_t far;		/* not of an own response */
-	uint64_t near, earlier; /* responses of others right before them; a little earlier */
-};
-
 /* To be called before the call's resp_seen is set. */
 void told_response(struct ctx *ctx, struct node *call);
 /* flags: the record's. */

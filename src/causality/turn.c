@@ -15,9 +15,12 @@
  *
  *	TURN_FIRST   first come, first served. Whoever is passed over by an answer had its turn and waits for
  *	             something (a connection of a pool): it is first when a call is made.
+ *	TURN_AGAIN   the same, but of those whose responses came in one read, who has to try again is before the others:
+ *	             that is decided in the call itself, and only then does what called it go on.
  *	TURN_LAST    at once, what was read last; whoever did nothing then waits, as above.
  *	TURN_ONCE    a proxy: requests call in the order in which they came, responses lead to answers in
- *	             the order in which these came. Nobody calls twice.
+ *	             the order in which these came. Nobody calls twice. Where requests queue, and
+ *	             some come past them, an answer that breaks that order is not believed.
  *
  * By the wrong rule, most answers miss; by the right one, none in thousands. A hit that is an accident takes
  * two mistakes, of which the second undoes the first, and which are counted as misses where it does not.
@@ -32,8 +35,10 @@
  *
  * Limits: none of its own; a request has N_TURNS turns, a call as many names.
  */
+#include "causality/context.h"
 #include "causality/engine.h"
 #include "causality/model.h"
+#include "causality/node.h"
 #include "causality/turn.h"
 
 #define SAFETY	   2.0
@@ -43,6 +48,8 @@
 #define SLEEPS	   2  /* after a hit, without a miss, before it is believed */
 #define SEARCH	   64 /* turns that are looked at for a call */
 #define FEW	   20
+#define IN_ORDER   64 /* hits for each that is out of order, where answers keep their order */
+#define QUEUES	   10 /* of so many calls more than one waited for a later round: there is a queue */
 #define FORGET	   100000 /* checkpoints, after which old ones count half */
 
 static void unlist(struct turn *t)
@@ -52,10 +59,14 @@ static void unlist(struct turn *t)
 	t->in = NULL;
 }
 
-static void append(struct turn **list, struct turn *t)
+/* before: NULL: it is the last one. */
+static void enlist(struct turn **list, struct turn *t, struct turn *before)
 {
 	unlist(t);
-	DL_APPEND(*list, t);
+	if (before)
+		DL_PREPEND_ELEM(*list, before, t);
+	else
+		DL_APPEND(*list, t);
 	t->in = list;
 }
 
@@ -65,6 +76,25 @@ static void put(struct node **n)
 
 	*n = NULL;
 	node_put(old);
+}
+
+static bool in_line(enum turn_rule rule)
+{
+	return rule == TURN_FIRST || rule == TURN_AGAIN;
+}
+
+/* Of those that came in the same read, the first that need not try again. */
+static struct turn *first_to_go_on(struct turn *list, uint64_t read)
+{
+	struct turn *first = NULL;
+
+	for (struct turn *t = list ? list->prev : NULL; t && t->read == read && !t->again;
+	     t = t->prev) {
+		first = t;
+		if (t == list)
+			break;
+	}
+	return first;
 }
 
 /* Something was read for the request: it has a turn, the last one. */
@@ -78,13 +108,23 @@ static void give(struct ctx *ctx, struct turn *t, enum turn_rule rule)
 	if (rule == TURN_LAST && *list)
 		(*list)->prev->waits = true;
 	t->waits = false;
+	t->read = ctx->reads;
+	t->given = ctx->rounds;
 	put(&t->passed_by);
 	ctx->spells[rule] += !ctx->turns[rule];
-	append(list, t);
+	enlist(list, t, rule == TURN_AGAIN && t->again ? first_to_go_on(*list, t->read) : NULL);
+}
+
+/* A round of the loop: it reads, and then it writes. */
+static void reads(struct ctx *ctx)
+{
+	ctx->rounds += ctx->wrote;
+	ctx->wrote = false;
 }
 
 void turn_request_read(struct clew_causality *c, struct ctx *ctx, struct node *req)
 {
+	reads(ctx);
 	if (!req->turns) {
 		if (req->answered || req->ended)
 			return;
@@ -111,14 +151,16 @@ static struct turn *turn_of(const struct node *call, enum turn_rule rule)
 	return t && t->call == call->id && !req->ended && !t->done ? t : NULL;
 }
 
-void turn_response_read(struct ctx *ctx, struct node *call, bool whole)
+void turn_response_read(struct ctx *ctx, struct node *call, bool whole, bool failed)
 {
+	reads(ctx);
 	for (int i = 0; i < N_TURNS; i++) {
 		struct turn *t = turn_of(call, i);
 
 		if (!t)
 			continue;
 		t->resp = true;
+		t->again = failed;
 		t->whole = whole || call->ended;
 		give(ctx, t, i);
 	}
@@ -143,6 +185,8 @@ static void hit(struct turn_score *s)
 	s->misses /= 2;
 	s->out_of_order /= 2;
 	s->false_hits /= 2;
+	s->calls /= 2;
+	s->queued /= 2;
 }
 
 static void miss(struct turn_score *s, uint32_t n)
@@ -211,6 +255,7 @@ static void one_too_many(struct ctx *ctx, enum turn_rule rule)
 void turn_connect(struct ctx *ctx, struct node *named[N_TURNS])
 {
 	for (int i = 0; i < N_TURNS; i++) {
+		struct turn_score *s = &ctx->proc->group->turns[i];
 		struct turn *t = next_turn(ctx, i);
 
 		if (!t) {
@@ -219,6 +264,8 @@ void turn_connect(struct ctx *ctx, struct node *named[N_TURNS])
 		}
 		unlist(t);
 		t->spell = ctx->spells[i];
+		s->calls++;
+		s->queued += ctx->rounds != t->given;
 		put(&t->passed_by);
 		t->called = true;
 		t->call = 0;
@@ -230,6 +277,7 @@ void turn_born(struct ctx *ctx, struct node *call)
 {
 	bool connected = false;
 
+	ctx->wrote = true;
 	for (int i = 0; i < N_TURNS; i++)
 		connected |= call->named[i] != NULL;
 	if (!connected)
@@ -288,7 +336,7 @@ static bool in_turn(struct ctx *ctx, struct turn *t, enum turn_rule rule, bool *
 	*ret_order = true;
 	if (t->in != &ctx->turns[rule == TURN_ONCE && t->resp ? TURN_ONCE_ANSWERS : rule])
 		return false;
-	if (rule == TURN_FIRST && !t->waits)
+	if (in_line(rule) && !t->waits)
 		pass_over(t);
 	if (rule != TURN_ONCE)
 		return !t->waits;
@@ -351,16 +399,22 @@ static void answered(struct ctx *ctx, struct turn *t, enum turn_rule rule, uint3
 	if (!sure)
 		return;
 	t->slept = ctx->sleeps;
-	append(&ctx->unsure[rule], t);
+	enlist(&ctx->unsure[rule], t, NULL);
 }
 
 void turn_slept(struct ctx *ctx, bool reads)
 {
-	struct turn *t = ctx->turns[TURN_FIRST];
+	struct turn *t;
 
-	/* They had their turn. */
-	for (t = t ? t->prev : NULL; t && !t->waits; t = t->prev)
-		t->waits = true;
+	/* They had their turn. But a loop may wait in the middle of its work (for a file, a lock): that says nothing. */
+	for (int i = TURN_FIRST; i <= TURN_AGAIN; i++) {
+		for (t = ctx->turns[i] ? ctx->turns[i]->prev : NULL; t && !t->waits; t = t->prev) {
+			t->waits |= reads;
+			t->bad |= !reads;
+			if (t == ctx->turns[i])
+				break;
+		}
+	}
 	if (ctx->turns[TURN_LAST])
 		ctx->turns[TURN_LAST]->prev->waits = true;
 	/* A proxy may wait for its log while it has answers to write: that says nothing. */
@@ -369,6 +423,7 @@ void turn_slept(struct ctx *ctx, bool reads)
 		t->bad |= !reads;
 	}
 	ctx->sleeps++;
+	ctx->rounds++;
 	for (int i = 0; i < N_TURNS; i++)
 		while (ctx->unsure[i] && ctx->sleeps - ctx->unsure[i]->slept >= SLEEPS)
 			confirm(ctx->unsure[i]);
@@ -379,6 +434,7 @@ void turn_answered(struct ctx *ctx, struct node *req)
 	const struct proc *p = ctx->proc;
 	uint32_t n = ctx->n_open > 1 ? ctx->n_open : p->n_open > 1 ? 2 : 1;
 
+	ctx->wrote = true;
 	for (int i = 0; req->turns && i < N_TURNS; i++)
 		answered(ctx, &req->turns->by[i], i, n);
 }
@@ -398,7 +454,7 @@ void turn_forget(struct node *n)
 	turn_request_ended(n);
 	for (int i = 0; n->turns && i < N_TURNS; i++)
 		unlist(&n->turns->by[i]);
-	clew_pool_give(n->pool, n->turns, sizeof(*n->turns));
+	clew_pool_give(&n->c->pool, n->turns, sizeof(*n->turns));
 	n->turns = NULL;
 }
 
@@ -409,6 +465,12 @@ void turn_lose(struct ctx *ctx)
 			blame(ctx->turns[i]);
 	for (int i = 0; i < N_TURNS; i++)
 		doubt(ctx, i);
+}
+
+/* Where requests queue, one that did not may be called for before them: then the answers seem to break their order. */
+static bool overtaken(const struct turn_score *s, const struct turn *t)
+{
+	return t->out_of_order && s->queued * QUEUES > s->calls;
 }
 
 enum verdict turn_verdict(const struct node *call, struct node **ret_req, bool *ret_order,
@@ -427,7 +489,7 @@ enum verdict turn_verdict(const struct node *call, struct node **ret_req, bool *
 		if (!t || t->bad || (t->done && !t->hit && !t->in))
 			continue;
 		v = score_verdict(&g->turns[i], t->out_of_order, &wrong);
-		if (v == VERDICT_PASS && !t->hit)
+		if (v == VERDICT_PASS && (!t->hit || overtaken(&g->turns[i], t)))
 			v = VERDICT_WAIT;
 		if (v == VERDICT_PASS && found && found != req)
 			return VERDICT_FAIL; /* two rules that pass */
@@ -446,6 +508,7 @@ const char *turn_model(const struct group *g, const struct turn_score **ret_scor
 {
 	static const char *const names[N_TURNS] = {
 		[TURN_FIRST] = "event loop, first come, first served",
+		[TURN_AGAIN] = "event loop, first come, first served, who tries again first",
 		[TURN_LAST] = "event loop, what was read last, others wait",
 		[TURN_ONCE] = "proxy, a call a request, each in its turn",
 	};

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "causality/group.h"
 #include "causality/model.h"
 
 struct clew_causality;
@@ -14,41 +15,10 @@ struct ctx;
 struct group;
 struct node;
 
-/* By which rule a loop takes the turns of its requests: see turn.c. */
-enum turn_rule { TURN_FIRST, TURN_LAST, TURN_ONCE, N_TURNS, TURN_ONCE_ANSWERS = N_TURNS };
-
-/* How often a rule named the request that was then answered. */
-struct turn_score {
-	uint64_t hits, misses;
-	uint64_t out_of_order; /* hits that were not the first in line */
-	double false_hits;     /* sum over the misses of the hits by accident that go with a miss */
-};
-
-/* A request has something to do, by one of the rules. */
-struct turn {
-	struct turn *prev, *next;
-	struct turn **in;	/* the context's list that it stands in; NULL: none */
-	struct node *req;	/* whose it is */
-	struct node *passed_by; /* while it waits: the request that was answered before it */
-	uint64_t call;		/* id of the call that took it last; 0: none, or not known yet */
-	bool called;
-	bool resp;  /* that call's response was read */
-	bool whole; /* ... to its end */
-	bool waits; /* it was passed over */
-	bool done;  /* the answer was written */
-	bool hit, bad, out_of_order;
-	uint32_t slept; /* the context's sleeps when it was hit */
-	uint32_t spell; /* the context's, when it was taken */
-};
-
-struct turns {
-	struct turn by[N_TURNS];
-};
-
 /* In all of these the context is a thread's. */
 void turn_request_read(struct clew_causality *c, struct ctx *ctx, struct node *req);
-/* whole: what was read is all of the response, as far as can be told. */
-void turn_response_read(struct ctx *ctx, struct node *call, bool whole);
+/* whole: what was read is all of the response, as far as can be told; failed: it says so (5xx). */
+void turn_response_read(struct ctx *ctx, struct node *call, bool whole, bool failed);
 void turn_call_ended(struct node *call);
 /* A call is born: it has the names that were taken at its connect(), or those of now. */
 void turn_born(struct ctx *ctx, struct node *call);

@@ -53,6 +53,9 @@ int cli_diff(struct cli *cli)
 		return cli_usage(cli,
 				 "compare what? Give two traces, or --from D; clew traces and clew "
 				 "hist show what there is");
+	for (size_t i = 0; i < o->n_args; i++)
+		if (cli_check_trace_id(cli, o->args[i]))
+			return CLI_USAGE;
 	query_init(&target, range ? "differences" : "compare");
 	if (!range) {
 		clew_query_param(&target, "a", slice_str(o->args[0]));

@@ -84,6 +84,15 @@ const char *cli_db(const struct cli *cli);
 /** cli_xdg_path() - $var/rest, or $HOME/fallback/rest. 0; -ENOENT without a home; -ENAMETOOLONG. */
 int cli_xdg_path(const char *var, const char *fallback, const char *rest, char *out, size_t size);
 
+struct clew_recording_reader;
+
+/** cli_open_recording() - clew_recording_open(); says why it did not. */
+int cli_open_recording(const char *path, struct clew_recording_reader **ret);
+
+/** cli_check_trace_id() - may it be a trace's id, or the beginning of one? 0, else CLI_USAGE after having
+ * said why not. */
+int cli_check_trace_id(const struct cli *cli, const char *id);
+
 /* help.c */
 int cli_help_command(const struct cli_command *c);
 int cli_help_overview(void);

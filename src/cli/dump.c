@@ -13,19 +13,6 @@
 
 CLEW_DEFINE_CLEANUP(struct clew_recording_reader *, clew_recording_free)
 
-static int open_recording(const char *path, struct clew_recording_reader **ret)
-{
-	int r = clew_recording_open(path, ret);
-
-	if (r == -EBADMSG)
-		log_error("%s: not a recording; name a file that --raw wrote", path);
-	else if (r == -EPROTONOSUPPORT)
-		log_error("%s: written by a newer version of clew; use that one to read it", path);
-	else if (r < 0)
-		log_error("%s: %s; name a file that --raw wrote", path, strerror(-r));
-	return r < 0 ? CLI_FAILURE : 0;
-}
-
 /* How the reading ended: a file that its writer could not finish is read as far as it goes. */
 static int report_end(const char *path, int r, uint64_t offset)
 {
@@ -55,7 +42,7 @@ int cli_dump(struct cli *cli)
 
 	clew_buf_init(&b, 0);
 	signal(SIGPIPE, SIG_IGN);
-	status = open_recording(path, &reader);
+	status = cli_open_recording(path, &reader) < 0 ? CLI_FAILURE : 0;
 	if (status)
 		return status;
 	while (!status && !closed && (r = clew_recording_next(reader, &rec)) > 0) {

@@ -86,16 +86,22 @@ int cli_help_overview(void)
 
 static const char config_text[] =
 	"An option on the command line wins over the environment, that over the configuration "
-	"file, that "
-	"over the default. The file is the one that --config or CLEW_CONFIG names, else "
+	"file, that over the default. The file is the one that --config or CLEW_CONFIG names, else "
 	"/etc/clew/clew.conf for root, else clew/clew.conf in the XDG configuration directory "
 	"(~/.config); "
 	"only a named one must be there.\n\n"
 	"The file holds lines of key = value; # begins a comment. A key may stand in several lines "
-	"where "
-	"several values make sense; a variable then separates them by commas. Flags are yes or no. "
-	"One "
-	"file serves all commands: each takes what it knows.";
+	"where several values make sense; a variable then separates them by commas. Flags are yes "
+	"or no. One file serves all commands: each takes what it knows.";
+
+/* A key that means the same to other commands stands there once. */
+static bool said_before(const struct clew_option *row)
+{
+	for (const struct clew_option *r = cli_options; r < row; r++)
+		if (r->env && !strcmp(r->env, row->env))
+			return true;
+	return false;
+}
 
 static int help_config(void)
 {
@@ -107,7 +113,7 @@ static int help_config(void)
 	print_paragraphs(&b, config_text, help_width());
 	clew_buf_addf(&b, "\n  %-18s %-22s %s\n", "KEY", "VARIABLE", "VALUE");
 	for (const struct clew_option *row = cli_options; row->name; row++)
-		if (row->env)
+		if (row->env && !said_before(row))
 			clew_buf_addf(&b, "  %-18s %-22s %s%s%s\n", row->config ? row->name : "-",
 				      row->env, row->arg ? row->arg : "yes or no",
 				      row->def ? ", default " : "", row->def ? row->def : "");
@@ -176,11 +182,9 @@ static const char man_head[] = ".TH CLEW 1 \"\" \"clew " CLEW_VERSION "\" \"User
 static const char man_tail[] =
 	".SH EXIT STATUS\n"
 	"0 for success, 1 for a failure, 2 for a command line, environment or configuration file "
-	"that is "
-	"wrong. \\fBclew run\\fR returns the status of its command; 125 when clew itself failed, "
-	"126 when "
-	"the command cannot be executed, 127 when it is not found, and 128 plus the number of the "
-	"signal "
+	"that is wrong. \\fBclew run\\fR returns the status of its command; 125 when clew itself "
+	"failed, 126 when the command cannot be executed, 127 when it is not found, and 128 plus "
+	"the number of the signal "
 	"that killed it.\n"
 	".SH ENVIRONMENT\nBeside the variables above:\n"
 	".TP\n.B COLUMNS\nThe width of what is drawn, where it is not that of the terminal.\n"
@@ -194,9 +198,9 @@ static const char man_tail[] =
 
 static int help_man(void)
 {
-	const char *names[32];
+	const char *names[33] = {
+		NULL}; /* by the commands' bits; the rows have an order of their own */
 	struct clew_buf b;
-	size_t n = 0;
 	int r;
 
 	clew_buf_init(&b, 0);
@@ -204,10 +208,9 @@ static int help_man(void)
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
 		if (c->later)
 			continue;
-		names[n++] = c->name;
+		names[__builtin_ctz(c->bit)] = c->name;
 		man_command(&b, c);
 	}
-	names[n] = NULL;
 	clew_buf_adds(&b, ".SH OPTIONS\n");
 	clew_option_man(&b, cli_options, names);
 	clew_buf_adds(&b, ".SH CONFIGURATION\n");

@@ -126,8 +126,7 @@ int main(int argc, char **argv)
 	command = cli_find_command(name);
 	if (!command && name[0] == '-') {
 		log_error("unknown option '%s' before a command; write clew COMMAND [options], see "
-			  "clew "
-			  "--help",
+			  "clew --help",
 			  name);
 		return CLI_USAGE;
 	}

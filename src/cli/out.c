@@ -39,6 +39,13 @@ struct out_style out_style(void)
 	return st;
 }
 
+static bool reader_gone;
+
+bool out_closed(void)
+{
+	return reader_gone;
+}
+
 int out_raw(const void *p, size_t n, bool *ret_closed)
 {
 	const char *s = p;
@@ -51,6 +58,7 @@ int out_raw(const void *p, size_t n, bool *ret_closed)
 		if (w < 0 && errno == EINTR)
 			continue;
 		if (w < 0 && errno == EPIPE) {
+			reader_gone = true;
 			if (ret_closed)
 				*ret_closed = true;
 			return 0;

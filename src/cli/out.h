@@ -29,6 +29,9 @@ struct out_style out_style(void);
  * status: 0, or CLI_FAILURE after having said why. */
 int out_write(struct clew_buf *b);
 
+/** out_closed() - a write found that the reader has gone: whoever writes again and again ends. */
+bool out_closed(void);
+
 /** out_raw() - the same of n bytes. *ret_closed: the reader has gone, stop writing. May be NULL. */
 int out_raw(const void *p, size_t n, bool *ret_closed);
 

@@ -83,8 +83,7 @@ static int check_store(const struct cli *cli, const char *db)
 	}
 	if (errno == ENOENT)
 		log_error("%s: there is no store; make one with `clew run -- CMD` or `clew "
-			  "record`, or "
-			  "name another with --db",
+			  "record`, or name another with --db",
 			  db);
 	else
 		log_error("%s: %s; name a store that you may read with --db", db, strerror(errno));
@@ -202,8 +201,7 @@ int query_view(int view_result, struct clew_buf *text)
 
 	if (view_result == -EBADMSG) {
 		log_error("the store's answer cannot be read: the writer is of another version of "
-			  "clew; "
-			  "use the same version for both");
+			  "clew; use the same version for both");
 		return CLI_FAILURE;
 	}
 	r = out_write(text);

@@ -2,30 +2,41 @@
 #include "cli/session.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/recording.h"
+#include "cli/cli.h"
 #include "cli/session_internal.h"
 #include "server/server.h"
 
 /* What the reader saw in the rings is worked on this often; they have room for far longer. */
 #define POLL_MS 25
+/*
+ * Who works without a stop makes a thread that wakes on its processor wait for the scheduler's next tick (4 ms), and
+ * services that wait for each other then all wait, processors idle. Yielding, niceness and SCHED_IDLE do not help: the
+ * scheduler shares between groups (sessions, cgroups) first. So we rest after each spell, as long as
+ * we keep up.
+ */
+#define SPELL_NS     300000ull
+#define REST_NS	     150000
+#define RESTS_FOR_NS 25000000ull
+#define FEW_RECORDS  64
+/* Then signals are looked at again. */
+#define ROUND_NS 100000000ull
 /* How long a first look at the processes that run may take before we say that we trace. */
 #define RUNTIMES_NS	300000000ull
 #define AGENTS_NS	15000000000ull
 #define MAX_DESCRIPTORS 16384u
 
 /* The exporter becomes one more owner; the store takes them. */
-static void flush_spans(struct session *s)
+void session_flush_spans(struct session *s)
 {
 	if (s->n_spans && s->export)
 		clew_export_append(s->export, s->spans, s->n_spans);
@@ -44,7 +55,7 @@ void session_take_span(struct session *s, struct clew_span *span)
 	}
 	s->spans[s->n_spans++] = span;
 	if (s->n_spans == SESSION_BATCH)
-		flush_spans(s);
+		session_flush_spans(s);
 }
 
 static void on_span(void *user, struct clew_span *span)
@@ -247,24 +258,6 @@ static int open_capture(struct session *s)
 	return r;
 }
 
-/* Signals are read from a descriptor; the command starts with none of them blocked (spawn.c). */
-static int open_signals(struct session *s)
-{
-	sigset_t set;
-
-	/* A pipe whose reader went away (--live | head, --raw -) is an error of the write. */
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGCHLD);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? -errno : 0;
-}
-
 /* ---- the command of `clew run` ---- */
 
 static int spawn(struct session *s)
@@ -279,7 +272,7 @@ static int spawn(struct session *s)
 		s->child = pid;
 		return 0;
 	}
-	log_error("cannot run %s: %s", s->opts->argv[0], error ? error : strerror((int)-pid));
+	log_error("%s", error ? error : strerror((int)-pid));
 	s->status = pid == -ENOENT ? 127 : pid == -EACCES ? 126 : 125;
 	return (int)pid;
 }
@@ -296,53 +289,34 @@ static void reap(struct session *s)
 
 /* ---- the loop ---- */
 
-/*
- * The first signal ends a recording. Under `run` it is the command's, too: a terminal has sent it
- * to both of us, any other sender's is passed on; the tracing ends when the command does. The
- * second signal ends it in any case.
- */
-static void on_signal(struct session *s, const struct signalfd_siginfo *info)
-{
-	int signo = (int)info->ssi_signo;
-
-	if (signo == SIGCHLD)
-		return;
-	s->signals++;
-	s->signal = signo;
-	if (s->opts->argv && s->child > 0 && s->signals == 1) {
-		if (info->ssi_code != SI_KERNEL)
-			kill(s->child, signo);
-		return;
-	}
-	s->stop = true;
-}
-
-static void take_signals(struct session *s, int timeout_ms)
-{
-	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
-	struct signalfd_siginfo info;
-
-	if (poll(&fd, 1, timeout_ms) <= 0)
-		return;
-	while (read(s->signal_fd, &info, sizeof(info)) == sizeof(info))
-		on_signal(s, &info);
-}
-
 static bool targets_ended(const struct session *s)
 {
 	return s->opts->argv && s->child == 0 &&
 	       (s->signals || clew_reader_targets_alive(s->reader) == 0);
 }
 
-static int take_records(struct session *s)
+/* Works on what was seen. 0, or an errno. */
+static int take_records(struct session *s, bool rests)
 {
-	int n = clew_reader_take(s->reader, on_record, s);
+	const struct timespec rest = {.tv_nsec = REST_NS};
+	uint64_t began_ns = clew_mono_ns(), spell_ns = began_ns, now_ns;
+	int n;
 
+	do {
+		n = clew_reader_take(s->reader, FEW_RECORDS, on_record, s);
+		now_ns = clew_mono_ns();
+		if (rests && n == FEW_RECORDS && now_ns - spell_ns > SPELL_NS &&
+		    now_ns - began_ns < RESTS_FOR_NS) {
+			nanosleep(&rest, NULL);
+			spell_ns = clew_mono_ns();
+		}
+	} while (n == FEW_RECORDS && now_ns - began_ns < ROUND_NS);
+	s->behind = n == FEW_RECORDS;
 	session_join_advance(s);
-	flush_spans(s);
-	if (s->opts->live && n > 0)
+	session_flush_spans(s);
+	if (s->opts->live)
 		fflush(stdout);
-	return n;
+	return n < 0 ? n : 0;
 }
 
 /*
@@ -372,20 +346,22 @@ static int capture_loop(struct session *s)
 
 	while (!s->stop && r >= 0) {
 		told = told || tell_ready(s, began_ns);
-		take_signals(s, POLL_MS);
+		session_take_signals(s, s->behind ? 0 : POLL_MS);
 		reap(s);
 		if (targets_ended(s) || clew_mono_ns() >= end_ns)
 			s->stop = true;
-		r = take_records(s);
+		r = take_records(s, true);
 		session_keep_services(s, clew_mono_ns());
 		session_tell_figures(s, clew_mono_ns());
 		session_watch_export(s);
 	}
 	if (!s->reader)
 		return r;
+	session_end_begin(s); /* from here on it may take long */
 	clew_reader_stop(s->reader);
-	if (r >= 0)
-		r = take_records(s);
+	do
+		r = r >= 0 ? take_records(s, false) : r;
+	while (r >= 0 && s->behind);
 	if (r < 0)
 		log_error("the tracing ends here: %s", strerror(-r));
 	return r < 0 ? r : 0;
@@ -393,30 +369,21 @@ static int capture_loop(struct session *s)
 
 static int replay_loop(struct session *s)
 {
-	struct clew_recording_reader *in;
 	const struct clew_rec *rec;
 	uint64_t n = 0;
-	int r = clew_recording_open(s->opts->replay, &in);
+	int r = 0;
 
-	if (r < 0) {
-		log_error("cannot replay %s: %s", s->opts->replay,
-			  r == -EBADMSG ? "it is not a recording (made with --raw)"
-			  : r == -EPROTONOSUPPORT
-				  ? "it was made by a newer clew; use that to read it"
-				  : strerror(-r));
-		return r;
-	}
-	while (!s->stop && (r = clew_recording_next(in, &rec)) > 0) {
+	while (!s->stop && (r = clew_recording_next(s->in, &rec)) > 0) {
 		r = on_record(s, rec);
 		if (r < 0)
 			break;
 		if (++n % 4096 == 0) {
-			take_signals(s, 0);
+			session_take_signals(s, 0);
 			session_watch_export(s);
 		}
 		if (s->n_spans >= SESSION_BATCH / 2) {
-			flush_spans(s);
-			session_wait_for_export(s, take_signals);
+			session_flush_spans(s);
+			session_wait_for_export(s);
 			session_wait_for_store(s);
 		}
 	}
@@ -426,12 +393,11 @@ static int replay_loop(struct session *s)
 		r = 0;
 	} else if (r == -EBADMSG) {
 		log_error("%s: malformed record at byte %llu; what comes before it was read",
-			  s->opts->replay, (unsigned long long)clew_recording_offset(in));
+			  s->opts->replay, (unsigned long long)clew_recording_offset(s->in));
 	} else if (r < 0) {
 		log_error("%s: %s; what comes before byte %llu was read", s->opts->replay,
-			  strerror(-r), (unsigned long long)clew_recording_offset(in));
+			  strerror(-r), (unsigned long long)clew_recording_offset(s->in));
 	}
-	clew_recording_free(in);
 	return r;
 }
 
@@ -439,7 +405,7 @@ static int replay_loop(struct session *s)
 static int serve_loop(struct session *s)
 {
 	while (!s->stop)
-		take_signals(s, 1000);
+		session_take_signals(s, 1000);
 	if (!s->opts->quiet)
 		clew_log_event("stopping", "stopping");
 	return 0;
@@ -450,12 +416,17 @@ static void finish(struct session *s)
 {
 	int r;
 
+	session_end_begin(s);
+	/* What an SDK sends from now on is for who comes next: nobody here would join it. */
+	if (s->joining)
+		clew_server_end_intake(s->server);
 	if (s->pipeline)
 		clew_pipeline_flush(s->pipeline);
 	session_join_flush(s);
-	flush_spans(s);
+	session_flush_spans(s);
+	session_end_stage(s, SESSION_WRITING);
 	session_join_tell(s);
-	session_finish_export(s, take_signals);
+	session_finish_export(s);
 	if (s->store) {
 		r = clew_store_flush(s->store);
 		if (r < 0) {
@@ -476,20 +447,26 @@ static void finish(struct session *s)
 			s->failed = true;
 		}
 	}
+	session_end_stage(s, SESSION_WRITTEN);
 	if (!s->opts->quiet && !s->opts->serve_only)
 		session_print_summary(s);
+	session_end_pause(s);
 }
 
 static void close_all(struct session *s)
 {
+	session_end_stage(s, SESSION_WRITTEN); /* nothing is asked any more of what goes now */
+	session_end_begin(s);
 	clew_server_stop(s->server);
 	session_close_join(s);
 	clew_pipeline_free(s->pipeline);
 	clew_reader_free(s->reader);
 	clew_capture_free(s->capture);
 	clew_recording_close(s->raw);
+	clew_recording_free(s->in);
 	clew_export_close(s->export);
 	clew_store_close(s->store);
+	session_end_pause(s);
 	closep(&s->signal_fd);
 }
 
@@ -497,15 +474,19 @@ static int run_session(struct session *s)
 {
 	int r;
 
-	if ((r = open_signals(s)) < 0 || (r = open_pipeline(s)) < 0 ||
+	if ((r = session_open_signals(s)) < 0 || (r = open_pipeline(s)) < 0 ||
 	    (r = session_open_export(s)) < 0)
 		return r;
-	if (!s->opts->replay && !s->opts->serve_only && (r = open_capture(s)) < 0)
+	if (s->opts->replay) /* first of all: no store is made for what is no recording */
+		r = cli_open_recording(s->opts->replay, &s->in);
+	else if (!s->opts->serve_only)
+		r = open_capture(s);
+	if (r < 0)
 		return r;
 	if ((r = open_store(s)) < 0 || (r = open_ports(s)) < 0 || (r = open_raw(s)) < 0)
 		return r;
 	/* Asked to stop before there is a command: it would never hear of it. */
-	take_signals(s, 0);
+	session_take_signals(s, 0);
 	if (s->stop) {
 		s->status = 128 + s->signal;
 		return 0;
@@ -528,7 +509,7 @@ static void wait_for_command(struct session *s)
 	while (s->child > 0 && s->signals < 2) {
 		reap(s);
 		if (s->child > 0)
-			take_signals(s, 1000);
+			session_take_signals(s, 1000);
 	}
 	if (s->child > 0)
 		s->status = 128 + s->signal;

@@ -48,15 +48,15 @@ void session_watch_export(struct session *s)
 }
 
 /* A receiver that cannot be reached does not hold up a replay: what does not fit is lost and counted. */
-void session_wait_for_export(struct session *s, void (*take_signals)(struct session *s, int ms))
+void session_wait_for_export(struct session *s)
 {
 	if (!s->export)
 		return;
 	while (!s->stop && !clew_export_wait_room(s->export, LOOK_MS))
-		take_signals(s, 0);
+		session_take_signals(s, 0);
 }
 
-void session_finish_export(struct session *s, void (*take_signals)(struct session *s, int ms))
+void session_finish_export(struct session *s)
 {
 	uint64_t limit_ns;
 	int signals = s->signals;
@@ -66,11 +66,13 @@ void session_finish_export(struct session *s, void (*take_signals)(struct sessio
 	limit_ns =
 		s->opts->export->timeout_ns ? s->opts->export->timeout_ns : CLEW_EXPORT_TIMEOUT_NS;
 	clew_export_finish(s->export, clew_mono_ns() + limit_ns);
+	s->end.export_waits = true;
 	while (!clew_export_wait_finished(s->export, LOOK_MS)) {
 		session_watch_export(s);
-		take_signals(s, 0);
+		session_take_signals(s, 0);
 		if (s->signals > signals)
 			clew_export_finish(s->export, 0);
 	}
+	s->end.export_waits = false;
 	session_watch_export(s);
 }

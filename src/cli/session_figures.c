@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a session counts, for its server's /metrics: the same losses that the summary names at the end
- * (session_report.c), while it runs.
+ * What a session counts, for its server's /metrics; the losses are session_losses.c's.
  */
 #include "cli/session_internal.h"
 
@@ -22,18 +21,11 @@ static void add(struct figures *f, const char *name, const char *reason, uint64_
 
 static void add_capture(struct figures *f, const struct clew_capture *capture)
 {
-	static const char lost[] = "clew_capture_lost_total",
-			  lost_help[] = "What the kernel side could not tell, by kind.";
 	struct clew_capture_stats c;
 
 	clew_capture_stats(capture, &c);
 	add(f, "clew_capture_records_total", NULL, c.records, "Records read from the kernel.");
 	add(f, "clew_capture_bytes_total", NULL, c.bytes, "... their bytes.");
-	add(f, lost, "ring", c.lost_ring, lost_help);
-	add(f, lost, "memory", c.dropped, lost_help);
-	add(f, lost, "thread_state", c.lost_task_state, lost_help);
-	add(f, lost, "socket_state", c.lost_sock_state, lost_help);
-	add(f, lost, "payload", c.lost_payload, lost_help);
 	add(f, "clew_capture_runtimes_total", NULL, c.runtimes, "Processes of a known runtime.");
 	add(f, "clew_capture_runtime_tasks_total", NULL, c.runtime_tasks,
 	    "... whose task is read.");
@@ -58,7 +50,6 @@ static void add_pipeline(struct figures *f, const struct clew_pipeline *pipeline
 	add(f, "clew_traces_total", NULL, p.traces, "Traces that are over.");
 	add(f, "clew_incomplete_spans_total", NULL, p.incomplete_spans,
 	    "Spans of which something was lost.");
-	add(f, "clew_lost_exchanges_total", NULL, p.lost_limit, "Exchanges over a limit.");
 	add(f, links, "certain", c->certain, links_help);
 	add(f, links, "probable", c->probable, links_help);
 	add(f, links, "orphan", c->orphans, links_help);
@@ -67,18 +58,11 @@ static void add_pipeline(struct figures *f, const struct clew_pipeline *pipeline
 
 static void add_export(struct figures *f, struct clew_export *export)
 {
-	static const char lost[] = "clew_export_lost_spans_total",
-			  lost_help[] = "Spans that the receiver did not get, by reason.";
 	struct clew_export_stats e;
 
 	clew_export_stats(export, &e);
 	add(f, "clew_export_sent_spans_total", NULL, e.sent,
 	    "Spans that the receiver acknowledged.");
-	add(f, lost, "rejected", e.rejected, lost_help);
-	add(f, lost, "refused", e.refused, lost_help);
-	add(f, lost, "queue_full", e.dropped_queue, lost_help);
-	add(f, lost, "encoding", e.dropped_error, lost_help);
-	add(f, lost, "time", e.gave_up + e.lost_end, lost_help);
 	add(f, "clew_export_requests_total", NULL, e.requests, "Requests to the receiver.");
 	add(f, "clew_export_retries_total", NULL, e.retries, "... that were sent again.");
 	add(f, "clew_export_sent_bytes_total", NULL, e.bytes, "... their bytes.");
@@ -86,6 +70,16 @@ static void add_export(struct figures *f, struct clew_export *export)
 	f->v[f->n - 1].gauge = true;
 	add(f, "clew_export_failing", NULL, e.failing, "1 while the receiver cannot be reached.");
 	f->v[f->n - 1].gauge = true;
+}
+
+static void add_losses(struct figures *f, const struct session *s)
+{
+	struct session_loss all[SESSION_LOSSES];
+
+	session_losses(s, all);
+	for (size_t i = 0; i < SESSION_LOSSES; i++)
+		if (all[i].metric && all[i].here)
+			add(f, all[i].metric, all[i].reason, all[i].n, all[i].help);
 }
 
 static void add_join(struct figures *f, const struct session *s)
@@ -98,6 +92,8 @@ static void add_join(struct figures *f, const struct session *s)
 	    "Received spans and spans of the kernel that tell of the same exchange.");
 	add(f, "clew_join_spans_total", "nested", j.nested,
 	    "Received spans and spans of the kernel that tell of the same exchange.");
+	add(f, "clew_join_late_spans_total", NULL, j.late,
+	    "... that had been stored before the received one came.");
 	add(f, "clew_join_traces_total", NULL, j.aliases,
 	    "Traces that were found to be another's.");
 	add(f, "clew_join_conflicts_total", NULL, j.conflicts, "... but two different ones'.");
@@ -105,7 +101,14 @@ static void add_join(struct figures *f, const struct session *s)
 	    "Calls of targets to this server's OTLP ports, left out.");
 	add(f, "clew_join_early_spans_total", NULL, j.early,
 	    "Spans that could not wait for those of SDKs.");
+	add(f, "clew_join_too_late_spans_total", NULL, j.too_late,
+	    "Received spans older than what is remembered of the kernel's.");
+	add(f, "clew_join_forgotten_spans_total", NULL, j.forgotten,
+	    "Spans of the kernel that could not be remembered for as long as they should.");
 	add(f, "clew_join_held_spans", NULL, j.held, "Spans that wait for those of SDKs.");
+	f->v[f->n - 1].gauge = true;
+	add(f, "clew_join_remembered_spans", NULL, j.remembered,
+	    "... and those that went on, for what comes late.");
 	f->v[f->n - 1].gauge = true;
 }
 
@@ -123,5 +126,6 @@ void session_tell_figures(struct session *s, uint64_t now_ns)
 	add_join(&f, s);
 	if (s->export)
 		add_export(&f, s->export);
+	add_losses(&f, s);
 	clew_server_figures(s->server, f.v, f.n);
 }

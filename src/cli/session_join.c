@@ -16,41 +16,27 @@
 struct session_joining {
 	struct session *session;
 	struct clew_join *join;
-	struct clew_store_amendment amendments[AMENDMENTS];
+	struct clew_amendment amendments[AMENDMENTS];
 	struct clew_store_alias aliases[AMENDMENTS];
 	size_t n_amendments, n_aliases;
 };
 
+/* What it is about was handed on before, and must be in the store's queue before it. */
 static void tell(struct session_joining *g)
 {
+	session_flush_spans(g->session);
 	clew_store_amend(g->session->store, g->amendments, g->n_amendments, g->aliases,
 			 g->n_aliases);
 	g->n_amendments = g->n_aliases = 0;
 }
 
-static void on_amend(void *user, const struct clew_join_amend *a)
+static void on_amend(void *user, const struct clew_amendment *a)
 {
 	struct session_joining *g = user;
-	const struct clew_span *k = a->kernel;
 
 	if (g->n_amendments == AMENDMENTS)
 		tell(g);
-	g->amendments[g->n_amendments++] = (struct clew_store_amendment){
-		.trace_id = a->trace_id,
-		.span_id = a->span_id,
-		.to_trace_id = a->to_trace_id,
-		.parent_span_id = a->parent_span_id,
-		.wire_key = k->wire_key,
-		.link = a->parent_is_kernels,
-		.link_class = k->link_class,
-		.evidence = k->evidence,
-		.confidence = k->confidence,
-		.incomplete = k->incomplete,
-		.pid = k->pid,
-		.tid = k->tid,
-		.proc_start_ns = k->proc_start_ns,
-		.times = k->times,
-	};
+	g->amendments[g->n_amendments++] = *a;
 }
 
 static void on_alias(void *user, const struct clew_id128 *from, const struct clew_id128 *to)
@@ -77,6 +63,41 @@ static void on_span(void *user, struct clew_span *span)
 	session_take_span(g->session, span);
 }
 
+static int recall_span(void *user, struct clew_span *span)
+{
+	struct session_joining *g = user;
+
+	clew_join_recall(g->join, span, clew_mono_ns());
+	clew_span_free(span);
+	return 0;
+}
+
+static void recall_alias(void *user, const struct clew_store_alias *a)
+{
+	struct session_joining *g = user;
+
+	clew_join_recall_alias(g->join, &a->trace_id, &a->canonical);
+}
+
+/* SDKs send what was seen before a restart when it is over. */
+static void recall(struct session_joining *g)
+{
+	const struct clew_span_filter f = {
+		.since_ns = clew_clock_ns(CLOCK_REALTIME) - CLEW_JOIN_REMEMBER_NS,
+		.limit = CLEW_JOIN_MAX_RECEIVED,
+		.sort = CLEW_SORT_START,
+	};
+	_cleanup_(freep) char *error = NULL;
+	int r = clew_store_aliases(g->session->store, f.since_ns, recall_alias, g, &error);
+
+	if (r == 0)
+		r = clew_store_find_spans(g->session->store, &f, recall_span, g, &error);
+	clew_join_recalled(g->join, clew_mono_ns());
+	if (r < 0)
+		log_warn("spans of SDKs for what was seen before are kept apart: %s",
+			 error ? error : strerror(-r));
+}
+
 int session_open_join(struct session *s)
 {
 	struct clew_join_opts o = {.on_span = on_span, .on_amend = on_amend, .on_alias = on_alias};
@@ -96,6 +117,7 @@ int session_open_join(struct session *s)
 		return r;
 	}
 	s->joining = g;
+	recall(g);
 	clew_server_on_received(s->server, on_received, g);
 	return 0;
 }
@@ -159,6 +181,8 @@ void session_print_joined(const struct session *s)
 		"traces with others",
 		(unsigned long long)j.received, (unsigned long long)j.joined,
 		(unsigned long long)j.aliases);
+	if (j.late)
+		fprintf(stderr, " (%llu when that was stored)", (unsigned long long)j.late);
 	if (j.nested)
 		fprintf(stderr, "; %llu exchanges within a received span",
 			(unsigned long long)j.nested);
@@ -166,6 +190,9 @@ void session_print_joined(const struct session *s)
 		fprintf(stderr, "; %llu traces of two others", (unsigned long long)j.conflicts);
 	if (j.early)
 		fprintf(stderr, "; %llu spans could not wait", (unsigned long long)j.early);
+	if (j.too_late)
+		fprintf(stderr, "; %llu received spans came too late",
+			(unsigned long long)j.too_late);
 	fputc('\n', stderr);
 }
 

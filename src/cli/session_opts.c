@@ -6,9 +6,9 @@
 /* What a recording's meta record says of the options: those that were given, and payload and ring.
  */
 static const char *const meta_names[] = {
-	"pid",	"cgroup", "exe",     "port",	    "netns",
-	"all",	"user",	  "payload", "ring-size",   "capture-header",
-	"name", "agent",  "tasks",   "go-channels", "python-copies"};
+	"pid",	 "cgroup",	"exe",		"port",		  "netns", "all",
+	"user",	 "payload",	"ring-size",	"capture-header", "name",  "agent",
+	"tasks", "go-channels", "tokio-wakers", "python-copies"};
 #define N_META (sizeof(meta_names) / sizeof(meta_names[0]))
 
 static int read_numbers(struct session_opts *s, const struct clew_options *o)
@@ -73,7 +73,7 @@ static int make_meta(struct session_opts *s, const struct clew_options *o)
 static int read_without(const struct clew_options *o, uint32_t *ret)
 {
 	static const char *const names[] = {"task", "thread", "connect", "completion",
-					    "wake", "fork",   "order"};
+					    "wake", "fork",   "order",	 "heap"};
 	const char *at = clew_options_str(o, "without");
 	uint32_t bits = 0;
 
@@ -117,6 +117,10 @@ static int check(const struct cli *cli, const struct clew_session_opts *s)
 	    s->capture.runtime.python_copies)
 		return cli_usage(
 			cli, "--python-copies is a probe; write --tasks probes, or leave it out");
+	if ((s->capture.runtime.off || s->capture.runtime.no_probes) &&
+	    s->capture.runtime.tokio_wakers)
+		return cli_usage(
+			cli, "--tokio-wakers is a probe; write --tasks probes, or leave it out");
 	return 0;
 }
 
@@ -161,9 +165,6 @@ static int read_server(struct session_opts *s, const struct cli *cli)
 	if (!s->server.token_file && token && *token)
 		s->server.token = token;
 	s->session.server = &s->server;
-	if (s->server.retention.max_age_ns && s->server.retention.max_age_ns < 3600000000000ull)
-		return cli_usage(cli,
-				 "--retention-age: spans are kept by the hour; give 1h or more");
 	if (!s->session.db)
 		return cli_usage(cli, "--db none keeps nothing that could be served; name a store "
 				      "with -d DIR");
@@ -238,6 +239,7 @@ int session_opts_init(struct session_opts *s, const struct cli *cli)
 	c->runtime.off = !strcmp(clew_options_str(o, "tasks"), "none");
 	c->runtime.no_probes = strcmp(clew_options_str(o, "tasks"), "probes") != 0;
 	c->runtime.go_channels = clew_options_flag(o, "go-channels");
+	c->runtime.tokio_wakers = clew_options_flag(o, "tokio-wakers");
 	c->runtime.python_copies = clew_options_flag(o, "python-copies");
 	s->session.user = clew_options_str(o, "user");
 	s->session.db = cli_db(cli);

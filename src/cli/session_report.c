@@ -14,47 +14,19 @@
 /* "1 span", "12 spans" */
 #define COUNT(n, one, many) (n), (n) == 1 ? one : many
 
-static void print_lost(bool *any, uint64_t n, const char *where)
+static void print_losses(const struct session *s)
 {
-	if (!n)
-		return;
-	fprintf(stderr, "%s%" PRIu64 " %s", *any ? "; " : "clew: lost: ", n, where);
-	*any = true;
-}
-
-static void print_losses(const struct session *s, const struct clew_pipeline_stats *p)
-{
-	struct clew_capture_stats c = {0};
-	struct clew_export_stats ex = {0};
-	struct clew_store_stats st = {0};
+	struct session_loss all[SESSION_LOSSES];
 	bool any = false;
 
-	if (s->export)
-		clew_export_stats(s->export, &ex);
-	if (s->capture)
-		clew_capture_stats(s->capture, &c);
-	if (s->store)
-		clew_store_stats(s->store, &st);
-	if (!s->capture) {
-		c.lost_ring = p->lost_ring;
-		c.lost_payload = p->lost_payload;
-		c.lost_task_state = p->lost_state;
+	session_losses(s, all);
+	for (size_t i = 0; i < SESSION_LOSSES; i++) {
+		if (!all[i].n)
+			continue;
+		fprintf(stderr, "%s%" PRIu64 " %s", any ? "; " : "clew: lost: ", all[i].n,
+			all[i].said);
+		any = true;
 	}
-	print_lost(&any, c.lost_ring,
-		   c.slow ? "records, made faster than traces can be made of them"
-			  : "records, the ring was full (a larger --ring-size helps)");
-	print_lost(&any, c.dropped, "records of clew itself, no memory");
-	print_lost(&any, c.lost_task_state, "threads without state");
-	print_lost(&any, c.lost_sock_state, "sockets without state");
-	print_lost(&any, c.lost_payload, "prefixes that could not be read");
-	print_lost(&any, p->lost_limit, "exchanges over a limit");
-	print_lost(&any, st.dropped_queue, "spans, the store was too slow");
-	print_lost(&any, st.dropped_error, "spans that the store could not take");
-	print_lost(&any, ex.dropped_queue, "spans of the export, the receiver was too slow");
-	print_lost(&any, ex.gave_up + ex.lost_end, "spans of the export, not taken in time");
-	print_lost(&any, ex.refused, "spans that the receiver refused");
-	print_lost(&any, ex.rejected, "spans that the receiver left out");
-	print_lost(&any, ex.dropped_error, "spans that could not be exported");
 	fprintf(stderr, any ? "\n" : "clew: lost: nothing\n");
 }
 
@@ -103,13 +75,15 @@ static void print_runtimes(const struct session *s)
 	fprintf(stderr,
 		"clew: runtimes: %" PRIu64 " %s, tasks read in %" PRIu64 "; not looked at %" PRIu64
 		", self-test failed %" PRIu64 "; Go HTTP calls without socket %" PRIu64
-		", table full %" PRIu64,
+		", table full %" PRIu64 "; heap rooms not read %" PRIu64,
 		COUNT(c.runtimes, "process", "processes"), c.runtime_tasks, c.runtime_dropped,
-		c.runtime_distrusted, c.go_conns_unknown, c.go_conns_full);
+		c.runtime_distrusted, c.go_conns_unknown, c.go_conns_full, c.heap_rooms_unread);
 	if (s->opts->capture.runtime.go_channels)
 		fprintf(stderr,
 			"; taken from Go's channels without a sender %" PRIu64 ", lent %" PRIu64,
 			c.go_gifts_unknown, c.go_gifts_lent);
+	if (s->opts->capture.runtime.tokio_wakers)
+		fprintf(stderr, "; wakes of unknown tokio tasks %" PRIu64, c.tokio_wakes_unknown);
 	fputc('\n', stderr);
 }
 
@@ -156,7 +130,7 @@ void session_print_summary(struct session *s)
 		(void)clew_pipeline_services(s->pipeline, print_service, NULL);
 	if (s->opts->verbose)
 		print_runtimes(s);
-	print_losses(s, &p);
+	print_losses(s);
 	if (s->store) {
 		clew_store_stats(s->store, &st);
 		fprintf(stderr, "clew: stored %" PRIu64 " %s in %s; look: clew traces -d %s\n",

@@ -51,7 +51,7 @@ int cli_top(struct cli *cli)
 		clew_buf_done(&target);
 		return r;
 	}
-	while (!(r = draw(cli, tty && !once)) && !once)
+	while (!(r = draw(cli, tty && !once)) && !once && !out_closed())
 		nanosleep(&(struct timespec){.tv_sec = (time_t)(wait / 1000000000u),
 					     .tv_nsec = (long)(wait % 1000000000u)},
 			  NULL);

@@ -5,27 +5,15 @@
 #include "cli/view.h"
 #include "query/query.h"
 
-/* The shortest beginning of an id that is looked for. */
-#define ID_MIN_DIGITS 4
-
 static int check_id(const struct cli *cli, const char *id, bool last)
 {
-	size_t n = id ? strlen(id) : 0;
-
 	if (last && id)
 		return cli_usage(cli, "give an id or --last, not both");
 	if (last)
 		return 0;
 	if (!id)
 		return cli_usage(cli, "which trace? Give its id or --last; clew traces lists them");
-	if (strspn(id, "0123456789abcdefABCDEF") != n)
-		return cli_usage(
-			cli, "'%s' is not a trace's id: hex digits only; clew traces lists them",
-			id);
-	if (n < ID_MIN_DIGITS || n > 32)
-		return cli_usage(cli, "'%s' has %zu digits; give %d to 32 of them", id, n,
-				 ID_MIN_DIGITS);
-	return 0;
+	return cli_check_trace_id(cli, id);
 }
 
 int cli_trace(struct cli *cli)

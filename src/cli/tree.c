@@ -41,6 +41,8 @@ static void read_attribute(struct tree_span *s, const char *key, const json_t *v
 		s->peer = string_of(value);
 	else if (!strcmp(key, "server.port"))
 		s->peer_port = read_u64(json_object_get(value, "intValue"));
+	else if (!strcmp(key, "clew.trace.not_stored"))
+		s->not_stored = read_u64(json_object_get(value, "intValue"));
 }
 
 static void read_span(struct tree_span *s, const json_t *o, const char *service)
@@ -303,6 +305,7 @@ static int summarize(struct tree *t)
 		t->n_errors += s->status == 2;
 		t->n_orphans += tree_is_orphan(s);
 		t->n_incomplete += *s->incomplete != '\0';
+		t->not_stored += s->not_stored;
 	}
 	qsort(services, t->n, sizeof(*services), by_text);
 	for (uint32_t i = 0; i < t->n; i++)

@@ -21,6 +21,7 @@ struct tree_span {
 	const char *link_class, *evidence;
 	const char *peer; /* server.address */
 	uint64_t peer_port;
+	uint64_t not_stored; /* clew.trace.not_stored */
 	double confidence; /* -1: none */
 	const json_t *links;
 	uint64_t start_ns, end_ns;
@@ -41,6 +42,7 @@ struct tree {
 	uint32_t first_root; /* roots are linked by next */
 	uint64_t start_ns, end_ns;
 	uint32_t n_services, n_errors, n_orphans, n_incomplete;
+	uint64_t not_stored; /* spans that the store could not take */
 };
 
 /** tree_read() - 0; -EBADMSG if this is no OTLP/JSON with at least one span; -ENOMEM. */

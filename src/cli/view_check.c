@@ -44,7 +44,7 @@ static void print_feature(struct clew_buf *b, const struct clew_feature *f,
 	out_pad(b, 2);
 	snprintf(detail, sizeof(detail), "%s", f->detail);
 	clew_buf_init(&safe, 0);
-	out_text(&safe, st, f->ok ? detail : *detail ? detail : "not there", 400);
+	out_text(&safe, st, f->ok ? detail : *detail ? detail : "not there", sizeof(detail));
 	out_color(b, st, OUT_DIM);
 	if (safe.len)
 		clew_text_wrap(b, safe.data, indent, indent, st->width);

@@ -85,8 +85,10 @@ int view_hist(const char *json, size_t n, const struct out_style *st, struct cle
 		put_bucket(b, st, v, max, width);
 		last = json_u64(v, "to_ns");
 	}
-	clew_buf_addf(b, "%s%" PRIu64 " in all", json_array_size(list) ? "\n" : "",
-		      json_u64(all, "n"));
+	if (!json_array_size(list))
+		clew_buf_adds(b, "nothing matches");
+	else
+		clew_buf_addf(b, "\n%" PRIu64 " in all", json_u64(all, "n"));
 	if (errors)
 		clew_buf_addf(b, ", %" PRIu64 " with errors (%s)", errors,
 			      st->utf8 ? "\xe2\x96\x93" : "!");

@@ -214,7 +214,8 @@ int view_map(const char *json, size_t n, const struct out_style *st, struct clew
 	table_column(&m.table, "P95", TABLE_RIGHT, 0);
 	table_column(&m.table, "P99", TABLE_RIGHT, 0);
 	draw_all(&m);
-	r = table_print(&m.table, b);
+	r = json_array_size(m.nodes) ? table_print(&m.table, b)
+				     : clew_buf_adds(b, "the store holds no spans yet\n");
 	json_array_foreach(m.nodes, i, node) external |=
 		json_is_true(json_object_get(node, "external"));
 	if (external && st->utf8) {

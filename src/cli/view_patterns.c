@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Patterns: a table, and under it the shape of each as a line.
+ * Patterns: a table.
  *
- *	PATTERN           REQUEST              COUNT  ERR   P50     P95    SHARE  SPANS
- *	3f1c9a…           front GET /cart        812    3   12 ms   80 ms  41 %   7
- *	                  front > cart x2 (stock > db), ads
+ *	PATTERN           SHAPE                                COUNT  ERR    P50    P95    TIME
+ *	3f1c9a7be03a41d2  front GET /cart > cart x2 > db, ads    812    3  12 ms  80 ms  41.0 %
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -22,7 +21,7 @@ static double real(const json_t *o, const char *key)
 	return json_number_value(json_object_get(o, key));
 }
 
-/* The services of a shape in preorder: "front > cart x2 (stock), ads". Calls whose other end was seen are
+/* The services of a shape in preorder: "front GET / > cart x2 > stock, ads". Calls whose other end was seen are
  * left out: the callee says as much. */
 static void add_shape(struct clew_buf *b, const json_t *shape)
 {
@@ -86,7 +85,7 @@ int view_patterns(const char *json, size_t n, const struct out_style *st, struct
 	table_column(&t, "P95", TABLE_RIGHT, 0);
 	table_column(&t, "TIME", TABLE_RIGHT, 0);
 	json_array_foreach(list, i, p) add_pattern(&t, p);
-	r = table_print(&t, b);
+	r = json_array_size(list) ? table_print(&t, b) : clew_buf_adds(b, "no trace matches\n");
 	if (json_u64(all, "total") > json_array_size(list)) {
 		out_color(b, st, OUT_DIM);
 		clew_buf_addf(b, "\n%" PRIu64 " of %" PRIu64 " patterns, %" PRIu64 " traces\n",

@@ -113,7 +113,7 @@ int view_top(const char *json, size_t n, const struct out_style *st, struct clew
 	if (json_array_size(list))
 		r = table_print(&t, b);
 	else
-		r = clew_buf_adds(b, "no requests in this time\n");
+		r = clew_buf_adds(b, "no requests in this time; --window 1d looks further back\n");
 	table_done(&t);
 	json_decref(all);
 	return r ? r : b->err;

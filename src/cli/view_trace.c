@@ -372,6 +372,10 @@ static void print_head(struct view *v)
 	print_count(v, &col, v->t->n_errors, "error", OUT_RED);
 	print_count(v, &col, v->t->n_orphans, "orphan", OUT_YELLOW);
 	print_count(v, &col, v->t->n_incomplete, "incomplete", OUT_YELLOW);
+	if (v->t->not_stored) {
+		snprintf(text, sizeof(text), "%" PRIu64 " more not stored", v->t->not_stored);
+		print_fact(v, &col, OUT_YELLOW, text);
+	}
 	clew_buf_adds(v->b, "\n\n");
 }
 
@@ -391,7 +395,7 @@ static void print_legend(struct view *v)
 {
 	char text[160];
 
-	if (v->t->n_orphans || v->any_lost || v->t->n_incomplete || v->folds)
+	if (v->t->n_orphans || v->any_lost || v->t->n_incomplete || v->folds || v->t->not_stored)
 		clew_buf_addc(v->b, '\n');
 	if (v->t->n_orphans)
 		print_note(v, "?", OUT_YELLOW,
@@ -403,6 +407,10 @@ static void print_legend(struct view *v)
 	if (v->t->n_incomplete)
 		print_note(v, "~", OUT_YELLOW,
 			   v->why ? "incomplete" : "incomplete; --why says what is missing");
+	if (v->t->not_stored)
+		print_note(v, "!", OUT_YELLOW,
+			   "the store could not keep up while this trace was captured: spans of it "
+			   "are missing");
 	if (v->folds) {
 		snprintf(text, sizeof(text),
 			 "%" PRIu64

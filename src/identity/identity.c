@@ -15,10 +15,10 @@
 #include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "identity/service_name.h"
 
 /* The table's limit; the process that ended longest ago goes first, then the oldest. */
@@ -46,6 +46,7 @@ struct program {
 struct proc {
 	struct proc_key key;
 	struct program *program; /* NULL: not known */
+	uint64_t program_ns;	 /* when it ran that, as its record says; 0: its parent's */
 	char comm[16];
 	uint32_t nspid;
 	bool gone;
@@ -253,6 +254,10 @@ static struct proc *add(struct clew_identity *id, uint32_t tgid, uint64_t start_
 	p->nspid = tgid;
 	p->gone = p->asked = true;
 	HASH_ADD(hh, id->procs, key, sizeof(p->key), p);
+	if (!p->hh.tbl) {
+		free(p);
+		return NULL;
+	}
 	list(id, p);
 	return p;
 }
@@ -271,9 +276,11 @@ static struct proc *find_or_add(struct clew_identity *id, uint32_t tgid, uint64_
 	before = find_live(id, tgid);
 	if (before) /* its exit was lost */
 		proc_gone(id, before);
+	HASH_ADD(hh_live, id->live, key.tgid, sizeof(p->key.tgid), p);
+	if (!p->hh_live.tbl)
+		return NULL;
 	unlist(id, p);
 	p->gone = p->asked = false;
-	HASH_ADD(hh_live, id->live, key.tgid, sizeof(p->key.tgid), p);
 	return p;
 }
 
@@ -380,6 +387,9 @@ static int learn_process(struct clew_identity *id, const struct clew_rec_process
 	if (r->hdr.len < sizeof(*r))
 		return 0;
 	p = find_or_add(id, r->tgid, r->proc_start_ns);
+	/* What was found out of it before an exec may be told after that: it is so no more. */
+	if (p && r->ts_ns < p->program_ns)
+		return 0;
 	g = program_of(tail(&r->hdr, sizeof(*r), r->hdr_bytes, r->tail_len));
 	if (!p || !g) {
 		program_unref(g);
@@ -387,6 +397,7 @@ static int learn_process(struct clew_identity *id, const struct clew_rec_process
 	}
 	proc_forget_program(p);
 	p->program = g;
+	p->program_ns = r->ts_ns;
 	p->nspid = r->nspid ? r->nspid : r->tgid;
 	return 0;
 }

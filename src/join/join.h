@@ -24,15 +24,17 @@
  * What is not certain stays apart: two spans for one exchange are better than one wrong parent.
  *
  * Received spans are stored when they come; SDKs send seconds later. So it is the kernel's that
- * wait (JOIN_HOLD_NS), and only while something is there to wait for: SDKs send to us, a header of
- * theirs was seen, or the tracing has just begun. What the joining changes about received spans is
- * told by on_amend.
+ * wait (CLEW_JOIN_HOLD_NS), and only while something is there to wait for: SDKs send to us, a header
+ * of theirs was seen, or the tracing has just begun. Some come later than any wait (a long delay, an
+ * outage between): what is needed of a span of the kernel is remembered for minutes, and what comes
+ * for it then is joined all the same. on_amend tells what the joining changes about spans that are
+ * stored: received ones always, the kernel's where they went on too early.
  *
  * Threads: clew_join_received() from any; the others from one.
  */
 #pragma once
 
-#include "model/span.h"
+#include "model/amendment.h"
 
 /* How long spans of the kernel wait: an SDK's own delay (5 s by default), and its sending. Longer where
  * spans came later than that within the last minute: by 3 s more than they did, 18 s at most. */
@@ -43,27 +45,24 @@
 #define CLEW_JOIN_MAX_HELD 100000u
 /* Received spans that are remembered, the newest. */
 #define CLEW_JOIN_MAX_RECEIVED 131072u
-/* Traces that are remembered after they went on, for spans of theirs that come later. */
-#define CLEW_JOIN_MAX_TRACES 65536u
-/* Processes whose SDK's resource is known, and traces that were found to be another's. */
+/*
+ * Spans of the kernel are remembered for so long after they went on, if received spans came within as
+ * long (or the tracing has begun within as long): a Collector tries for five minutes. At most so many
+ * spans and traces; beyond it the oldest are forgotten early (stats.forgotten).
+ */
+#define CLEW_JOIN_REMEMBER_NS	 (360ull * 1000 * 1000 * 1000)
+#define CLEW_JOIN_MAX_REMEMBERED 262144u
+#define CLEW_JOIN_MAX_TRACES	 131072u
+/* Processes whose SDK's resource is known. */
 #define CLEW_JOIN_MAX_KNOWN 65536u
-
-/* What becomes of a received span. */
-struct clew_join_amend {
-	struct clew_id128 trace_id; /* as it was stored */
-	struct clew_id64 span_id;
-	uint64_t start_ns;
-	struct clew_id128 to_trace_id;
-	struct clew_id64 parent_span_id; /* from now on */
-	const struct clew_span *kernel;	 /* whose evidence, times, wire key and process it gets */
-	bool parent_is_kernels;		 /* the link to the parent, too */
-};
+/* Traces that were found to be another's; beyond it the oldest are forgotten here, not in the store. */
+#define CLEW_JOIN_MAX_MOVED 262144u
 
 struct clew_join_opts {
 	uint64_t hold_ns; /* 0: CLEW_JOIN_HOLD_NS */
 	/* A span of the kernel, final; the callee owns it. */
 	void (*on_span)(void *user, struct clew_span *span);
-	void (*on_amend)(void *user, const struct clew_join_amend *a);
+	void (*on_amend)(void *user, const struct clew_amendment *a);
 	/* All spans of the first trace are the second's. */
 	void (*on_alias)(void *user, const struct clew_id128 *from, const struct clew_id128 *to);
 	void *user;
@@ -73,11 +72,16 @@ struct clew_join_stats {
 	uint64_t received; /* spans that were looked at */
 	uint64_t joined;   /* ... that a span of the kernel was left out for */
 	uint64_t nested; /* spans of the kernel that hang from a received one that tells them too */
+	uint64_t late;	 /* of both: spans of the kernel that had gone on without it */
 	uint64_t aliases;   /* traces that were found to be another's */
 	uint64_t conflicts; /* ... but two different ones' */
 	uint64_t own;	    /* spans of calls to our own ports */
 	uint64_t early;	    /* spans that went on before their time: CLEW_JOIN_MAX_HELD */
-	uint64_t held;	    /* now */
+	uint64_t
+		forgotten; /* spans that could not be remembered for as long: CLEW_JOIN_MAX_REMEMBERED */
+	uint64_t too_late;   /* received spans older than what is remembered */
+	uint64_t held;	     /* now: spans that wait */
+	uint64_t remembered; /* ... and those that went on, for what comes late */
 };
 
 struct clew_join;
@@ -89,6 +93,17 @@ void clew_join_free(struct clew_join *j);
 void clew_join_own_ports(struct clew_join *j, uint16_t http, uint16_t grpc);
 /** clew_join_span() - a span of the kernel, which is ours from now on. */
 void clew_join_span(struct clew_join *j, struct clew_span *span, uint64_t now_ns);
+/**
+ * What an earlier session stored within the last CLEW_JOIN_REMEMBER_NS, so that what comes late for it is joined:
+ * first the aliases, the oldest first, then spans in any order (the kernel's, and received ones, which may have come
+ * when that session joined no more), then clew_join_recalled(). Before any other span comes.
+ *
+ * clew_join_recall() - a span, borrowed; its header is taken from what was kept of it.
+ */
+void clew_join_recall_alias(struct clew_join *j, const struct clew_id128 *from,
+			    const struct clew_id128 *to);
+void clew_join_recall(struct clew_join *j, struct clew_span *span, uint64_t now_ns);
+void clew_join_recalled(struct clew_join *j, uint64_t now_ns);
 /**
  * clew_join_received() - spans that an SDK sent; borrowed. Before they are given to the store: those
  * of a trace that is known to be another's get that one's id.

@@ -79,6 +79,15 @@ static bool differ(uint64_t a, uint64_t b)
 	return a && b && a != b;
 }
 
+/*
+ * Bytes of a connection that has several exchanges at once, which are not taken apart: which of them an
+ * exchange of the kernel's is about nobody knows, often it is several.
+ */
+static bool is_unparsed(const struct seen *k, const struct received *r)
+{
+	return r->shares && !k->said.method;
+}
+
 /* ---- clients that carry a header ---- */
 
 /* The header came in with the request that the call was made for: whoever calls passes it on. */
@@ -86,14 +95,13 @@ static bool is_forwarded(const struct trace *t, const struct seen *k)
 {
 	const struct seen *p = parent_of(t, k);
 
-	return p && clew_id64_eq(&p->header_span, &k->header_span) &&
-	       clew_id128_eq(&p->header_trace, &k->header_trace);
+	return p && clew_id64_eq(&p->header_span, &k->header_span);
 }
 
 /* Another program than the one whose SDK made the span: a proxy whose incoming request we lack. */
 static bool is_of_other_process(struct clew_join *j, const struct seen *k, const struct received *r)
 {
-	const struct process *p = process_of(j, k->span);
+	const struct process *p = process_of(j, &k->facts);
 
 	return p && r->resource && p->resource->id != r->resource->id;
 }
@@ -101,17 +109,14 @@ static bool is_of_other_process(struct clew_join *j, const struct seen *k, const
 static void match_header(struct clew_join *j, struct trace *t, struct seen *k)
 {
 	struct received *r;
-	struct said said;
 
 	if (clew_id64_none(&k->header_span) || is_forwarded(t, k))
 		return;
-	r = received_by_id(&j->received, &k->header_trace, &k->header_span);
-	if (!r)
-		j->futile++;
+	r = received_find(j, &k->header_trace, &k->header_span);
+	j->futile += !r && k->span;
 	if (!r || r->kind == CLEW_KIND_SERVER || is_of_other_process(j, k, r))
 		return;
-	said_of(k->span, &said);
-	if (differ(said.server_port, r->server_port) || k->start_ns + SLACK_NS < r->start_ns ||
+	if (differ(k->said.server_port, r->server_port) || k->start_ns + SLACK_NS < r->start_ns ||
 	    k->start_ns > r->end_ns + SLACK_NS)
 		return;
 	if (r->used)
@@ -142,50 +147,70 @@ static bool overlaps(const struct seen *k, const struct received *r)
  * Then it must be the process whose SDK it is, as far as that is known: the same address and port may
  * be connected to several servers.
  */
-static bool is_same_request(struct clew_join *j, const struct said *said, const struct seen *k,
-			    const struct received *r)
+static bool is_same_request(struct clew_join *j, const struct seen *k, const struct received *r)
 {
-	return r->kind == CLEW_KIND_SERVER && !r->used && overlaps(k, r) &&
-	       !differ(said->method, r->method) && !differ(said->path, r->path) &&
-	       (said->server_port == r->server_port || !is_of_other_process(j, k, r));
+	return r->kind == CLEW_KIND_SERVER && !r->used && !is_unparsed(k, r) &&
+	       !differ(k->said.method, r->method) && !differ(k->said.path, r->path) &&
+	       (k->said.server_port == r->server_port || !is_of_other_process(j, k, r));
+}
+
+/* The nearest two of a connection. */
+struct nearest {
+	struct received *best;
+	uint64_t far, next_far;
+};
+
+static void look_nearest(struct clew_join *j, const struct seen *k, uint64_t key,
+			 struct nearest *ret)
+{
+	struct received *r = received_of_peer(&j->received, key);
+
+	for (uint32_t n = 0; r && n < MAX_CHAIN; n++) {
+		bool at_once = overlaps(k, r);
+		uint64_t far = at_once && is_same_request(j, k, r) ? distance(k, r) : UINT64_MAX;
+
+		/* Whose connection it is it tells all the same. */
+		if (at_once && is_unparsed(k, r))
+			learn_process(j, &k->facts, r->resource);
+		if (far < ret->far) {
+			ret->next_far = ret->far;
+			ret->far = far;
+			ret->best = r;
+		} else if (far < ret->next_far) {
+			ret->next_far = far;
+		}
+		r = received_before_of_peer(&j->received, r);
+	}
 }
 
 /* On one connection requests follow each other: the nearest, unless another is nearly as near. */
 static void match_connection(struct clew_join *j, struct seen *k)
 {
-	struct received *best = NULL, *r;
-	uint64_t best_far = UINT64_MAX, next_far = UINT64_MAX;
-	struct said said;
-	uint32_t n = 0;
+	struct nearest near = {NULL, UINT64_MAX, UINT64_MAX};
+	uint64_t from = (k->start_ns - PEER_EARLY_NS) / PEER_STEP_NS;
+	uint64_t to = (k->end_ns + SLACK_NS) / PEER_STEP_NS;
 
-	said_of(k->span, &said);
-	for (r = received_of_peer(&j->received, said.peer); r && n < MAX_CHAIN; n++) {
-		if (is_same_request(j, &said, k, r)) {
-			uint64_t far = distance(k, r);
-
-			if (far < best_far) {
-				next_far = best_far;
-				best_far = far;
-				best = r;
-			} else if (far < next_far) {
-				next_far = far;
-			}
-		}
-		r = received_before_of_peer(&j->received, r);
-	}
-	if (best && (next_far == UINT64_MAX || next_far > 2 * best_far))
-		take(k, best);
+	for (uint64_t i = from; k->said.peer && i <= to && i <= from + PEER_STEPS; i++)
+		look_nearest(j, k, peer_key(k->said.peer, i * PEER_STEP_NS), &near);
+	if (near.best && (near.next_far == UINT64_MAX || near.next_far > 2 * near.far))
+		take(k, near.best);
 }
 
 /* ---- servers, by what they called ---- */
 
 static struct received *server_above(struct clew_join *j, const struct seen *call)
 {
-	struct received *r = received_by_id(&j->received, &call->as_trace, &call->as_span);
+	struct received *r = received_find(j, &call->as_trace, &call->as_span);
 
 	for (uint32_t i = 0; r && r->kind != CLEW_KIND_SERVER && i < MAX_CLIMB; i++)
-		r = received_by_id(&j->received, &r->trace_id, &r->parent_id);
+		r = received_find(j, &r->trace_id, &r->parent_id);
 	return r && r->kind == CLEW_KIND_SERVER ? r : NULL;
+}
+
+/* The end of a request that clew did not see to its end is later than what it saw. */
+static bool may_overlap(const struct seen *k, const struct received *r)
+{
+	return k->open ? k->end_ns <= r->end_ns + SLACK_NS : overlaps(k, r);
 }
 
 /* The request that a call was made for, by the kernel and by the SDK: if both are of the same time. */
@@ -193,44 +218,58 @@ static void match_above(struct clew_join *j, struct trace *t, const struct seen 
 {
 	struct seen *k = parent_of(t, call);
 	struct received *r;
-	struct said said;
 
-	if (!is_matched(call) || !k || !k->span || is_matched(k) || k->kind != CLEW_KIND_SERVER)
+	if (!is_matched(call) || !k || is_matched(k) || k->kind != CLEW_KIND_SERVER)
 		return;
 	r = server_above(j, call);
-	said_of(k->span, &said);
-	if (r && is_same_request(j, &said, k, r) && r->start_ns + SLACK_NS >= k->start_ns)
+	if (r && may_overlap(k, r) && is_same_request(j, k, r) &&
+	    r->start_ns + SLACK_NS >= k->start_ns)
 		take(k, r);
 }
 
 /* ---- clients without a header: databases, and SDKs that send none ---- */
 
+/* Clients of gRPC name no port. */
 static bool holds(const struct received *r, const struct seen *k, uint16_t port)
 {
 	return (r->kind == CLEW_KIND_CLIENT || r->kind == CLEW_KIND_PRODUCER) &&
-	       r->server_port == port && r->start_ns <= k->start_ns + SLACK_NS &&
-	       k->end_ns <= r->end_ns + SLACK_NS;
+	       (r->server_port == port || (is_unparsed(k, r) && !r->server_port)) &&
+	       r->start_ns <= k->start_ns + SLACK_NS && k->end_ns <= r->end_ns + SLACK_NS;
 }
 
-/* The one span of the request's trace, to that port, around this exchange; NULL if there are more. */
+/* Of the process whose SDK told the request: the trace goes on in others. */
+static bool is_of_process(struct clew_join *j, const struct received *request, const struct seen *k,
+			  const struct received *r)
+{
+	if (!request || !request->resource || !r->resource)
+		return !is_of_other_process(j, k, r);
+	return request->resource->id == r->resource->id;
+}
+
+/*
+ * The one span of the request's trace, to that port, around this exchange; NULL if there are more. Spans of the
+ * trace are under all ids that it had.
+ */
 static struct received *only_holder(struct clew_join *j, const struct seen *request,
 				    const struct seen *k)
 {
+	const struct received *own = received_find(j, &request->as_trace, &request->as_span);
+	struct clew_id128 id = request->as_trace;
 	struct received *r, *found = NULL;
-	struct said said;
-	uint32_t n = 0;
+	uint32_t n = 0, moves = 0;
 
-	said_of(k->span, &said);
-	if (!said.server_port)
+	if (!k->said.server_port)
 		return NULL;
-	for (r = received_of_trace(&j->received, &request->as_trace); r && n < MAX_CHAIN; n++) {
-		if (holds(r, k, said.server_port)) {
-			if (found)
-				return NULL;
-			found = r;
+	do {
+		for (r = received_of_trace(&j->received, &id); r && n < MAX_CHAIN; n++) {
+			if (holds(r, k, k->said.server_port) && is_of_process(j, own, k, r)) {
+				if (found)
+					return NULL;
+				found = r;
+			}
+			r = received_before_of_trace(&j->received, r);
 		}
-		r = received_before_of_trace(&j->received, r);
-	}
+	} while (moves++ < MAX_MOVES && moved_once(j, &id));
 	return found;
 }
 
@@ -242,10 +281,10 @@ static bool is_held_too(struct clew_join *j, const struct seen *request, const s
 		return false;
 	if (is_matched(k))
 		return k->nested && clew_id64_eq(&k->as_span, &r->span_id);
-	return k->span && only_holder(j, request, k) == r;
+	return only_holder(j, request, k) == r;
 }
 
-/* One exchange that a span holds is that span, several are its children. */
+/* One exchange that a span holds is that span, several are its children; so is what is not parsed. */
 static void match_holder(struct clew_join *j, struct trace *t, uint32_t at)
 {
 	struct seen *k = &t->v[at];
@@ -261,7 +300,7 @@ static void match_holder(struct clew_join *j, struct trace *t, uint32_t at)
 	for (uint32_t i = 0; !others && i < t->n; i++)
 		others = i != at && t->v[i].parent == k->parent &&
 			 is_held_too(j, request, &t->v[i], r);
-	if (others || r->used)
+	if (others || r->used || is_unparsed(k, r))
 		nest(k, r);
 	else
 		take(k, r);
@@ -269,24 +308,13 @@ static void match_holder(struct clew_join *j, struct trace *t, uint32_t at)
 
 /* ---- a trace ---- */
 
-/* Spans went on that hang from one which came later: it stays, below the received span. */
-static void keep_parents(struct trace *t)
-{
-	for (uint32_t i = 0; i < t->n; i++) {
-		struct seen *p = parent_of(t, &t->v[i]);
-
-		if (!t->v[i].span && p && p->span && is_matched(p))
-			p->nested = true;
-	}
-}
-
 void trace_match(struct clew_join *j, struct trace *t)
 {
 	find_parents(t);
 	for (uint32_t i = 0; i < t->n; i++) {
 		struct seen *k = &t->v[i];
 
-		if (!k->span)
+		if (is_matched(k))
 			continue;
 		if (k->kind == CLEW_KIND_SERVER)
 			match_connection(j, k);
@@ -297,8 +325,7 @@ void trace_match(struct clew_join *j, struct trace *t)
 		if (t->v[i].kind == CLEW_KIND_CLIENT)
 			match_above(j, t, &t->v[i]);
 	for (uint32_t i = 0; t->n <= MAX_HELD_BY && i < t->n; i++)
-		if (t->v[i].span && t->v[i].kind == CLEW_KIND_CLIENT && !is_matched(&t->v[i]) &&
+		if (t->v[i].kind == CLEW_KIND_CLIENT && !is_matched(&t->v[i]) &&
 		    clew_id64_none(&t->v[i].header_span))
 			match_holder(j, t, i);
-	keep_parents(t);
 }

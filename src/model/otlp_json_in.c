@@ -21,7 +21,7 @@
 #define JSON_FACTOR 24u
 
 static _Thread_local size_t json_left; /* bytes; while json_bounded */
-static _Thread_local bool json_bounded, json_refused;
+static _Thread_local bool json_bounded, json_refused, json_short;
 
 static void *bounded_malloc(size_t n)
 {
@@ -32,6 +32,7 @@ static void *bounded_malloc(size_t n)
 		return NULL;
 	}
 	p = malloc(n);
+	json_short |= !p;
 	if (p && json_bounded) {
 		n = malloc_usable_size(p);
 		json_left = json_left > n ? json_left - n : 0;
@@ -478,9 +479,12 @@ static int read_document(struct otlp_builder *b, const json_t *o)
 	return r;
 }
 
+/* Why there is no document, or none that is whole: the library goes on without a byte for which it found no memory. */
 static int load_error(struct otlp_builder *b, const json_error_t *e)
 {
-	if (json_refused || json_error_code(e) == json_error_out_of_memory)
+	if (json_short)
+		return -ENOMEM;
+	if (json_refused)
 		return otlp_fail(b, -E2BIG,
 				 "the message would take too much memory: send smaller batches");
 	return otlp_fail(b, -EBADMSG, "not JSON: line %d, column %d: %.80s", e->line, e->column,
@@ -498,9 +502,9 @@ int clew_otlp_read_json(struct slice text, struct clew_otlp_in *in)
 	pthread_once(&once, bound_jansson);
 	json_left = text.n * JSON_FACTOR + (1u << 20);
 	json_bounded = true;
-	json_refused = false;
+	json_refused = json_short = false;
 	o = json_loadb(text.p ? text.p : "", text.n, JSON_ALLOW_NUL, &error);
-	r = o ? read_document(&b, o) : load_error(&b, &error);
+	r = o && !json_short && !json_refused ? read_document(&b, o) : load_error(&b, &error);
 	json_decref(o);
 	json_bounded = false;
 	otlp_builder_done(&b);

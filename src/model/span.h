@@ -132,7 +132,6 @@ struct clew_span {
 	uint32_t dropped_attrs, dropped_links, dropped_events;
 	bool is_root; /* the trace's id was made from this span */
 	struct clew_span_arena *arena;
-	void *ticket;  /* the store's, while the span waits there */
 	uint32_t refs; /* owners; atomic */
 };
 
@@ -153,8 +152,7 @@ void clew_span_pool_free(struct clew_span_pool *p);
 /** clew_span_new_in() - clew_span_new() with the pool's memory; p may be NULL. */
 struct clew_span *clew_span_new_in(struct clew_span_pool *p);
 /**
- * clew_span_ref() - one more owner, who frees it too; from then on nobody changes it (but for the
- * ticket, which is the store's).
+ * clew_span_ref() - one more owner, who frees it too; from then on nobody changes it.
  */
 struct clew_span *clew_span_ref(struct clew_span *s);
 /** clew_span_free() - by one of its owners; the last one ends it. Takes NULL. */

@@ -108,9 +108,10 @@ static void join_wire(struct clew_assembly *a, struct node *server, struct node 
 
 void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 {
-	enum clew_role other = x->role == CLEW_ROLE_SERVER ? CLEW_ROLE_CLIENT : CLEW_ROLE_SERVER;
-	struct node *n = NULL, *peer;
+	struct node *n = NULL;
 
+	if (x->has_wire_key)
+		key_table_fetch(&a->by_key, &x->wire_key);
 	if (a->by_id.count < CLEW_ASSEMBLY_MAX_NODES)
 		n = clew_pool_take0(&a->pool, sizeof(*n));
 	if (!n || id_table_put(&a->by_id, x->id, n) < 0) {
@@ -129,7 +130,14 @@ void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x)
 	x->user = n;
 	if (n->role == CLEW_ROLE_SERVER)
 		node_wait(a, WAIT_OPEN, n);
-	if (!x->has_wire_key)
+}
+
+void clew_assembly_begun(struct clew_assembly *a, struct clew_exchange *x)
+{
+	enum clew_role other = x->role == CLEW_ROLE_SERVER ? CLEW_ROLE_CLIENT : CLEW_ROLE_SERVER;
+	struct node *n = x->user, *peer;
+
+	if (!n || !x->has_wire_key)
 		return;
 	peer = node_find(a, &n->key);
 	if (peer && peer->role == other) {
@@ -247,6 +255,18 @@ static struct node *sent_on_by(struct clew_assembly *a, const struct node *n)
 	return forwarded_find(a, &f);
 }
 
+void clew_assembly_head(struct clew_assembly *a, const struct clew_exchange *x)
+{
+	const struct node *n = x->user;
+	struct clew_span_facts f;
+
+	if (!n)
+		return;
+	clew_span_facts_of(x, &f);
+	if (!clew_id64_none(&f.header_span))
+		forwarded_note(a, n, &f, true);
+}
+
 void clew_assembly_ends(struct clew_assembly *a, const struct clew_exchange *x)
 {
 	const struct node *n = x->user;
@@ -256,7 +276,7 @@ void clew_assembly_ends(struct clew_assembly *a, const struct clew_exchange *x)
 		return;
 	clew_span_facts_of(x, &f);
 	if (!clew_id64_none(&f.header_span))
-		forwarded_note(a, n, &f);
+		forwarded_note(a, n, &f, false);
 }
 
 void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
@@ -273,6 +293,8 @@ void clew_assembly_end(struct clew_assembly *a, struct clew_exchange *x)
 	n->ended = true;
 	n->kept = NULL;
 	node_wait(a, WAIT_KEEP, n);
+	if (!n->resolved && !n->decided && n->by_header && n->role == CLEW_ROLE_CLIENT)
+		node_wait(a, WAIT_HEADER, n);
 	if (!n->resolved && n->role == CLEW_ROLE_SERVER && !n->parent &&
 	    !node_wait(a, WAIT_PEER, n))
 		resolve(a, n);
@@ -327,6 +349,23 @@ void clew_assembly_decide(struct clew_assembly *a, uint64_t id, const struct cle
 	resolve(a, n);
 }
 
+/*
+ * Whom evidence would decide waits for a request that goes on for long; the one whose header it carries is
+ * forgotten by then.
+ */
+static void decide_by_header(struct clew_assembly *a, struct node *n)
+{
+	struct node *parent = n->decided || n->resolved ? NULL : sent_on_by(a, n);
+
+	if (!parent || is_above(n, parent))
+		return;
+	n->decided = true;
+	n->evidence = CLEW_EV_HEADER;
+	n->link_class = CLEW_LINK_CERTAIN;
+	n->confidence = 1;
+	attach(a, n, parent);
+}
+
 void clew_assembly_clock(struct clew_assembly *a, int64_t real_offset_ns)
 {
 	int64_t d = real_offset_ns - a->real_offset_ns;
@@ -360,6 +399,8 @@ static void expire(struct clew_assembly *a, uint64_t now_ns)
 		n->waits_for_candidates = false;
 		node_hand_out_if_ready(a, n);
 	}
+	while ((n = node_next_due(a, WAIT_HEADER, now_ns)))
+		decide_by_header(a, n);
 	while ((n = node_next_due(a, WAIT_KEEP, now_ns))) {
 		/* One that is not out yet still waits for its parent: keep it a while longer. */
 		if (!n->out && node_wait(a, WAIT_KEEP, n))

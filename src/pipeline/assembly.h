@@ -19,7 +19,8 @@
  *
  * Waits, all in record time: a server's node waits PEER_WAIT_NS after its end for its other side,
  * and resolves as a root OPEN_WAIT_NS after its begin even if it is still open (streams, long
- * polls); an orphan's span waits ORPHAN_WAIT_NS so that the traces of its candidates are known; a
+ * polls); an orphan's span waits ORPHAN_WAIT_NS so that the traces of its candidates are known; a call
+ * that carries the header of a request is decided by it HEADER_WAIT_NS after its end, if nothing else did; a
  * node is kept KEEP_NS after its end, so that links which come late still find it.
  */
 #pragma once
@@ -54,6 +55,10 @@ int clew_assembly_new(const struct clew_assembly_opts *opts, struct clew_assembl
 void clew_assembly_free(struct clew_assembly *a);
 
 void clew_assembly_begin(struct clew_assembly *a, struct clew_exchange *x);
+/** clew_assembly_begun() - soon after that: its other side is looked for, which had to be fetched from memory. */
+void clew_assembly_begun(struct clew_assembly *a, struct clew_exchange *x);
+/** clew_assembly_head() - the head of a request with a trace header was read. */
+void clew_assembly_head(struct clew_assembly *a, const struct clew_exchange *x);
 /**
  * clew_assembly_ends() - before its calls are decided for that: they may carry the header that came in
  * with it.

@@ -9,7 +9,7 @@
 #include "pipeline/id_table.h"
 #include "pipeline/key_table.h"
 
-enum wait { WAIT_PEER, WAIT_OPEN, WAIT_ORPHAN, WAIT_KEEP, N_WAITS };
+enum wait { WAIT_PEER, WAIT_OPEN, WAIT_ORPHAN, WAIT_HEADER, WAIT_KEEP, N_WAITS };
 
 /* What is kept of a root's span for on_trace. */
 struct root_info {
@@ -110,8 +110,9 @@ void nodes_trim_open(struct clew_assembly *a);
 
 /* forwarded.c: calls that carry the header of a request */
 
-/* A request that came with a trace header has ended. */
-void forwarded_note(struct clew_assembly *a, const struct node *n, const struct clew_span_facts *f);
+/* A request that came with a trace header, open or ended. */
+void forwarded_note(struct clew_assembly *a, const struct node *n, const struct clew_span_facts *f,
+		    bool open);
 /* The request of the same process that came with the call's header and was open when it was made; NULL:
  * none, or not only one. */
 struct node *forwarded_find(struct clew_assembly *a, const struct clew_span_facts *f);

@@ -51,6 +51,12 @@ int key_table_add(struct key_table *t, const struct clew_id128 *key, uint32_t id
 	return 0;
 }
 
+void key_table_fetch(const struct key_table *t, const struct clew_id128 *key)
+{
+	if (t->cap)
+		__builtin_prefetch(&t->slots[hash_of(key) & (t->cap - 1)], 1);
+}
+
 bool key_table_get(const struct key_table *t, const struct clew_id128 *key, uint32_t *ret)
 {
 	uint32_t hash = hash_of(key), mask = t->cap - 1;

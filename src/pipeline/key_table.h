@@ -27,6 +27,8 @@ struct key_table {
 
 /** key_table_add() - id under this key, of which there is none. 0, -ENOMEM. */
 int key_table_add(struct key_table *t, const struct clew_id128 *key, uint32_t id);
+/** key_table_fetch() - the key will be asked for soon: its place in memory comes into the cache meanwhile. */
+void key_table_fetch(const struct key_table *t, const struct clew_id128 *key);
 /** key_table_get() - the id that is there. Returns whether there is one. */
 bool key_table_get(const struct key_table *t, const struct clew_id128 *key, uint32_t *ret);
 /** key_table_remove() - id, which is there. */

@@ -11,9 +11,16 @@
 #define PEER_WAIT_NS   (250 * MS)
 #define OPEN_WAIT_NS   (10000 * MS)
 #define ORPHAN_WAIT_NS (1000 * MS)
+#define HEADER_WAIT_NS (1000 * MS)
 #define KEEP_NS	       (3200 * MS)
 
-static const uint64_t wait_ns[N_WAITS] = {PEER_WAIT_NS, OPEN_WAIT_NS, ORPHAN_WAIT_NS, KEEP_NS};
+/* Places in a queue of those who wait; bytes of what is kept of an exchange. */
+#define FETCH_FAR  6
+#define FETCH_NEAR 2
+#define FETCH_KEPT 384
+
+static const uint64_t wait_ns[N_WAITS] = {PEER_WAIT_NS, OPEN_WAIT_NS, ORPHAN_WAIT_NS,
+					  HEADER_WAIT_NS, KEEP_NS};
 
 void node_drop_kept(struct clew_assembly *a, struct node *n)
 {
@@ -62,6 +69,35 @@ bool node_wait(struct clew_assembly *a, enum wait w, struct node *n)
 	return true;
 }
 
+static struct node *waiting(const struct clew_assembly *a, const struct timer_queue *q, size_t i)
+{
+	return i < q->len ? id_table_get(&a->by_id, q->ring[(q->head + i) & (q->cap - 1)].id)
+			  : NULL;
+}
+
+/*
+ * Those that are due soon have waited for long, and are in no cache any more: they are fetched while others
+ * are worked on, what they point to a little later.
+ */
+static void fetch_soon_due(const struct clew_assembly *a, const struct timer_queue *q)
+{
+	const struct node *n = waiting(a, q, FETCH_FAR);
+
+	if (n) {
+		__builtin_prefetch(n, 1);
+		__builtin_prefetch((const char *)n + 64, 1);
+	}
+	n = waiting(a, q, FETCH_NEAR);
+	if (!n)
+		return;
+	__builtin_prefetch(n->parent, 1);
+	__builtin_prefetch(n->children, 1);
+	if (n->has_key)
+		key_table_fetch(&a->by_key, &n->key);
+	for (size_t i = 0; n->ended && n->kept && i < FETCH_KEPT; i += 64)
+		__builtin_prefetch((const char *)n->kept + i);
+}
+
 struct node *node_next_due(struct clew_assembly *a, enum wait w, uint64_t now_ns)
 {
 	struct timer_queue *q = &a->waits[w];
@@ -69,6 +105,7 @@ struct node *node_next_due(struct clew_assembly *a, enum wait w, uint64_t now_ns
 
 	while (!n && q->len && q->ring[q->head].due_ns <= now_ns) {
 		n = id_table_get(&a->by_id, q->ring[q->head].id);
+		fetch_soon_due(a, q);
 		q->head = (q->head + 1) & (q->cap - 1);
 		q->len--;
 	}

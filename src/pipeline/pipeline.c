@@ -29,6 +29,15 @@ static void on_begin(void *u, struct clew_exchange *x)
 
 	clew_assembly_begin(p->assembly, x);
 	clew_causality_begin(p->causality, x);
+	clew_assembly_begun(p->assembly, x);
+}
+
+static void on_head(void *u, struct clew_exchange *x)
+{
+	struct clew_pipeline *p = u;
+
+	if (x->http.trace && x->role == CLEW_ROLE_SERVER)
+		clew_assembly_head(p->assembly, x);
 }
 
 static void on_io(void *u, struct clew_exchange *x, enum clew_part part, bool first,
@@ -74,6 +83,7 @@ static int make_stream(struct clew_pipeline *p)
 {
 	const struct clew_stream_ops ops = {
 		.begin = on_begin,
+		.head = on_head,
 		.io = on_io,
 		.end = on_end,
 		.connect = on_connect,
@@ -166,7 +176,8 @@ static void count_loss(struct clew_pipeline *p, const struct clew_rec_loss *l)
 /* Options that decide what is seen of runtimes. */
 static bool of_runtimes(struct slice option)
 {
-	static const char *const names[] = {"agent=", "tasks=", "go-channels=", "python-copies="};
+	static const char *const names[] = {
+		"agent=", "tasks=", "go-channels=", "tokio-wakers=", "python-copies="};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (slice_starts(option, slice_str(names[i])))
@@ -222,6 +233,10 @@ static uint64_t time_of(const struct clew_rec *rec)
 		return ((const struct clew_rec_handoff *)rec)->ts_ns;
 	case CLEW_REC_THREAD:
 		return ((const struct clew_rec_thread *)rec)->ts_ns;
+	case CLEW_REC_HEAP:
+		return ((const struct clew_rec_heap *)rec)->ts_ns;
+	case CLEW_REC_MOVED:
+		return ((const struct clew_rec_moved *)rec)->ts_ns;
 	case CLEW_REC_CLOCK:
 		return ((const struct clew_rec_clock *)rec)->mono_ns;
 	default:
@@ -253,6 +268,8 @@ int clew_pipeline_feed(struct clew_pipeline *p, const struct clew_rec *rec)
 			clew_causality_record(p->causality, rec);
 		break;
 	case CLEW_REC_HANDOFF:
+	case CLEW_REC_HEAP:
+	case CLEW_REC_MOVED:
 		clew_causality_record(p->causality, rec);
 		break;
 	case CLEW_REC_THREAD:

@@ -27,13 +27,19 @@ static void put_stats(struct clew_buf *b, const struct clew_store_stats *s)
 {
 	clew_buf_addf(b,
 		      "{\"appended\":%" PRIu64 ",\"stored\":%" PRIu64 ",\"duplicates\":%" PRIu64
-		      ",\"dropped_queue\":%" PRIu64 ",\"dropped_error\":%" PRIu64
+		      ",\"shed_spans\":%" PRIu64 ",\"shed_traces\":%" PRIu64
+		      ",\"dropped_queue\":%" PRIu64 ",\"cut_traces\":%" PRIu64
+		      ",\"cut_untold\":%" PRIu64 ",\"kept\":%.6g,\"dropped_error\":%" PRIu64
 		      ",\"queued\":%" PRIu64 ",\"batches\":%" PRIu64 ",\"seals\":%" PRIu64
 		      ",\"failures\":%" PRIu64 ",\"recoveries\":%" PRIu64 ",\"write_ns\":%" PRIu64
-		      ",\"write_cpu_ns\":%" PRIu64 ",\"failing\":%s,\"last_error\":",
-		      s->appended, s->stored, s->duplicates, s->dropped_queue, s->dropped_error,
+		      ",\"write_cpu_ns\":%" PRIu64 ",\"damaged_files\":%" PRIu64
+		      ",\"damaged_bytes\":%" PRIu64 ",\"damaged_hours\":%" PRIu64
+		      ",\"left_out\":%" PRIu64 ",\"failing\":%s,\"last_error\":",
+		      s->appended, s->stored, s->duplicates, s->shed_spans, s->shed_traces,
+		      s->dropped_queue, s->cut_traces, s->cut_untold, s->kept, s->dropped_error,
 		      s->queued, s->batches, s->seals, s->failures, s->recoveries, s->write_ns,
-		      s->write_cpu_ns, s->failing ? "true" : "false");
+		      s->write_cpu_ns, s->damaged_files, s->damaged_bytes, s->damaged_hours,
+		      s->left_out, s->failing ? "true" : "false");
 	clew_json_str(b, slice_str(s->last_error));
 	clew_buf_addc(b, '}');
 }

@@ -70,6 +70,11 @@ static bool by_runtime(const struct clew_service_model *m, struct advice *a, uin
 		 !is_on(m->options, "go-channels"))
 		say(m, a, orphans, "--go-channels",
 		    "Go: work given to other goroutines through channels is not seen");
+	else if (slice_eq(m->runtime, SLICE("tokio")) && slice_eq(m->task, SLICE("task")) &&
+		 !is_on(m->options, "tokio-wakers"))
+		say(m, a, orphans, "--tokio-wakers",
+		    "Rust: work handed to other tokio tasks, as clients' connections have, is not "
+		    "seen");
 	else
 		return false;
 	return true;

@@ -43,6 +43,8 @@ int call_times(struct call *c, struct clew_span_filter *f);
  * until now (or, without both, the store's last span).
  */
 int call_window(struct call *c, uint64_t *ret_since, uint64_t *ret_until);
+/** call_fill_window() - the same of times that were read already, 0 where they were not given. */
+int call_fill_window(struct call *c, uint64_t *since, uint64_t *until);
 /** call_no_params() - -EINVAL when some are left. */
 int call_no_params(struct call *c);
 
@@ -71,10 +73,11 @@ int trace_find_id(struct call *c, struct slice text, struct clew_id128 *ret);
 int call_trace_tree(struct call *c, const struct clew_id128 *id);
 int call_trace_span(struct call *c, const struct clew_id128 *id, struct slice span);
 int call_trace_critical(struct call *c, const struct clew_id128 *id);
-/* patterns.c, pattern.c, histogram.c, differences.c */
+/* patterns.c, pattern.c, histogram.c, heat.c, differences.c */
 int call_patterns(struct call *c);
 int call_pattern(struct call *c);
 int call_histogram(struct call *c);
+int call_heat(struct call *c);
 int call_differences(struct call *c);
 /* attributes.c, compare.c, download.c */
 int call_attributes(struct call *c);

@@ -218,21 +218,16 @@ static int add_set(struct comparing *cm, const struct clew_trace_query *tq, int 
 
 static int compare_sets(struct comparing *cm)
 {
-	struct clew_trace_query tq = {0};
-	struct call *c = cm->c;
-	int r = params_u64(&c->params, "from_ns", &tq.min_ns, c->ret_error);
+	struct trace_sides sides;
+	int r = trace_sides(cm->c,
+			    "compare what? Give a=ID and b=ID, or from_ns and to_ns, failed=1 or "
+			    "at_least_ns",
+			    &sides);
 
 	if (r == 0)
-		r = params_u64(&c->params, "to_ns", &tq.max_ns, c->ret_error);
+		r = add_set(cm, &sides.in, 1);
 	if (r == 0)
-		r = trace_query(c, &tq);
-	if (r == 0 && !tq.min_ns && !tq.max_ns)
-		r = call_fail(c, -EINVAL, "compare what? Give a=ID and b=ID, or from_ns and to_ns");
-	if (r == 0)
-		r = add_set(cm, &tq, 1);
-	tq.outside = true;
-	if (r == 0)
-		r = add_set(cm, &tq, 0);
+		r = add_set(cm, &sides.out, 0);
 	return r < 0 ? r : put_answer(cm, NULL, NULL);
 }
 

@@ -59,33 +59,41 @@ static void bound_clocks(const struct trace_rows *t, struct critical *c)
 		    (c->start[i] >= c->start[up] && c->end[i] <= c->end[up]))
 			continue;
 		room = c->end[up] - c->start[up] - length;
-		c->start[i] = c->start[up] + (room > 0 ? room / 2 : 0);
-		c->end[i] = room > 0 ? c->start[i] + length : c->end[up];
+		if (room >= 0)
+			c->start[i] = c->start[up] + room / 2;
+		else if (c->start[i] < c->start[up] || c->start[i] > c->end[up])
+			c->start[i] = c->start[up];
+		c->end[i] = room >= 0 ? c->start[i] + length : c->end[up];
 	}
 }
 
-/* Less than half of its time is accounted for by its thread's counters, where there are some. */
-static bool unexplained(const struct clew_trace_row *r)
+/* What its thread's counters account for; -1: not known, as one that may have run is not said to sleep. */
+static int64_t accounted_ns(const struct clew_span_times *t)
 {
-	const struct clew_span_times *t = &r->times;
-	const int64_t v[] = {t->cpu_ns, t->runq_ns,  t->futex_ns, t->disk_ns,
-			     t->net_ns, t->sleep_ns, t->other_ns};
-	uint64_t sum = 0;
-	bool known = false;
+	const int64_t v[] = {t->runq_ns, t->futex_ns, t->disk_ns,
+			     t->net_ns,	 t->sleep_ns, t->other_ns};
+	int64_t sum = t->cpu_ns;
 
-	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
-		if (v[i] >= 0) {
-			sum += (uint64_t)v[i];
-			known = true;
-		}
-	return known && is_server(r) && sum < r->duration_ns / 2;
+	for (size_t i = 0; sum >= 0 && i < sizeof(v) / sizeof(*v); i++)
+		sum += v[i] > 0 ? v[i] : 0;
+	return sum;
 }
 
-static enum piece_kind kind_of(const struct trace_rows *t, uint32_t i)
+static void find_asleep(const struct trace_rows *t, struct critical *c)
+{
+	for (uint32_t i = 0; i < t->forest.n; i++) {
+		const struct clew_trace_row *r = trace_row(t, i);
+		int64_t known = accounted_ns(&r->times);
+
+		c->asleep[i] = is_server(r) && known >= 0 && known < self_ns(t, c, i) / 2;
+	}
+}
+
+static enum piece_kind kind_of(const struct trace_rows *t, const struct critical *c, uint32_t i)
 {
 	if (server_of(t, i) != CLEW_FOREST_NONE)
 		return PIECE_NETWORK;
-	return unexplained(trace_row(t, i)) ? PIECE_GAP : PIECE_SELF;
+	return c->asleep[i] ? PIECE_GAP : PIECE_SELF;
 }
 
 static int add_piece(const struct trace_rows *t, struct critical *c, uint32_t node, int64_t from,
@@ -102,7 +110,7 @@ static int add_piece(const struct trace_rows *t, struct critical *c, uint32_t no
 		c->v = v;
 		c->cap = cap;
 	}
-	c->v[c->n++] = (struct piece){node, kind_of(t, node), from, to};
+	c->v[c->n++] = (struct piece){node, kind_of(t, c, node), from, to};
 	return 0;
 }
 
@@ -175,11 +183,14 @@ static uint32_t last_child(struct walk *w, int64_t *ret_end)
 static int reserve(const struct trace_rows *t, struct critical *c)
 {
 	int64_t *start = realloc(c->start, (t->n + 1) * sizeof(*start)), *end;
+	bool *asleep;
 
 	c->start = start ? start : c->start;
 	end = realloc(c->end, (t->n + 1) * sizeof(*end));
 	c->end = end ? end : c->end;
-	return start && end ? 0 : -ENOMEM;
+	asleep = realloc(c->asleep, (t->n + 1) * sizeof(*asleep));
+	c->asleep = asleep ? asleep : c->asleep;
+	return start && end && asleep ? 0 : -ENOMEM;
 }
 
 static void turn_round(struct critical *c)
@@ -226,6 +237,7 @@ int critical_path(const struct trace_rows *t, struct critical *c)
 	if (r < 0 || !t->n)
 		return r;
 	bound_clocks(t, c);
+	find_asleep(t, c);
 	w.stack = malloc((t->n + 1) * sizeof(*w.stack));
 	w.kids = malloc((t->n + 1) * sizeof(*w.kids));
 	r = w.stack && w.kids ? walk_back(&w) : -ENOMEM;
@@ -239,6 +251,7 @@ void critical_done(struct critical *c)
 	free(c->v);
 	free(c->start);
 	free(c->end);
+	free(c->asleep);
 	*c = (struct critical){0};
 }
 

@@ -9,7 +9,8 @@
  *	path   rr|=======|rrrrrrrr|==========|r         (it began before A's end) is left out
  *
  * Both ends of a call bound each other's clocks: a server's span that does not fit into its client's is
- * moved into its middle, and all that is under it by as much; one that is longer is cut.
+ * moved into its middle, and all that is under it by as much; one that is longer (its client did not
+ * wait for its end) is cut.
  */
 #pragma once
 
@@ -18,8 +19,8 @@
 enum piece_kind {
 	PIECE_SELF,    /* the span's own time */
 	PIECE_NETWORK, /* of a client whose server was seen: on the way there and back */
-	PIECE_GAP, /* own time of a span whose thread accounts for less than half of its time: nobody
-			* was seen to work */
+	PIECE_GAP,     /* own time of a server's span whose thread was seen to run, or to wait for a
+			* processor, for less than half of it: it slept, and no call was open */
 };
 
 struct piece {
@@ -33,6 +34,7 @@ struct critical {
 	size_t n, cap;
 	int64_t *start; /* of each node, moved as above; from the trace's start */
 	int64_t *end;
+	bool *asleep; /* its own time is a gap */
 };
 
 /** critical_path() - 0 or -ENOMEM. The memory of @ret is used again; all zeros at first. */

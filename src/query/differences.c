@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * differences: what the traces inside a range of durations have in common that the others have not.
+ * differences: what some traces (of a range of durations, the failed, the slow) have in common that the
+ * others have not.
  *
  * Some of each are drawn by lot. What a trace has (attributes of its spans with their values, hosts,
  * services, operations) is counted inside and outside; of what has a length (the own time of each
- * service's operations) it is counted where it is above the median of all. Each count makes a table of
+ * service's operations) it is counted where it is long: above the median of all or, where that tells
+ * nothing (a few that are very slow), at least what three of four inside take. Each count makes a table of
  * two by two, and the table a log-likelihood ratio G; score = G - 2 ln(tried), as many as were tried
  * must be taken off, for among many some differ by chance. What scores 0 or less is left out.
  */
@@ -14,6 +16,7 @@
 
 #include "query/critical.h"
 #include "query/trace_query.h"
+#include "store/id_set.h"
 
 #define SAMPLE	     250 /* of each side */
 #define MAX_FEATURES 60000u
@@ -33,12 +36,6 @@ struct feature {
 	int64_t in_p50, out_p50; /* of a segment */
 };
 
-/* 64-bit hashes, open addressing; 0 is never in it. */
-struct hash_set {
-	uint64_t *v;
-	uint32_t n, cap;
-};
-
 struct differing {
 	struct call *c;
 	struct clew_picked_trace picked[2 * SAMPLE];
@@ -48,36 +45,10 @@ struct differing {
 	struct feature *v;
 	uint32_t n_features, *slots, n_slots;
 	uint64_t left_out;
-	struct hash_set pairs; /* (feature, trace): counted already */
+	struct id_set pairs; /* (feature, trace): counted already */
 	char **texts;
 	size_t n_texts, cap_texts;
 };
-
-/* 1 when it is new. */
-static int set_add(struct hash_set *s, uint64_t h)
-{
-	uint32_t i;
-
-	h |= 1;
-	if (s->n * 2 >= s->cap) {
-		struct hash_set bigger = {.cap = s->cap ? s->cap * 2 : 4096};
-
-		bigger.v = calloc(bigger.cap, sizeof(*bigger.v));
-		if (!bigger.v)
-			return -ENOMEM;
-		for (uint32_t k = 0; k < s->cap; k++)
-			if (s->v[k])
-				(void)set_add(&bigger, s->v[k]);
-		free(s->v);
-		*s = bigger;
-	}
-	for (i = (uint32_t)(h >> 1) & (s->cap - 1); s->v[i]; i = (i + 1) & (s->cap - 1))
-		if (s->v[i] == h)
-			return 0;
-	s->v[i] = h;
-	s->n++;
-	return 1;
-}
 
 static struct slice keep_text(struct differing *d, struct slice s)
 {
@@ -115,7 +86,7 @@ static int add_feature(struct differing *d, uint32_t trace, enum feature_kind ki
 	uint64_t h = feature_hash(kind, service, key, value);
 	uint32_t at = (uint32_t)(h >> 1) & (d->n_slots - 1);
 	struct feature *f;
-	int r = set_add(&d->pairs, h * UINT64_C(0x9e3779b97f4a7c15) + 2 * (uint64_t)trace);
+	int r = id_set_add(&d->pairs, (h * UINT64_C(0x9e3779b97f4a7c15) + 2 * (uint64_t)trace) | 1);
 
 	if (r <= 0)
 		return r;
@@ -291,35 +262,51 @@ static int64_t median(int64_t *v, uint32_t n)
 	return n ? v[n / 2] : 0;
 }
 
+/* What is longer than the cut, inside and outside; what was counted before stays where that told something. */
+static void count_longer(const struct differing *d, const struct segment *s, int64_t cut,
+			 double tried, struct feature *f)
+{
+	uint32_t in = 0, out = 0;
+	double told;
+
+	if (f->score > 0)
+		return;
+	for (uint32_t i = 0; i < d->n; i++)
+		if (s->ns[i] > cut) {
+			in += i < d->n_in;
+			out += i >= d->n_in;
+		}
+	told = score(d, in, out, tried);
+	if (told <= f->score)
+		return;
+	f->in = in;
+	f->out = out;
+	f->score = told;
+}
+
 static int judge_segment(struct differing *d, const struct segment *s, double tried)
 {
 	_cleanup_(freep) int64_t *sorted = malloc((d->n + 1) * sizeof(*sorted));
 	struct feature *f = &d->v[d->n_features];
-	uint32_t in = 0, out = 0;
-	int64_t middle;
+	uint32_t n_out = d->n - d->n_in;
 
 	if (!sorted)
 		return -ENOMEM;
-	memcpy(sorted, s->ns, d->n * sizeof(*sorted));
-	middle = median(sorted, d->n);
-	for (uint32_t i = 0; i < d->n; i++)
-		if (s->ns[i] > middle) {
-			in += i < d->n_in;
-			out += i >= d->n_in;
-		}
 	if (d->n_features >= MAX_FEATURES + MAX_SEGMENTS)
 		return 0;
 	*f = (struct feature){.kind = F_SEGMENT,
 			      .service = keep_text(d, s->service),
 			      .key = keep_text(d, slice_str(clew_kind_name(s->kind))),
 			      .value = keep_text(d, s->name),
-			      .in = in,
-			      .out = out,
-			      .score = score(d, in, out, tried)};
+			      .score = -INFINITY};
+	memcpy(sorted, s->ns, d->n * sizeof(*sorted));
+	count_longer(d, s, median(sorted, d->n), tried, f);
 	memcpy(sorted, s->ns, d->n_in * sizeof(*sorted));
 	f->in_p50 = median(sorted, d->n_in);
-	memcpy(sorted, s->ns + d->n_in, (d->n - d->n_in) * sizeof(*sorted));
-	f->out_p50 = median(sorted, d->n - d->n_in);
+	if (d->n_in && sorted[d->n_in / 4] > 0)
+		count_longer(d, s, sorted[d->n_in / 4] - 1, tried, f);
+	memcpy(sorted, s->ns + d->n_in, n_out * sizeof(*sorted));
+	f->out_p50 = median(sorted, n_out);
 	d->n_features++;
 	return 0;
 }
@@ -334,7 +321,7 @@ static int find_segments(struct differing *d, double *ret_tried, struct segments
 	for (uint32_t i = 0; r == 0 && i < d->n; i++)
 		add_segments(s, &set.v[i], i, d->n);
 	trace_set_done(&set);
-	*ret_tried = (double)d->n_features + s->n;
+	*ret_tried = (double)d->n_features + 2.0 * s->n;
 	return r;
 }
 
@@ -356,14 +343,14 @@ static int by_id(const void *a, const void *b, void *user)
 	return memcmp(&ids[*(const uint32_t *)a], &ids[*(const uint32_t *)b], sizeof(*ids));
 }
 
-static int pick(struct differing *d, struct clew_trace_query *tq)
+static int pick(struct differing *d, const struct trace_sides *sides)
 {
-	int r = clew_store_pick_traces(d->c->st, tq, SAMPLE, keep_pick, d, d->c->ret_error);
+	int r = clew_store_pick_traces(d->c->st, &sides->in, SAMPLE, keep_pick, d, d->c->ret_error);
 
 	d->n_in = d->n;
-	tq->outside = true;
 	if (r == 0)
-		r = clew_store_pick_traces(d->c->st, tq, SAMPLE, keep_pick, d, d->c->ret_error);
+		r = clew_store_pick_traces(d->c->st, &sides->out, SAMPLE, keep_pick, d,
+					   d->c->ret_error);
 	d->by_id = malloc((d->n + 1) * sizeof(*d->by_id));
 	if (!d->by_id)
 		return -ENOMEM;
@@ -445,7 +432,7 @@ static void differing_done(struct differing *d)
 	for (size_t i = 0; i < d->n_texts; i++)
 		free(d->texts[i]);
 	free(d->texts);
-	free(d->pairs.v);
+	id_set_done(&d->pairs);
 	free(d->slots);
 	free(d->by_id);
 	free(d->v);
@@ -454,22 +441,17 @@ static void differing_done(struct differing *d)
 
 int call_differences(struct call *c)
 {
-	struct differing *d = calloc(1, sizeof(*d));
-	struct clew_trace_query tq = {0};
-	int r = d ? params_u64(&c->params, "from_ns", &tq.min_ns, c->ret_error) : -ENOMEM;
+	struct trace_sides sides;
+	int r = trace_sides(c,
+			    "what is inside? from_ns and to_ns (a range of durations), failed=1 or "
+			    "at_least_ns",
+			    &sides);
+	struct differing *d = r == 0 ? calloc(1, sizeof(*d)) : NULL;
 
-	if (r == 0)
-		r = params_u64(&c->params, "to_ns", &tq.max_ns, c->ret_error);
-	if (r == 0)
-		r = trace_query(c, &tq);
-	if (r == 0 && !tq.min_ns && !tq.max_ns)
-		r = call_fail(c, -EINVAL, "from_ns and to_ns: which range of durations?");
-	if (r < 0) {
-		free(d);
-		return r;
-	}
+	if (!d)
+		return r < 0 ? r : -ENOMEM;
 	d->c = c;
-	r = pick(d, &tq);
+	r = pick(d, &sides);
 	if (r == 0)
 		r = compare(d);
 	if (r == 0)

@@ -2,11 +2,9 @@
 /* Who calls whom, and how it goes: the edges with the most calls, and what stands at their ends. */
 #include <inttypes.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include "query/call.h"
 #include "store/latency.h"
+#include "base/hash.h"
 
 #define DEFAULT_EDGES 2000u
 

@@ -17,6 +17,11 @@
 /* Services of one answer, at most. */
 #define MAX_LINES 1000u
 
+/* "Far longer than was usual": more than twice what the slowest hundredth took before. */
+#define FAR_BUCKETS 4u /* a power of two is three, and p99 is somewhere in its own */
+/* What is said of a few: more sure than of many, for a stall hits all that run at once. */
+#define FAR_SURE 3.0 /* standard errors */
+
 /* What a service did in one of the two times. */
 struct half {
 	uint64_t n, errors, p50_ns, p95_ns, p99_ns;
@@ -29,10 +34,17 @@ struct line {
 	struct {
 		uint64_t n, errors, p50_ns, p95_ns;
 	} before;
+	/* The few that took far longer than was usual; n is 0 where there are not more of them than before. */
+	struct {
+		uint64_t over_ns, n, before;
+	} tail;
+	uint64_t max_ns;
 	double deviation;
 	uint64_t instances;
-	uint64_t *steps; /* over time: n, errors, p95 of each */
+	uint64_t *steps; /* over time: n, errors, p95, longest of each */
 };
+
+#define STEP_FIGURES 4u
 
 struct overview {
 	struct call *c;
@@ -68,6 +80,45 @@ static double deviation(const struct half *now, const struct half *before)
 	/* A quantile of a long tail is known worse than a mean; and buckets are a third wide. */
 	l -= 3 * sqrt(1 / n1 + 1 / n0) + 1.0 / 12;
 	return (e > 0 ? 10 * e : 0) + (l > 0 ? l : 0);
+}
+
+static double counted(double seen, double expected)
+{
+	return seen > 0 ? seen * log(seen / expected) : 0;
+}
+
+/*
+ * A lock that hits four of a thousand requests moves no quantile that anyone draws. So: those that took
+ * far longer than was usual, and are more of all than before. Their part of the deviation: one for one of a
+ * thousand, as far as it is sure (likelihood ratio); never more, or it would rank above what hits many.
+ */
+static double judge_tail(const struct half *now, const struct half *before, struct line *l)
+{
+	double n1 = (double)now->n, n0 = (double)before->n, far1 = 0, far0 = 0, all, sure, more;
+	unsigned first = 0;
+
+	if (!before->n)
+		return 0;
+	for (unsigned i = clew_latency_bucket(before->p99_ns) + FAR_BUCKETS;
+	     i < CLEW_LATENCY_BUCKETS; i++) {
+		first = !first && now->counts[i] ? i : first;
+		far1 += now->counts[i];
+		far0 += before->counts[i];
+	}
+	more = far1 / n1 - far0 / n0;
+	/* Where it is more than one of twenty, p95 tells it; and twice as many as before, at the least. */
+	if (more <= far0 / n0 || more <= 0 || far1 * 20 > n1)
+		return 0;
+	all = (far1 + far0) / (n1 + n0);
+	sure = sqrt(2 * (counted(far1, all * n1) + counted(far0, all * n0) +
+			 counted(n1 - far1, (1 - all) * n1) + counted(n0 - far0, (1 - all) * n0)));
+	if (!(sure > FAR_SURE))
+		return 0;
+	l->tail.over_ns = (uint64_t)clew_latency_from(first);
+	l->tail.n = (uint64_t)far1;
+	for (unsigned i = first; i < CLEW_LATENCY_BUCKETS; i++)
+		l->tail.before += before->counts[i];
+	return fmin(1, more * 1000 * (1 - FAR_SURE / sure));
 }
 
 static int by_deviation(const void *a, const void *b)
@@ -115,6 +166,16 @@ static void set_quantiles(struct half *h)
 	h->p99_ns = h->n ? red_quantile(h->counts, 0.99) : 0;
 }
 
+/* At least so long took the longest: where its bucket begins. */
+static uint64_t longest(const uint32_t *counts)
+{
+	unsigned i = CLEW_LATENCY_BUCKETS;
+
+	while (i && !counts[i - 1])
+		i--;
+	return i ? (uint64_t)clew_latency_from(i - 1) : 0;
+}
+
 static int end_service(struct overview *o)
 {
 	struct half *before = &o->half[0], *now = &o->half[1];
@@ -132,7 +193,8 @@ static int end_service(struct overview *o)
 			  .p95_ns = now->p95_ns,
 			  .p99_ns = now->p99_ns,
 			  .before = {before->n, before->errors, before->p50_ns, before->p95_ns},
-			  .deviation = deviation(now, before)};
+			  .max_ns = longest(now->counts)};
+	l.deviation = deviation(now, before) + judge_tail(now, before, &l);
 	return add_line(o, &l);
 }
 
@@ -187,8 +249,10 @@ static struct line *find_line(struct overview *o, struct slice service)
 
 static void end_step(struct overview *o)
 {
-	if (o->line)
-		o->line->steps[3 * o->step + 2] = red_quantile(o->counts, 0.95);
+	if (o->line) {
+		o->line->steps[STEP_FIGURES * o->step + 2] = red_quantile(o->counts, 0.95);
+		o->line->steps[STEP_FIGURES * o->step + 3] = longest(o->counts);
+	}
 	memset(o->counts, 0, sizeof(o->counts));
 }
 
@@ -206,8 +270,8 @@ static int add_step(void *user, const struct clew_red_row *row)
 	}
 	if (!o->line)
 		return 0;
-	o->line->steps[3 * o->step] += row->n;
-	o->line->steps[3 * o->step + 1] += row->errors;
+	o->line->steps[STEP_FIGURES * o->step] += row->n;
+	o->line->steps[STEP_FIGURES * o->step + 1] += row->errors;
 	o->counts[row->bucket] += (uint32_t)row->n;
 	return 0;
 }
@@ -235,7 +299,7 @@ static int look_closer(struct overview *o)
 	o->steps = red_steps(&o->rq) + 2;
 	for (size_t i = 0; i < o->n_lines; i++) {
 		names[i] = o->lines[i].service;
-		o->lines[i].steps = calloc(3 * (size_t)o->steps, sizeof(uint64_t));
+		o->lines[i].steps = calloc(STEP_FIGURES * (size_t)o->steps, sizeof(uint64_t));
 		if (!o->lines[i].steps)
 			return -ENOMEM;
 	}
@@ -253,13 +317,16 @@ static int look_closer(struct overview *o)
 
 static void put_quantiles(struct clew_buf *b, const struct line *l)
 {
-	clew_buf_addf(b, ",\"p50_ns\":%" PRIu64 ",\"p95_ns\":%" PRIu64 ",\"p99_ns\":%" PRIu64,
-		      l->p50_ns, l->p95_ns, l->p99_ns);
+	clew_buf_addf(b,
+		      ",\"p50_ns\":%" PRIu64 ",\"p95_ns\":%" PRIu64 ",\"p99_ns\":%" PRIu64
+		      ",\"max_ns\":%" PRIu64,
+		      l->p50_ns, l->p95_ns, l->p99_ns, l->max_ns);
 }
 
 static void put_line(struct overview *o, const struct line *l, bool first)
 {
-	static const char *const names[] = {"{\"requests\":[", "],\"errors\":[", "],\"p95_ns\":["};
+	static const char *const names[STEP_FIGURES] = {"{\"requests\":[", "],\"errors\":[",
+							"],\"p95_ns\":[", "],\"max_ns\":["};
 	struct clew_buf *b = &o->c->out;
 
 	put_str(b, first ? "{\"service\":" : ",{\"service\":", l->service);
@@ -271,12 +338,18 @@ static void put_line(struct overview *o, const struct line *l, bool first)
 		      ",\"before\":{\"requests\":%" PRIu64 ",\"errors\":%" PRIu64
 		      ",\"p50_ns\":%" PRIu64 ",\"p95_ns\":%" PRIu64 "}",
 		      l->before.n, l->before.errors, l->before.p50_ns, l->before.p95_ns);
+	if (l->tail.n)
+		clew_buf_addf(b,
+			      ",\"tail\":{\"over_ns\":%" PRIu64 ",\"requests\":%" PRIu64
+			      ",\"before\":%" PRIu64 "}",
+			      l->tail.over_ns, l->tail.n, l->tail.before);
 	red_put_number(b, ",\"deviation\":", l->deviation);
 	clew_buf_adds(b, ",\"spark\":");
-	for (uint32_t k = 0; k < 3; k++) {
+	for (uint32_t k = 0; k < STEP_FIGURES; k++) {
 		clew_buf_adds(b, names[k]);
 		for (uint32_t i = 0; i < o->steps; i++)
-			clew_buf_addf(b, "%s%" PRIu64, i ? "," : "", l->steps[3 * i + k]);
+			clew_buf_addf(b, "%s%" PRIu64, i ? "," : "",
+				      l->steps[STEP_FIGURES * i + k]);
 	}
 	clew_buf_adds(b, "]}}");
 }

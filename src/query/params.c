@@ -111,10 +111,10 @@ static int time_of(struct slice key, struct slice v, uint64_t *ret, char **ret_e
 	char text[CLEW_UNITS_TEXT];
 	uint64_t age, now = clew_now_ns();
 
-	if (!v.n || v.p[0] != '-')
-		return number(key, v, ret, ret_error);
-	snprintf(text, sizeof(text), "%.*s", (int)(v.n - 1), v.p + 1);
-	if (v.n > sizeof(text) || clew_parse_duration(text, &age) < 0)
+	if (v.n && v.p[0] != '-' && number(key, v, ret, NULL) == 0)
+		return 0;
+	snprintf(text, sizeof(text), "%.*s", v.n ? (int)(v.n - 1) : 0, v.n ? v.p + 1 : "");
+	if (!v.n || v.p[0] != '-' || v.n > sizeof(text) || clew_parse_duration(text, &age) < 0)
 		return bad(ret_error, "%.*s: '%.*s' is neither Unix ns nor an age such as -15m",
 			   (int)key.n, key.p, (int)(v.n < 64 ? v.n : 64), v.p);
 	*ret = age < now ? now - age : 0;

@@ -262,12 +262,11 @@ int call_pattern(struct call *c)
 	if (r == 0)
 		r = parse_shape(c, c->rest, &tq.shape);
 	if (r == 0)
-		r = clew_store_trace_latency(c->st, &tq, keep_counts, &counts, c->ret_error);
+		r = clew_store_sample_traces(c->st, &tq, SAMPLE, keep_counts, &counts, keep_pick, s,
+					     c->ret_error);
 	if (r == 0 && !counts.n)
 		r = call_fail(c, -ENOENT, "no trace of the pattern %.*s matches", (int)c->rest.n,
 			      c->rest.p);
-	if (r == 0)
-		r = clew_store_pick_traces(c->st, &tq, SAMPLE, keep_pick, s, c->ret_error);
 	if (r == 0)
 		r = make_graph(c, &g, s);
 	if (r == 0)

@@ -51,24 +51,32 @@ int call_times(struct call *c, struct clew_span_filter *f)
 
 int call_window(struct call *c, uint64_t *ret_since, uint64_t *ret_until)
 {
-	uint64_t since = 0, until = 0, first = 0, last = 0;
+	uint64_t since = 0, until = 0;
 	int r = params_time(&c->params, "since", &since, c->ret_error);
 
 	if (r == 0)
 		r = params_time(&c->params, "until", &until, c->ret_error);
-	if (r == 0 && !since)
-		r = clew_store_bounds(c->st, &first, &last, c->ret_error);
+	if (r == 0)
+		r = call_fill_window(c, &since, &until);
 	if (r < 0)
 		return r;
-	if (!until)
-		until = since ? clew_now_ns() : last + 1;
-	if (!since)
-		since = first < until ? first : until - 1;
-	if (until <= since)
-		return call_fail(c, -EINVAL, "until lies before since");
 	*ret_since = since;
 	*ret_until = until;
 	return 0;
+}
+
+int call_fill_window(struct call *c, uint64_t *since, uint64_t *until)
+{
+	uint64_t first = 0, last = 0;
+	int r = *since ? 0 : clew_store_bounds(c->st, &first, &last, c->ret_error);
+
+	if (r < 0)
+		return r;
+	if (!*until)
+		*until = *since ? clew_now_ns() : last + 1;
+	if (!*since)
+		*since = first < *until ? first : *until - 1;
+	return *until <= *since ? call_fail(c, -EINVAL, "until lies before since") : 0;
 }
 
 int call_no_params(struct call *c)
@@ -115,6 +123,7 @@ static const struct call_type {
 	{"patterns", "GET", call_patterns, false},
 	{"patterns/", "GET", call_pattern, false},
 	{"histogram", "GET", call_histogram, false},
+	{"heat", "GET", call_heat, false},
 	{"differences", "GET", call_differences, false},
 	{"attributes", "GET", call_attributes, false},
 	{"attributes/", "GET", call_attribute_values, false},
@@ -191,12 +200,21 @@ int clew_query_status(int r)
 	case EFBIG:
 		return 413;
 	case EAGAIN:
+	case ERESTART:
 	case ETIMEDOUT:
 	case EBUSY:
 		return 503;
 	default:
 		return 500;
 	}
+}
+
+const char *clew_query_method(struct slice target)
+{
+	struct slice rest, query;
+	const struct call_type *type = find_call(target, &rest, &query);
+
+	return type ? type->method : NULL;
 }
 
 const char *clew_query_content_type(struct slice target)

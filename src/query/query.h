@@ -18,7 +18,7 @@ typedef int (*clew_write_fn)(void *user, const char *bytes, size_t n);
  * @method: "GET" or "POST". @target: the path, from "/api/clew/v1/" on, with "?parameters".
  * @body: of a POST.
  *
- * Returns 0; -EINVAL (400), -ENOENT (404), -EOPNOTSUPP (405), -EFBIG (413), -EAGAIN or -ETIMEDOUT
+ * Returns 0; -EINVAL (400), -ENOENT (404), -EOPNOTSUPP (405), -EFBIG (413), -EAGAIN, -ERESTART (store.h) or -ETIMEDOUT
  * (503), others (500), with a text in ret_error. Bytes may have been written before a failure.
  */
 int clew_query_run(struct clew_store *st, struct slice method, struct slice target,
@@ -26,6 +26,8 @@ int clew_query_run(struct clew_store *st, struct slice method, struct slice targ
 
 /** clew_query_status() - the HTTP status of what clew_query_run() returned. */
 int clew_query_status(int r);
+/** clew_query_method() - what the call behind this target takes; NULL: there is no such call. */
+const char *clew_query_method(struct slice target);
 /** clew_query_content_type() - of a successful answer to this target. */
 const char *clew_query_content_type(struct slice target);
 /** clew_query_error() - the body of an error: {"error":"..."} and a newline. */

@@ -33,6 +33,16 @@ static int keep_span(void *user, struct clew_span *s)
 	return 0;
 }
 
+/* That spans of it were not stored is said by its first one. */
+static void tell_not_stored(struct call *c, const struct clew_id128 *id, struct clew_span **v,
+			    size_t n)
+{
+	uint64_t spans = n ? clew_store_not_stored(c->st, id) : 0;
+
+	if (spans)
+		clew_span_set_int(v[0], "clew.trace.not_stored", (int64_t)spans);
+}
+
 static int put_document(struct call *c, const struct clew_id128 *id, bool why)
 {
 	struct span_list l = {0};
@@ -41,6 +51,8 @@ static int put_document(struct call *c, const struct clew_id128 *id, bool why)
 
 	if (r == 0 && why)
 		r = candidates_describe(c->st, l.v, l.n, c->ret_error);
+	if (r == 0)
+		tell_not_stored(c, id, l.v, l.n);
 	if (r == 0)
 		r = clew_otlp_json(&c->out, l.v, l.n);
 	for (size_t i = 0; i < l.n; i++)

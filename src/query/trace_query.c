@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/trace_query.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 int parse_shape(struct call *c, struct slice text, uint64_t *ret)
@@ -33,6 +34,49 @@ int trace_query(struct call *c, struct clew_trace_query *tq)
 	if (r == 0 && (tq->f.limit || tq->f.sort || tq->f.after.set))
 		r = call_fail(c, -EINVAL, "limit, sort and cursor are no parameters of this call");
 	return r;
+}
+
+int trace_sides(struct call *c, const char *missing, struct trace_sides *ret)
+{
+	uint64_t from = 0, to = 0, at_least = 0;
+	bool failed = false;
+	int r = params_u64(&c->params, "from_ns", &from, c->ret_error);
+
+	if (r == 0)
+		r = params_u64(&c->params, "to_ns", &to, c->ret_error);
+	if (r == 0)
+		r = params_u64(&c->params, "at_least_ns", &at_least, c->ret_error);
+	if (r == 0)
+		r = params_flag(&c->params, "failed", &failed, c->ret_error);
+	*ret = (struct trace_sides){0};
+	if (r == 0)
+		r = trace_query(c, &ret->in);
+	if (r < 0)
+		return r;
+	if (!from && !to && !failed && !at_least)
+		return call_fail(c, -EINVAL, "%s", missing);
+	if ((from || to) && (failed || at_least))
+		return call_fail(c, -EINVAL,
+				 "what is inside? Either from_ns and to_ns, or failed and "
+				 "at_least_ns");
+	if (to && from >= to)
+		return call_fail(c, -EINVAL,
+				 "from_ns %" PRIu64 " is not below to_ns %" PRIu64
+				 ": nothing is inside",
+				 from, to);
+	ret->out = ret->in;
+	if (from || to) {
+		ret->in.min_ns = ret->out.min_ns = from;
+		ret->in.max_ns = ret->out.max_ns = to;
+		ret->out.outside = true;
+		return 0;
+	}
+	ret->in.any = ret->out.any = true;
+	ret->in.f.error |= failed;
+	if (at_least > ret->in.f.min_duration_ns)
+		ret->in.f.min_duration_ns = at_least;
+	ret->out.except = &ret->in.f;
+	return 0;
 }
 
 /* ---- many traces ---- */

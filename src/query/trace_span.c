@@ -53,6 +53,28 @@ static void put_words(struct clew_buf *b, const char *words)
 	}
 }
 
+/* The same in words: what speaks for the parent (of an orphan: for the best guess), and what against it. */
+static void put_reasons(struct clew_buf *b, const char *words)
+{
+	const char *against = strstr(words, "against: ");
+	bool guessed = against && against != words;
+	const char *sep = "";
+
+	while (*words) {
+		size_t n = strcspn(words, ",;");
+		bool speaks = !against || words < against;
+		size_t skip = words == against ? strlen("against: ") : 0;
+
+		clew_buf_addf(b, "%s{\"for\":%s", sep, speaks ? "true" : "false");
+		put_str(b, ",\"text\":",
+			clew_why_reason(slice_of(words + skip, n - skip), guessed && !speaks));
+		clew_buf_addc(b, '}');
+		sep = ",";
+		words += n;
+		words += strspn(words, ",; ");
+	}
+}
+
 /* Candidates of another trace were described by candidates_describe(); those of this one are asked. */
 static int put_candidate(struct call *c, const struct clew_span *s, const struct clew_why_span *why,
 			 uint32_t i)
@@ -133,7 +155,13 @@ static int put_why(struct call *c, const struct clew_span *s)
 	put_str(&c->out, ",\"why\":{\"class\":", slice_str(why.link_class));
 	clew_buf_adds(&c->out, ",\"evidence\":[");
 	put_words(&c->out, why.evidence);
-	put_text(c, "],\"text\":[", link_words, &why);
+	clew_buf_adds(&c->out, "],\"reasons\":[");
+	put_reasons(&c->out, why.evidence);
+	if (why.confidence >= 0)
+		clew_buf_addf(&c->out, "],\"confidence\":%.4g", why.confidence);
+	else
+		clew_buf_adds(&c->out, "],\"confidence\":null");
+	put_text(c, ",\"text\":[", link_words, &why);
 	for (uint32_t i = 0; r == 0 && s->link_class == CLEW_LINK_ORPHAN && i < s->n_links; i++)
 		r = put_candidate(c, s, &why, i);
 	clew_incomplete_words(s->incomplete, incomplete, sizeof(incomplete));

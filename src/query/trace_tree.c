@@ -28,8 +28,9 @@ struct tree {
 	uint32_t *shown; /* of each node: its index in the answer, or NONE */
 	uint32_t *list;	 /* the nodes of the answer, in preorder */
 	uint32_t n;
-	uint32_t *left_out; /* of each node: how many below it are not in the answer */
-	bool *fails;	    /* of each node: it, or one below it, has an error */
+	uint32_t *left_out;	  /* of each node: how many below it are not in the answer */
+	bool *fails;		  /* of each node: it, or one below it, has an error */
+	int64_t begin_ns, end_ns; /* of all spans, clocks bounded; from the trace's start */
 	struct name_set services, names;
 	uint32_t *service, *name; /* of each of the list */
 };
@@ -237,7 +238,14 @@ static int64_t get_status(const struct tree *t, uint32_t i)
 
 static int64_t get_start(const struct tree *t, uint32_t i)
 {
-	return (int64_t)(shown_row(t, i)->start_ns - t->rows.start_ns);
+	return t->critical.start[t->list[i]] - t->begin_ns;
+}
+
+/* How much later it is drawn than its own clock says. */
+static int64_t moved_ns(const struct tree *t, uint32_t i)
+{
+	return t->critical.start[t->list[i]] -
+	       (int64_t)(shown_row(t, i)->start_ns - t->rows.start_ns);
 }
 
 static int64_t get_duration(const struct tree *t, uint32_t i)
@@ -299,7 +307,7 @@ static void put_ids(struct tree *t)
 	clew_buf_addc(b, ']');
 }
 
-/* A piece as it is written: whose time (a shown span), and if nobody explains it. */
+/* A piece as it is written: whose time (a shown span), and whether it slept. */
 struct stretch {
 	int64_t whose; /* -1: of nobody that is shown */
 	bool gap;
@@ -328,15 +336,17 @@ static void put_stretch(struct clew_buf *b, const struct stretch *s, bool *first
 static void put_critical(struct tree *t)
 {
 	struct clew_buf *b = &t->c->out;
-	struct stretch now = {.from_ns = 1};
+	struct stretch now = {.whose = -2,
+			      .from_ns = 1}; /* nobody's, and empty: it is not written */
 	bool first = true;
 
 	clew_buf_adds(b, ",\"critical\":");
 	for (size_t i = 0; i < t->critical.n; i++) {
 		const struct piece *p = &t->critical.v[i];
 		uint32_t node = p->node;
-		struct stretch s = {
-			.gap = p->kind == PIECE_GAP, .from_ns = p->from_ns, .to_ns = p->to_ns};
+		struct stretch s = {.gap = p->kind == PIECE_GAP,
+				    .from_ns = p->from_ns - t->begin_ns,
+				    .to_ns = p->to_ns - t->begin_ns};
 
 		if (node < t->root || node >= t->end)
 			continue;
@@ -379,6 +389,22 @@ static void put_candidates(struct tree *t)
 	clew_buf_addc(b, ']');
 }
 
+/* Clocks that were not right are few. */
+static void put_moved(struct tree *t)
+{
+	struct clew_buf *b = &t->c->out;
+	bool first = true;
+
+	clew_buf_adds(b, ",\"moved\":[");
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (!moved_ns(t, i))
+			continue;
+		clew_buf_addf(b, "%s[%u,%" PRId64 "]", first ? "" : ",", i, moved_ns(t, i));
+		first = false;
+	}
+	clew_buf_addc(b, ']');
+}
+
 static void put_columns(struct tree *t)
 {
 	static const struct {
@@ -412,7 +438,7 @@ static void put_columns(struct tree *t)
 }
 
 /* Of the whole trace, whatever part of it is in the answer. */
-static int put_totals(struct tree *t)
+static int put_totals(struct tree *t, const struct clew_id128 *trace)
 {
 	struct name_set all = {0};
 	uint32_t errors = 0, orphans = 0, incomplete = 0, id;
@@ -426,10 +452,10 @@ static int put_totals(struct tree *t)
 		orphans += row->link_class == CLEW_LINK_ORPHAN;
 		incomplete += row->incomplete != 0;
 	}
-	clew_buf_addf(
-		&t->c->out,
-		",\"totals\":{\"services\":%u,\"errors\":%u,\"orphans\":%u,\"incomplete\":%u}",
-		all.n, errors, orphans, incomplete);
+	clew_buf_addf(&t->c->out,
+		      ",\"totals\":{\"services\":%u,\"errors\":%u,\"orphans\":%u,\"incomplete\":%u,"
+		      "\"not_stored\":%" PRIu64 "}",
+		      all.n, errors, orphans, incomplete, clew_store_not_stored(t->c->st, trace));
 	name_set_done(&all);
 	return r;
 }
@@ -444,14 +470,15 @@ static int put_tree(struct tree *t, const struct clew_id128 *id)
 	clew_buf_addf(b,
 		      ",\"start_ns\":%" PRIu64 ",\"duration_ns\":%" PRIu64
 		      ",\"spans_total\":%u,\"complete\":%s",
-		      t->rows.start_ns, t->rows.end_ns - t->rows.start_ns, t->rows.n,
-		      t->n == t->end - t->root ? "true" : "false");
-	r = put_totals(t);
+		      t->rows.start_ns + (uint64_t)t->begin_ns, (uint64_t)(t->end_ns - t->begin_ns),
+		      t->rows.n, t->n == t->end - t->root ? "true" : "false");
+	r = put_totals(t, id);
 	if (r < 0)
 		return r;
 	put_names(b, ",\"services\":[", &t->services);
 	put_names(b, ",\"names\":[", &t->names);
 	put_columns(t);
+	put_moved(t);
 	put_critical(t);
 	put_candidates(t);
 	clew_buf_addc(b, '}');
@@ -479,6 +506,20 @@ static int find_under(struct tree *t, struct slice under)
 	return 0;
 }
 
+/* From the first begin to the last end, clocks bounded: a host whose clock is off makes no trace longer. */
+static void find_bounds(struct tree *t)
+{
+	t->begin_ns = INT64_MAX;
+	t->end_ns = INT64_MIN;
+	for (uint32_t i = 0; i < t->rows.n; i++) {
+		int64_t from = t->critical.start[i];
+		int64_t to = from + (int64_t)trace_row(&t->rows, i)->duration_ns;
+
+		t->begin_ns = from < t->begin_ns ? from : t->begin_ns;
+		t->end_ns = to > t->end_ns ? to : t->end_ns;
+	}
+}
+
 int call_trace_tree(struct call *c, const struct clew_id128 *id)
 {
 	struct tree t = {.c = c};
@@ -503,8 +544,10 @@ int call_trace_tree(struct call *c, const struct clew_id128 *id)
 		r = list_shown(&t);
 	if (r == 0)
 		r = critical_path(&t.rows, &t.critical);
-	if (r == 0)
+	if (r == 0) {
+		find_bounds(&t);
 		r = put_tree(&t, id);
+	}
 	tree_done(&t);
 	return r < 0 ? r : call_end_line(c);
 }

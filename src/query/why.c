@@ -13,6 +13,8 @@ struct phrase {
 static const struct phrase evidence[] = {
 	{"task", "the runtime's task is the same"},
 	{"handed", "a task of the request began the one that called, or gave it its work"},
+	{"heap", "what the thread that called worked on was made by the one that had read the "
+		 "request, for it"},
 	{"thread", "the same thread read the request"},
 	{"exclusive", "no other request was open there"},
 	{"connect", "connect() was called while the request was served"},
@@ -96,6 +98,17 @@ static void add_evidence(struct clew_buf *b, const char *words, bool orphan)
 		clew_buf_adds(b, missing.text);
 	else
 		add_phrases(b, evidence, against, strlen(against));
+}
+
+struct slice clew_why_reason(struct slice word, bool guessed)
+{
+	const struct phrase *p = evidence;
+
+	if (guessed && slice_eq(word, slice_str(missing.word)))
+		return slice_str(missing.text);
+	while (p->word && !slice_eq(word, slice_str(p->word)))
+		p++;
+	return p->word ? slice_str(p->text) : word;
 }
 
 static bool is_orphan(const struct clew_why_span *s)

@@ -31,6 +31,9 @@ struct clew_why_candidate {
 /** clew_why_link() - "certain (0.99): the same thread read the request; ...", "orphan (0.40): ...", or
  * why there is no link. Always some words. */
 void clew_why_link(struct clew_buf *b, const struct clew_why_span *s);
+/** clew_why_reason() - what one word of the evidence means, as clew_why_link() says it; guessed: something else
+ * speaks for a guess. The word itself where it is not known. */
+struct slice clew_why_reason(struct slice word, bool guessed);
 /** clew_why_candidate() - the i-th likely parent, best first: who it is, when it began and was
  * answered, and why it is not believed. */
 void clew_why_candidate(struct clew_buf *b, const struct clew_why_span *s,

@@ -135,6 +135,33 @@ int api_add_where(struct api_call *c, struct clew_span_filter *f, const struct c
 	return 0;
 }
 
+int api_add_tag(struct api_call *c, struct clew_span_filter *f, struct slice key,
+		struct slice value)
+{
+	struct clew_filter_where no_error = {.op = CLEW_WHERE_NE,
+					     .scope = CLEW_SCOPE_FIELD,
+					     .key = SLICE("status"),
+					     .value = SLICE("2")};
+	int kind;
+
+	if (slice_eq(key, SLICE("error")) && slice_eq(value, SLICE("true"))) {
+		f->error = true;
+		return 0;
+	}
+	if (slice_eq(key, SLICE("error")) && slice_eq(value, SLICE("false")))
+		return api_add_where(c, f, &no_error);
+	if (slice_eq(key, SLICE("otel.status_code")) && slice_eq(value, SLICE("ERROR"))) {
+		f->error = true;
+		return 0;
+	}
+	kind = slice_eq(key, SLICE("span.kind")) ? api_kind(value) : -EINVAL;
+	if (kind >= 0) {
+		f->kinds |= 1u << kind;
+		return 0;
+	}
+	return api_add_attr(c, f, key, value);
+}
+
 int api_check_window(struct api_call *c, const struct clew_span_filter *f)
 {
 	uint64_t until = f->until_ns ? f->until_ns : clew_now_ns();
@@ -205,7 +232,7 @@ static enum MHD_Result answer_failure(struct api_call *c, const struct api *api,
 	enum MHD_Result sent = MHD_NO;
 	int status = c->status ? c->status : clew_query_status(r);
 
-	if (status == 503)
+	if (status == 503 && r != -EPIPE) /* that is counted */
 		c->rq->server->counters.refused_busy++;
 	api->put_error(&out, status, c->error ? c->error : strerror(-r));
 	if (out.err == 0)
@@ -214,7 +241,7 @@ static enum MHD_Result answer_failure(struct api_call *c, const struct api *api,
 	return sent;
 }
 
-static int run(struct api_call *c, const struct api *api)
+static int run_once(struct api_call *c, const struct api *api)
 {
 	struct slice path = c->rq->path;
 	const char *mark = strchr(c->rq->target, '?');
@@ -235,6 +262,21 @@ static int run(struct api_call *c, const struct api *api)
 	return api_fail(c, 404, -ENOENT, "there is no such path");
 }
 
+static int run(struct api_call *c, const struct api *api)
+{
+	int r = run_once(c, api);
+
+	for (int i = 1; r == -ERESTART && i < SERVER_QUERY_TRIES; i++) {
+		spool_clear(&c->spool);
+		params_done(&c->params);
+		clew_buf_clear(&c->out);
+		free(clew_steal(c->error));
+		c->status = 0;
+		r = run_once(c, api);
+	}
+	return r;
+}
+
 enum MHD_Result api_answer(struct request *rq, const struct api *api)
 {
 	struct api_call c = {.rq = rq, .st = rq->server->st, .type = "application/json"};
@@ -242,11 +284,12 @@ enum MHD_Result api_answer(struct request *rq, const struct api *api)
 	int r;
 
 	spool_init(&c.spool, clew_store_fd(c.st));
-	if (query_turn_begin(rq)) {
+	r = query_turn_begin(rq);
+	if (r < 0) {
+		r = api_fail(&c, 503, r, "too many queries run at a time: try again");
+	} else {
 		r = run(&c, api);
 		query_turn_end(rq);
-	} else {
-		r = api_fail(&c, 503, -EAGAIN, "too many queries run at a time: try again");
 	}
 	if (r < 0)
 		sent = answer_failure(&c, api, r);

@@ -71,6 +71,9 @@ int api_trace_id(struct slice text, struct clew_id128 *ret);
 /** api_add_attr() - key=value, as another condition of the filter. */
 int api_add_attr(struct api_call *c, struct clew_span_filter *f, struct slice key,
 		 struct slice value);
+/** api_add_tag() - the same of Jaeger's tags: error, span.kind and the like stand for what a span is. */
+int api_add_tag(struct api_call *c, struct clew_span_filter *f, struct slice key,
+		struct slice value);
 /** api_add_where() - any other condition. */
 int api_add_where(struct api_call *c, struct clew_span_filter *f,
 		  const struct clew_filter_where *w);

@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <jansson.h>
 
+#include "base/log.h"
 #include "server/server.h"
 
 /* A writer takes the lock before it has opened the store and listens: wait this long for its
@@ -51,6 +52,20 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *user)
 	t->wrote = true;
 	t->write_error = t->write(t->user, bytes, n);
 	return t->write_error < 0 ? 0 : n;
+}
+
+/* Said here, as the answer itself does not. */
+static size_t on_header(char *line, size_t size, size_t n, void *user)
+{
+	struct slice text = slice_of(line, n * size), name = SLICE(CLEW_LEFT_OUT_HEADER ":");
+
+	(void)user;
+	while (text.n && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r'))
+		text.n--;
+	if (text.n > name.n && slice_ieq(slice_of(text.p, name.n), name))
+		log_warn("what is sealed in these hours is left out, as it cannot be read:%.*s",
+			 (int)(text.n - name.n), text.p + name.n);
+	return n * size;
 }
 
 static int status_error(long status)
@@ -101,6 +116,7 @@ static int perform(struct transfer *t, const char *socket_path, const char *meth
 	curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, why);
 	curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_bytes);
 	curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
 	if (!strcmp(method, "POST")) {
 		curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
 		curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, body.p ? body.p : "");
@@ -165,7 +181,18 @@ static int ask_here(const char *dir, const char *method, const char *target, str
 
 	if (r < 0)
 		return r;
-	r = clew_query_run(st, slice_str(method), slice_str(target), body, notice, &w, ret_error);
+	do {
+		free(clew_steal(*ret_error));
+		r = clew_query_run(st, slice_str(method), slice_str(target), body, notice, &w,
+				   ret_error);
+	} while (r == -ERESTART && !w.wrote);
+	if (r == -ERESTART) {
+		free(clew_steal(*ret_error));
+		return fail(
+			ret_error, -EIO,
+			"a part of the store was found to be damaged when some of the answer was "
+			"given: ask again while 'clew server' runs there, or for less");
+	}
 	return r == -EAGAIN && w.wrote ? -EIO : r;
 }
 

@@ -4,6 +4,7 @@
  * request's head and body (SERVER_REQUEST_NS), or over sending any (CLEW_SERVER_IDLE_S). The HTTP
  * library's own limit is of silence only: a byte now and then would hold a connection for ever.
  */
+#include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -11,6 +12,13 @@
 #include "server/internal.h"
 
 #define LOOK_NS (1000ull * 1000 * 1000)
+
+bool conns_gone(const struct conn *c)
+{
+	struct pollfd fd = {.fd = c ? c->fd : -1, .events = POLLRDHUP};
+
+	return fd.fd >= 0 && poll(&fd, 1, 0) > 0;
+}
 
 void conns_state(struct conn *c, bool reading, bool answering)
 {

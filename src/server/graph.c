@@ -12,9 +12,9 @@
  */
 #include <inttypes.h>
 
-#include <uthash.h>
-
 #include "base/clock.h"
+#include "base/hash.h"
+#include "server/halves.h"
 #include "server/watch.h"
 
 #define SERVICES   4096u
@@ -37,21 +37,12 @@ struct edge {
 	uint64_t total;
 };
 
-struct half {
-	uint64_t key;
-	const struct service *service, *peer;
-	uint64_t duration_ns, due_ns;
-	bool server, failed;
-	enum edge_type type; /* of the edge if it stays alone (a client's) or not (messaging) */
-	UT_hash_handle hh;
-};
-
 struct graph {
 	pthread_mutex_t lock;
 	struct service *services;
 	uint32_t n_services;
 	const struct service *other, *user;
-	struct half *halves; /* in the order in which they came */
+	struct halves halves;
 	uint32_t n_edges;
 	struct edge edges[EDGE_SLOTS];
 	struct edge *overflow_edge;
@@ -77,6 +68,10 @@ static const struct service *intern(struct graph *g, struct slice name)
 		memcpy((char *)(s + 1), name.p, name.n);
 	s->name = slice_of(s + 1, name.n);
 	HASH_ADD_KEYPTR(hh, g->services, s->name.p, s->name.n, s);
+	if (!s->hh.tbl) {
+		free(s);
+		return g->other;
+	}
 	g->n_services++;
 	return s;
 }
@@ -90,7 +85,7 @@ struct graph *graph_new(void)
 	pthread_mutex_init(&g->lock, NULL);
 	g->other = intern(g, SLICE(OTHER));
 	g->user = intern(g, SLICE("user"));
-	if (!g->other || !g->user) {
+	if (!g->other || !g->user || halves_init(&g->halves, GRAPH_HALVES) < 0) {
 		graph_free(g);
 		return NULL;
 	}
@@ -100,14 +95,10 @@ struct graph *graph_new(void)
 void graph_free(struct graph *g)
 {
 	struct service *s, *s_next;
-	struct half *h, *h_next;
 
 	if (!g)
 		return;
-	HASH_ITER (hh, g->halves, h, h_next) {
-		HASH_DEL(g->halves, h);
-		free(h);
-	}
+	halves_done(&g->halves);
 	HASH_ITER (hh, g->services, s, s_next) {
 		HASH_DEL(g->services, s);
 		free(s);
@@ -143,9 +134,9 @@ static struct edge *find_edge(struct graph *g, const struct service *client,
 /* A client that nobody answered. */
 static void give_up(struct graph *g, struct half *h)
 {
-	HASH_DEL(g->halves, h);
+	halves_remove(&g->halves, h);
 	if (!h->server && h->peer) {
-		struct edge *e = find_edge(g, h->service, h->peer, h->type);
+		struct edge *e = find_edge(g, h->service, h->peer, (enum edge_type)h->type);
 
 		e->total++;
 		e->failed += h->failed;
@@ -153,50 +144,44 @@ static void give_up(struct graph *g, struct half *h)
 	} else {
 		g->unpaired++;
 	}
-	free(h);
 }
 
 static void expire(struct graph *g, uint64_t now)
 {
-	while (g->halves && g->halves->due_ns <= now)
-		give_up(g, g->halves);
-	while (HASH_COUNT(g->halves) >= GRAPH_HALVES) {
+	struct half *oldest;
+
+	while ((oldest = halves_oldest(&g->halves)) && oldest->due_ns <= now)
+		give_up(g, oldest);
+	while (g->halves.n >= GRAPH_HALVES) {
 		g->evicted++;
-		give_up(g, g->halves);
+		give_up(g, halves_oldest(&g->halves));
 	}
 }
 
-static struct slice text_attr(const struct clew_span *s, const char *key)
+/* Whom a client span names, if it waits in vain. What comes first is believed first. */
+static const struct service *peer_of(struct graph *g, const struct clew_span *s, uint8_t *ret_type)
 {
-	const struct clew_attr *a = clew_span_attr(s, slice_str(key));
+	static const struct slice keys[] = {SLICE("db.namespace"),   SLICE("db.name"),
+					    SLICE("db.system.name"), SLICE("db.system"),
+					    SLICE("peer.service"),   SLICE("server.address"),
+					    SLICE("net.peer.name")};
+	const uint32_t databases = 4, n = sizeof(keys) / sizeof(*keys);
+	const struct clew_attr *best = NULL;
+	uint32_t rank = n;
 
-	return a && a->type == CLEW_ATTR_STR ? a->str : SLICE("");
-}
+	for (uint32_t i = 0; i < s->n_attrs; i++) {
+		const struct clew_attr *a = &s->attrs[i];
 
-/* Whom a client span names, if it waits in vain. */
-static const struct service *peer_of(struct graph *g, const struct clew_span *s,
-				     enum edge_type *ret_type)
-{
-	static const char *const database[] = {"db.namespace", "db.name", "db.system.name",
-					       "db.system"};
-	static const char *const address[] = {"peer.service", "server.address", "net.peer.name"};
-	struct slice name;
-
-	for (size_t i = 0; i < 4; i++) {
-		name = text_attr(s, database[i]);
-		if (name.n) {
-			*ret_type = EDGE_DATABASE;
-			return intern(g, name);
-		}
+		for (uint32_t k = 0; k < rank; k++)
+			if (slice_eq(a->key, keys[k]) && a->type == CLEW_ATTR_STR && a->str.n) {
+				best = a;
+				rank = k;
+			}
 	}
-	for (size_t i = 0; i < 3; i++) {
-		name = text_attr(s, address[i]);
-		if (name.n) {
-			*ret_type = EDGE_VIRTUAL;
-			return intern(g, name);
-		}
-	}
-	return NULL;
+	if (!best)
+		return NULL;
+	*ret_type = rank < databases ? EDGE_DATABASE : EDGE_VIRTUAL;
+	return intern(g, best->str);
 }
 
 static void pair(struct graph *g, const struct half *client, const struct half *server)
@@ -221,24 +206,18 @@ static void called_by_user(struct graph *g, const struct half *server)
 
 static void take(struct graph *g, struct half *new, const struct clew_span *s)
 {
-	struct half *other, *copy;
+	struct half *other = halves_find(&g->halves, new->key);
 
-	HASH_FIND(hh, g->halves, &new->key, sizeof(new->key), other);
 	if (other && other->server == new->server)
 		return; /* a second server for one call: a retry inside the transport */
 	if (other) {
 		pair(g, new->server ? other : new, new->server ? new : other);
-		HASH_DEL(g->halves, other);
-		free(other);
+		halves_remove(&g->halves, other);
 		return;
 	}
-	copy = malloc(sizeof(*copy));
-	if (!copy)
-		return;
 	if (!new->server)
 		new->peer = peer_of(g, s, &new->type);
-	*copy = *new;
-	HASH_ADD(hh, g->halves, key, sizeof(copy->key), copy);
+	halves_add(&g->halves, new);
 }
 
 void graph_add(struct graph *g, const struct clew_span *s)
@@ -263,7 +242,7 @@ void graph_add(struct graph *g, const struct clew_span *s)
 		.type = message ? EDGE_MESSAGE : EDGE_CALL,
 		.key = clew_hash64(&s->trace_id, sizeof(s->trace_id), 0),
 	};
-	half.key = clew_hash64(id, sizeof(*id), half.key);
+	half.key = clew_hash64(id, sizeof(*id), half.key) | 1;
 	if (server && clew_id64_none(&s->parent_span_id))
 		called_by_user(g, &half);
 	else
@@ -326,7 +305,7 @@ int graph_text(struct graph *g, struct clew_buf *out)
 	unpaired = g->unpaired;
 	evicted = g->evicted;
 	overflow = g->overflow;
-	waiting = HASH_COUNT(g->halves);
+	waiting = g->halves.n;
 	pthread_mutex_unlock(&g->lock);
 	put_edges(v, n, out);
 	clew_buf_addf(out,

@@ -27,7 +27,7 @@
 #define GRPC_MAX_MESSAGE (4u << 20)
 /* Of a call that is refused, this is read all the same; then it is reset. */
 #define GRPC_DISCARD (64u << 20)
-/* A connection without a call is closed after this silence. */
+/* A connection without a call is closed after this silence; one that does not greet, sooner. */
 #define GRPC_IDLE_NS (600ull * 1000 * 1000 * 1000)
 
 struct grpc_loop;
@@ -36,13 +36,13 @@ struct grpc_tls;
 struct grpc_conn {
 	struct grpc_loop *loop;
 	int fd;
-	void *tls; /* gnutls_session_t, or NULL */
-	bool handshaking, dead, want_write;
+	void *tls;				     /* gnutls_session_t, or NULL */
+	bool handshaking, greeted, dead, want_write; /* greeted: its first frame has come */
 	nghttp2_session *session;
 	struct grpc_call *calls;
 	uint32_t n_calls;
-	uint64_t active_ns; /* when it last got bytes */
-	const uint8_t *out; /* the session's, not yet written */
+	uint64_t opened_ns, active_ns; /* when it came; when it last got bytes */
+	const uint8_t *out;	       /* the session's, not yet written */
 	size_t out_n;
 	struct grpc_conn *prev, *next;
 };

@@ -42,7 +42,7 @@ void grpc_call_header(struct grpc_call *call, struct slice name, struct slice va
 	} else if (slice_eq(name, SLICE("grpc-encoding"))) {
 		call->gzip = slice_eq(value, SLICE("gzip"));
 		call->coding_bad = !call->gzip && !slice_eq(value, SLICE("identity"));
-	} else if (slice_eq(name, SLICE("authorization"))) {
+	} else if (slice_eq(name, SLICE("authorization")) && call->loop->grpc->server->token) {
 		_cleanup_(freep) char *text = strndup(value.p, value.n);
 
 		call->authorized = text && auth_token_sent(call->loop->grpc->server, text);

@@ -49,8 +49,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+	struct grpc_conn *c = user;
 	struct grpc_call *call;
 
+	c->greeted = true;
 	if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
 	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
@@ -117,7 +119,8 @@ void grpc_conn_new(struct grpc_loop *l, int fd)
 		close(fd);
 		return;
 	}
-	*c = (struct grpc_conn){.loop = l, .fd = fd, .active_ns = clew_mono_ns()};
+	*c = (struct grpc_conn){.loop = l, .fd = fd, .opened_ns = clew_mono_ns()};
+	c->active_ns = c->opened_ns;
 	/* A WINDOW_UPDATE goes out while a call waits for the store: its answer must not wait for that one's ACK. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	c->next = l->conns;
@@ -265,8 +268,8 @@ void grpc_conn_look(struct grpc_conn *c, uint64_t now)
 		nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, call->stream,
 					  NGHTTP2_CANCEL);
 	}
-	if (c->handshaking ? now - c->active_ns > SERVER_REQUEST_NS
-			   : !c->n_calls && now - c->active_ns > GRPC_IDLE_NS) {
+	if (!c->greeted ? now - c->opened_ns > SERVER_REQUEST_NS
+			: !c->n_calls && now - c->active_ns > GRPC_IDLE_NS) {
 		s->counters.timed_out++;
 		grpc_conn_close(c);
 		return;

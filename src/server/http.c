@@ -86,8 +86,10 @@ static bool method_fits(const struct request *rq)
 {
 	if (rq->route->any)
 		return true;
+	if (!strcmp(rq->method, "POST"))
+		return rq->route->post || rq->route->get_or_post;
 	if (rq->route->post)
-		return !strcmp(rq->method, "POST");
+		return false;
 	return !strcmp(rq->method, "GET") || !strcmp(rq->method, "HEAD");
 }
 
@@ -104,8 +106,9 @@ static enum MHD_Result head(struct request *rq)
 		return answer_error(rq, status, why);
 	if (!method_fits(rq))
 		return answer_error(rq, MHD_HTTP_METHOD_NOT_ALLOWED,
-				    rq->route->post ? "this path takes POST"
-						    : "this path takes GET");
+				    rq->route->post	     ? "this path takes POST"
+				    : rq->route->get_or_post ? "this path takes GET and POST"
+							     : "this path takes GET");
 	status = rq->route->head ? rq->route->head(rq, &why) : 0;
 	if (status)
 		return answer_error(rq, status, why ? why : "out of memory");

@@ -103,9 +103,14 @@ static bool store(struct clew_server *s, struct clew_otlp_in *in, struct submiss
 {
 	int r;
 
+	/* Counted first: whoever ends the intake waits for those that did not see it. */
+	atomic_fetch_add(&s->submissions, 1);
+	if (atomic_load(&s->intake_ended)) {
+		atomic_fetch_sub(&s->submissions, 1);
+		return refuse(ret, CLEW_RPC_UNAVAILABLE, 503, "the server is ending: try again");
+	}
 	if (s->received_fn)
 		s->received_fn(s->received_user, in->spans, in->n);
-	atomic_fetch_add(&s->submissions, 1);
 	r = clew_store_append_durable(s->st, in->spans, in->n, on_stored, sub);
 	if (r == 0) {
 		in->n = 0; /* they are the store's */

@@ -23,6 +23,10 @@
 /* Queries at a time on the HTTP port; one more waits this long, then is answered 503. */
 #define SERVER_QUERIES	     8u
 #define SERVER_QUERY_WAIT_NS (10ull * 1000 * 1000 * 1000)
+/* Of a query that is to be asked anew, as it found a damaged block (-ERESTART). */
+#define SERVER_QUERY_TRIES 3
+/* How often one that waits looks whether its client still does. */
+#define SERVER_QUERY_LOOK_NS (250ull * 1000 * 1000)
 /* From a request's first line to the last byte of its body. */
 #define SERVER_REQUEST_NS (30ull * 1000 * 1000 * 1000)
 /* What clew_server_stop() leaves to requests that run. */
@@ -52,8 +56,9 @@ struct request;
 /* What answers a path. */
 struct route {
 	const char *path;
-	bool below;  /* paths that begin with it, too */
-	bool post;   /* POST, else GET and HEAD; "any" for both */
+	bool below; /* paths that begin with it, too */
+	bool post;  /* POST, else GET and HEAD */
+	bool get_or_post;
 	bool any;    /* the call decides on the method itself */
 	bool open;   /* without a token, from any Host */
 	size_t body; /* bytes of its body at most */
@@ -79,14 +84,16 @@ struct request {
 	bool unpacked;		   /* to the end of a gzip member */
 	int refuse;		   /* the status to refuse it with when its body is read; 0: none */
 	bool begun;
-	int status; /* of its answer, for the log */
+	int status;			       /* of its answer, for the log */
+	int64_t left_out[CLEW_STORE_LEFT_OUT]; /* hours that the answer is without */
+	size_t n_left_out;
 	uint64_t begin_ns;
 };
 
 /* Numbers of its own, for /metrics. */
 struct server_counters {
 	_Atomic uint64_t requests, refused_auth, refused_host, refused_size, refused_busy,
-		timed_out;
+		refused_gone, timed_out;
 	_Atomic uint64_t connections, refused_connections;
 };
 
@@ -120,6 +127,7 @@ struct clew_server {
 	struct tail *tail;
 	uint16_t grpc_port;
 	_Atomic bool stopping;
+	_Atomic bool intake_ended; /* no more spans: clew_server_end_intake() */
 	_Atomic uint64_t bodies;
 	_Atomic uint32_t active; /* requests between first line and answer */
 	struct server_counters counters;
@@ -176,6 +184,8 @@ void conns_done(struct clew_server *s);
 /** conns_notify() - MHD's callback. */
 void conns_notify(void *listener, struct MHD_Connection *mhd, void **context,
 		  enum MHD_ConnectionNotificationCode code);
+/** conns_gone() - whether a connection's other end is closed: nobody reads an answer any more. */
+bool conns_gone(const struct conn *c);
 /** conns_state() - what a connection does from now on. */
 void conns_state(struct conn *c, bool reading, bool answering);
 
@@ -189,8 +199,14 @@ int ports_write(struct clew_server *s, char **ret_error);
 void ports_remove(struct clew_server *s);
 
 /* ---- routes.c ---- */
-/** query_turn_begin() - a place among the queries that run; false: none came free in time. */
-bool query_turn_begin(struct request *rq);
+/**
+ * query_turn_begin() - a place among the queries that run.
+ *
+ * 0; -EAGAIN: none came free in time; -EPIPE: who asked has gone meanwhile (a page whose user chose
+ * something else), so that those who are still there have its place; counted.
+ */
+int query_turn_begin(struct request *rq);
+/** query_turn_end() - the place is free again; notes which hours the answer is without. */
 void query_turn_end(struct request *rq);
 struct spool;
 /** answer_spool() - 200 with what was written to it. */

@@ -107,34 +107,6 @@ static int operations(struct api_call *c)
 
 /* ---- conditions of a search ---- */
 
-/* Tags that stand for what a span is. */
-static int add_tag(struct api_call *c, struct clew_span_filter *f, struct slice key,
-		   struct slice value)
-{
-	struct clew_filter_where no_error = {.op = CLEW_WHERE_NE,
-					     .scope = CLEW_SCOPE_FIELD,
-					     .key = SLICE("status"),
-					     .value = SLICE("2")};
-	int kind;
-
-	if (slice_eq(key, SLICE("error")) && slice_eq(value, SLICE("true"))) {
-		f->error = true;
-		return 0;
-	}
-	if (slice_eq(key, SLICE("error")) && slice_eq(value, SLICE("false")))
-		return api_add_where(c, f, &no_error);
-	if (slice_eq(key, SLICE("otel.status_code")) && slice_eq(value, SLICE("ERROR"))) {
-		f->error = true;
-		return 0;
-	}
-	kind = slice_eq(key, SLICE("span.kind")) ? api_kind(value) : -EINVAL;
-	if (kind >= 0) {
-		f->kinds |= 1u << kind;
-		return 0;
-	}
-	return api_add_attr(c, f, key, value);
-}
-
 /* tag=key:value */
 static int add_pair(struct api_call *c, struct clew_span_filter *f, struct slice v)
 {
@@ -144,8 +116,8 @@ static int add_pair(struct api_call *c, struct clew_span_filter *f, struct slice
 		return api_fail(c, 400, -EINVAL,
 				"malformed 'tag' parameter, expecting key:value, received: %.*s",
 				(int)(v.n < 128 ? v.n : 128), v.p);
-	return add_tag(c, f, slice_of(v.p, (size_t)(colon - v.p)),
-		       slice_of(colon + 1, v.n - (size_t)(colon - v.p) - 1));
+	return api_add_tag(c, f, slice_of(v.p, (size_t)(colon - v.p)),
+			   slice_of(colon + 1, v.n - (size_t)(colon - v.p) - 1));
 }
 
 /* Numbers and truth values become text: that is what values are found by. NULL: neither. */
@@ -177,8 +149,8 @@ static int add_members(struct api_call *c, struct clew_span_filter *f, json_t *d
 						key);
 			v = text;
 		}
-		r = add_tag(c, f, slice_str(key),
-			    slice_of(json_string_value(v), json_string_length(v)));
+		r = api_add_tag(c, f, slice_str(key),
+				slice_of(json_string_value(v), json_string_length(v)));
 	}
 	return r;
 }

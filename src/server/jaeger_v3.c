@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Jaeger's newer HTTP API, under /api/v3: traces as OTLP/JSON. Parameters in camel case, and their
- * older names in snake case. Errors are {"error":{"httpCode","message"}}.
+ * older names in snake case; a search may be posted as JSON, too: {"query":{...}}. Errors are
+ * {"error":{"httpCode","message"}}.
  *
  * Source: Jaeger's api_v3/query_service.proto and its OpenAPI document.
  */
@@ -10,8 +11,10 @@
 
 #include <jansson.h>
 
+#include "base/cleanup.h"
 #include "base/units.h"
 #include "model/otlp_json.h"
+#include "query/query.h"
 #include "server/api.h"
 
 #define DEFAULT_TRACES 100
@@ -125,11 +128,7 @@ static int get_attributes(struct api_call *c, struct clew_span_filter *f, json_t
 					"malformed parameter query.attributes: the value of "
 					"'%.64s' is not a text",
 					key);
-		if (!strcmp(key, "error") && !strcmp(json_string_value(value), "true"))
-			f->error = true;
-		else
-			r = api_add_attr(
-				c, f, slice_str(key),
+		r = api_add_tag(c, f, slice_str(key),
 				slice_of(json_string_value(value), json_string_length(value)));
 		if (r < 0)
 			return r;
@@ -147,13 +146,33 @@ static int get_depth(struct api_call *c, struct clew_span_filter *f)
 	return name ? api_limit(c, name, &f->limit) : 0;
 }
 
+/* What would make an answer smaller, or one of several, is not left alone: more would come than was asked for. */
+static int refuse_unknown(struct api_call *c)
+{
+	static const char *const names[] = {"query.filter", "query.pagination",
+					    "query.pagination.pageSize",
+					    "query.pagination.pageToken"};
+	char room[64];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (given(c, names[i], room))
+			return api_fail(c, 400, -EINVAL,
+					"%s is not supported: use query.attributes, the durations "
+					"and query.searchDepth (/api/v3/capabilities says so)",
+					names[i]);
+	return 0;
+}
+
 static int get_filter(struct api_call *c, struct clew_span_filter *f, json_t **ret_doc)
 {
-	int r;
+	int r = refuse_unknown(c);
 
 	get(c, "query.serviceName", &f->service);
-	get(c, "query.operationName", &f->name);
-	r = get_time(c, "query.startTimeMin", &f->since_ns);
+	/* "spanName" is how Jaeger's page said it for a while. */
+	if (!get(c, "query.operationName", &f->name))
+		get(c, "query.spanName", &f->name);
+	if (r == 0)
+		r = get_time(c, "query.startTimeMin", &f->since_ns);
 	if (r == 0)
 		r = get_time(c, "query.startTimeMax", &f->until_ns);
 	if (r == 0 && (!f->since_ns || !f->until_ns))
@@ -170,13 +189,62 @@ static int get_filter(struct api_call *c, struct clew_span_filter *f, json_t **r
 	return r < 0 ? r : get_attributes(c, f, ret_doc);
 }
 
+/* ---- a query that was posted ---- */
+
+static int add_member(struct clew_buf *query, const char *key, json_t *v)
+{
+	_cleanup_(freep) char *text = NULL;
+	char name[128];
+
+	if (json_is_null(v))
+		return 0;
+	text = json_is_string(v) ? strdup(json_string_value(v))
+				 : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+	if (!text)
+		return -ENOMEM;
+	snprintf(name, sizeof(name), "query.%.100s", key);
+	return clew_query_param(query, name, slice_str(text));
+}
+
+/* Its members as the parameters that they stand for. */
+static int take_body(struct api_call *c)
+{
+	_cleanup_(clew_buf_done) struct clew_buf query = {0};
+	struct slice body = clew_buf_slice(&c->rq->body);
+	json_t *doc, *members, *v;
+	json_error_t e;
+	const char *key;
+	int r = 0;
+
+	if (strcmp(c->rq->method, "POST"))
+		return 0;
+	doc = json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, &e);
+	members = json_object_get(doc, "query");
+	if (!json_is_object(members))
+		r = api_fail(c, 400, -EINVAL,
+			     "malformed body: {\"query\":{...}} in JSON is expected");
+	json_object_foreach(members, key, v)
+	{
+		if (r == 0)
+			r = add_member(&query, key, v);
+	}
+	json_decref(doc);
+	if (r < 0)
+		return r;
+	params_done(&c->params);
+	return params_parse(&c->params, query.len ? slice_str(query.data + 1) : SLICE(""),
+			    &c->error);
+}
+
 static int find(struct api_call *c, struct api_traces *ret)
 {
 	struct clew_span_filter f = {.limit = DEFAULT_TRACES, .sort = CLEW_SORT_START};
 	json_t *doc = NULL;
-	int r = get_filter(c, &f, &doc);
+	int r = take_body(c);
 
 	*ret = (struct api_traces){0};
+	if (r == 0)
+		r = get_filter(c, &f, &doc);
 	if (r == 0)
 		r = api_find_traces(c, &f, ret);
 	json_decref(doc);
@@ -337,9 +405,55 @@ static int summaries(struct api_call *c)
 	return r < 0 ? r : clew_buf_adds(&c->out, "]}");
 }
 
+/* ---- dependencies ---- */
+
+static int put_edge(void *user, const struct clew_edge_stats *e)
+{
+	struct api_call *c = user;
+	struct clew_buf *b = &c->out;
+
+	if (!e->client.p || !e->calls)
+		return 0;
+	clew_buf_adds(b, b->data[b->len - 1] == '[' ? "{\"parent\":" : ",{\"parent\":");
+	clew_json_str(b, e->client);
+	clew_buf_adds(b, ",\"child\":");
+	clew_json_str(b, e->server);
+	return clew_buf_addf(b, ",\"callCount\":\"%" PRIu64 "\"}", e->calls);
+}
+
+static int dependencies(struct api_call *c)
+{
+	uint64_t since = 0, until = 0;
+	int r = get_time(c, "startTime", &since);
+
+	if (r == 0)
+		r = get_time(c, "endTime", &until);
+	if (r == 0 && (!since || !until))
+		r = api_fail(c, 400, -EINVAL, "startTime and endTime are required");
+	if (r == 0 && until <= since)
+		r = api_fail(c, 400, -EINVAL, "endTime does not lie after startTime");
+	clew_buf_adds(&c->out, "{\"dependencies\":[");
+	if (r == 0)
+		r = clew_store_map(c->st, since, until, 0, NULL, put_edge, c, &c->error);
+	return r < 0 ? r : clew_buf_adds(&c->out, "]}");
+}
+
+/* What is not named is not there: filters, pages, searches for spans. */
+static int capabilities(struct api_call *c)
+{
+	return clew_buf_adds(&c->out, "{\"search\":{\"withoutServiceName\":true,"
+				      "\"sameSpanConjunction\":true}}");
+}
+
 static const struct api_path paths[] = {
-	{"services", services}, {"operations", operations},	{"traces", traces},
-	{"traces/*", trace},	{"trace-summaries", summaries}, {NULL},
+	{"services", services},
+	{"operations", operations},
+	{"traces", traces},
+	{"traces/*", trace},
+	{"trace-summaries", summaries},
+	{"dependencies", dependencies},
+	{"capabilities", capabilities},
+	{NULL},
 };
 
 static const struct api api = {"/api/v3/", paths, "application/json", put_error};

@@ -98,15 +98,21 @@ void watch_stop(struct clew_server *s)
 
 /* ---- health ---- */
 
+static void head(struct clew_buf *b, const char *name, const char *type, const char *help)
+{
+	clew_buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
 static void counter(struct clew_buf *b, const char *name, const char *help, uint64_t v)
 {
-	clew_buf_addf(b, "# HELP %s %s\n# TYPE %s counter\n%s %" PRIu64 "\n", name, help, name,
-		      name, v);
+	head(b, name, "counter", help);
+	clew_buf_addf(b, "%s %" PRIu64 "\n", name, v);
 }
 
 static void gauge(struct clew_buf *b, const char *name, const char *help, double v)
 {
-	clew_buf_addf(b, "# HELP %s %s\n# TYPE %s gauge\n%s %.15g\n", name, help, name, name, v);
+	head(b, name, "gauge", help);
+	clew_buf_addf(b, "%s %.15g\n", name, v);
 }
 
 static void reason(struct clew_buf *b, const char *name, const char *why, uint64_t v)
@@ -146,21 +152,35 @@ static void put_store(struct clew_server *s, struct clew_buf *b)
 	clew_store_stats(s->st, &st);
 	counter(b, "clew_store_spans_total", "Spans that were stored.", st.stored);
 	counter(b, "clew_store_duplicates_total", "Spans that were stored already.", st.duplicates);
-	clew_buf_adds(b, "# HELP clew_store_lost_spans_total Spans that were not stored.\n"
-			 "# TYPE clew_store_lost_spans_total counter\n");
+	head(b, "clew_store_lost_spans_total", "counter", "Spans that were not stored.");
+	reason(b, "clew_store_lost_spans_total", "shed", st.shed_spans);
 	reason(b, "clew_store_lost_spans_total", "queue_full", st.dropped_queue);
 	reason(b, "clew_store_lost_spans_total", "error", st.dropped_error);
+	head(b, "clew_store_lost_traces_total", "counter",
+	     "Traces that were left out whole (shed), or of which spans were dropped.");
+	reason(b, "clew_store_lost_traces_total", "shed", st.shed_traces);
+	reason(b, "clew_store_lost_traces_total", "queue_full", st.cut_traces);
+	counter(b, "clew_store_untold_spans_total",
+		"Dropped spans that are not told with their trace.", st.cut_untold);
+	gauge(b, "clew_store_kept_ratio",
+	      "The part of captured traces that is kept: less than 1 while the store cannot keep "
+	      "up.",
+	      st.kept);
 	counter(b, "clew_store_refused_spans_total",
 		"Spans that were refused, for their sender to send again.", st.refused);
 	counter(b, "clew_retention_partitions_total", "Hours that retention dropped.",
 		st.retention_partitions);
 	counter(b, "clew_retention_spans_total", "... their spans.", st.retention_spans);
 	counter(b, "clew_retention_bytes_total", "... their bytes.", st.retention_bytes);
+	gauge(b, "clew_retention_waits",
+	      "1 while the clock has gone ahead and no hour is dropped by it: for a day at most.",
+	      st.retention_waits);
 	counter(b, "clew_store_amended_spans_total",
-		"Received spans that were joined with what the kernel saw.", st.amended);
+		"Stored spans that were changed: received ones that were joined, and the kernel's "
+		"that they tell.",
+		st.amended);
 	counter(b, "clew_store_amendments_missed_total",
-		"... that were not there to be changed: sealed before, or never stored.",
-		st.amend_missed);
+		"... that were not there to be changed within some seconds.", st.amend_missed);
 	counter(b, "clew_store_amendments_dropped_total",
 		"Amendments and aliases that could not wait, or be written.", st.amend_dropped);
 	counter(b, "clew_store_commits_total", "Batches written.", st.batches);
@@ -171,6 +191,20 @@ static void put_store(struct clew_server *s, struct clew_buf *b)
 		      "# TYPE clew_store_write_seconds_total counter\n"
 		      "clew_store_write_seconds_total %.6f\n",
 		      (double)st.write_ns / 1e9);
+	gauge(b, "clew_store_damaged_files",
+	      "Files that cannot be used and lie beside the others (*.damaged): what they hold is "
+	      "not told.",
+	      (double)st.damaged_files);
+	gauge(b, "clew_store_damaged_bytes",
+	      "Of logs of the newest spans, when the store was opened: left out.",
+	      (double)st.damaged_bytes);
+	gauge(b, "clew_store_damaged_hours",
+	      "Hours that are used and have blocks that could not be read when they were asked "
+	      "for.",
+	      (double)st.damaged_hours);
+	counter(b, "clew_store_hours_left_out_total",
+		"Times that a query was answered without an hour, as it could not be read.",
+		st.left_out);
 	gauge(b, "clew_store_queued_spans", "Spans that wait to be written.", (double)st.queued);
 	gauge(b, "clew_store_failing", "1 while the store cannot be written.", st.failing);
 	gauge(b, "clew_store_bytes", "Size of the store's files.", (double)bytes);
@@ -185,12 +219,10 @@ static void put_otlp(struct clew_server *s, struct clew_buf *b)
 	counter(b, "clew_otlp_malformed_requests_total", "... of which nothing was kept.",
 		c->malformed);
 	counter(b, "clew_otlp_accepted_spans_total", "Spans that were acknowledged.", c->stored);
-	clew_buf_adds(b, "# HELP clew_otlp_rejected_spans_total Spans that were left out.\n"
-			 "# TYPE clew_otlp_rejected_spans_total counter\n");
+	head(b, "clew_otlp_rejected_spans_total", "counter", "Spans that were left out.");
 	reason(b, "clew_otlp_rejected_spans_total", "ids", c->rejected_ids);
 	reason(b, "clew_otlp_rejected_spans_total", "time", c->rejected_times);
-	clew_buf_adds(b, "# HELP clew_otlp_refused_spans_total Spans to be sent again.\n"
-			 "# TYPE clew_otlp_refused_spans_total counter\n");
+	head(b, "clew_otlp_refused_spans_total", "counter", "Spans to be sent again.");
 	reason(b, "clew_otlp_refused_spans_total", "queue_full", c->refused);
 	reason(b, "clew_otlp_refused_spans_total", "store", c->failed);
 	counter(b, "clew_otlp_refused_memory_total", "Requests refused for want of memory.",
@@ -209,12 +241,12 @@ static void put_http(struct clew_server *s, struct clew_buf *b)
 
 	counter(b, "clew_http_requests_total", "HTTP requests.", c->requests);
 	counter(b, "clew_connections_total", "Connections, gRPC's too.", c->connections);
-	clew_buf_adds(b, "# HELP clew_refused_total Requests and connections refused.\n"
-			 "# TYPE clew_refused_total counter\n");
+	head(b, "clew_refused_total", "counter", "Requests and connections refused.");
 	reason(b, "clew_refused_total", "token", c->refused_auth);
 	reason(b, "clew_refused_total", "host", c->refused_host);
 	reason(b, "clew_refused_total", "size", c->refused_size);
 	reason(b, "clew_refused_total", "busy", c->refused_busy);
+	reason(b, "clew_refused_total", "gone", c->refused_gone);
 	reason(b, "clew_refused_total", "time", c->timed_out);
 	reason(b, "clew_refused_total", "connections", c->refused_connections);
 	tail_counts(s->tail, &clients, &lost);
@@ -244,8 +276,7 @@ static void put_figures(struct clew_server *s, struct clew_buf *b)
 	pthread_mutex_unlock(&s->lock);
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(last, v[i].name) != 0)
-			clew_buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", v[i].name, v[i].help,
-				      v[i].name, v[i].gauge ? "gauge" : "counter");
+			head(b, v[i].name, v[i].gauge ? "gauge" : "counter", v[i].help);
 		last = v[i].name;
 		if (v[i].reason)
 			reason(b, v[i].name, v[i].reason, v[i].value);

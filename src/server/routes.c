@@ -21,29 +21,39 @@ enum MHD_Result answer_spool(struct request *rq, const char *type, struct spool 
 }
 
 /* On the Unix socket connections are few as it is. */
-bool query_turn_begin(struct request *rq)
+int query_turn_begin(struct request *rq)
 {
 	struct clew_server *s = rq->server;
-	uint64_t due = clew_mono_ns() + SERVER_QUERY_WAIT_NS;
-	struct timespec until = {.tv_sec = (time_t)(due / 1000000000u),
-				 .tv_nsec = (long)(due % 1000000000u)};
+	uint64_t now = clew_mono_ns(), due = now + SERVER_QUERY_WAIT_NS, look;
+	struct timespec until;
 	int r = 0;
 
+	(void)clew_store_left_out(rq->left_out); /* of a request before it */
 	if (rq->listener->kind == LISTEN_UNIX)
-		return true;
+		return 0;
 	pthread_mutex_lock(&s->lock);
-	while (s->queries >= SERVER_QUERIES && r == 0)
-		r = pthread_cond_timedwait(&s->cond, &s->lock, &until);
-	if (s->queries < SERVER_QUERIES) {
-		s->queries++;
-		r = 0;
+	for (; r == 0 && s->queries >= SERVER_QUERIES; now = clew_mono_ns()) {
+		look = now + SERVER_QUERY_LOOK_NS;
+		until = (struct timespec){.tv_sec = (time_t)(look / 1000000000u),
+					  .tv_nsec = (long)(look % 1000000000u)};
+		if (conns_gone(rq->conn))
+			r = -EPIPE;
+		else if (now >= due)
+			r = -EAGAIN;
+		else
+			pthread_cond_timedwait(&s->cond, &s->lock, &until);
 	}
+	if (r == 0)
+		s->queries++;
 	pthread_mutex_unlock(&s->lock);
-	return r == 0;
+	if (r == -EPIPE)
+		s->counters.refused_gone++;
+	return r;
 }
 
 void query_turn_end(struct request *rq)
 {
+	rq->n_left_out = clew_store_left_out(rq->left_out);
 	if (rq->listener->kind == LISTEN_UNIX)
 		return;
 	pthread_mutex_lock(&rq->server->lock);
@@ -52,23 +62,38 @@ void query_turn_end(struct request *rq)
 	pthread_mutex_unlock(&rq->server->lock);
 }
 
+/* The answer is sent when it is whole: so it can begin again. */
+static int ask(struct request *rq, struct slice target, struct spool *spool, char **ret_error)
+{
+	const char *method = strcmp(rq->method, "HEAD") ? rq->method : "GET";
+	struct clew_store *st = rq->server->st;
+	int r = -ERESTART;
+
+	spool_init(spool, clew_store_fd(st));
+	for (int i = 0; r == -ERESTART && i < SERVER_QUERY_TRIES; i++) {
+		spool_clear(spool);
+		free(clew_steal(*ret_error));
+		r = clew_query_run(st, slice_str(method), target, clew_buf_slice(&rq->body),
+				   spool_write, spool, ret_error);
+	}
+	return r;
+}
+
 static enum MHD_Result query_answer(struct request *rq)
 {
 	_cleanup_(freep) char *error = NULL;
 	struct slice target = slice_str(rq->target);
-	const char *method = strcmp(rq->method, "HEAD") ? rq->method : "GET";
 	struct spool spool;
 	enum MHD_Result sent;
 	int r;
 
-	if (!query_turn_begin(rq)) {
-		rq->server->counters.refused_busy++;
+	r = query_turn_begin(rq);
+	if (r < 0) {
+		rq->server->counters.refused_busy += r == -EAGAIN;
 		return answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE,
 				    "too many queries run at a time: try again");
 	}
-	spool_init(&spool, clew_store_fd(rq->server->st));
-	r = clew_query_run(rq->server->st, slice_str(method), target, clew_buf_slice(&rq->body),
-			   spool_write, &spool, &error);
+	r = ask(rq, target, &spool, &error);
 	query_turn_end(rq);
 	if (r < 0)
 		sent = answer_error(rq, clew_query_status(r), error ? error : strerror(-r));
@@ -119,6 +144,10 @@ static const struct route http_routes[] = {
 	{"/healthz", .open = true, .run = healthz},
 	{"/readyz", .open = true, .run = readyz},
 	{"/api/clew/", .below = true, .any = true, .run = nothing},
+	{"/api/v3/traces", .get_or_post = true, .body = CLEW_SERVER_MAX_BODY,
+	 .run = jaeger_v3_answer},
+	{"/api/v3/trace-summaries", .get_or_post = true, .body = CLEW_SERVER_MAX_BODY,
+	 .run = jaeger_v3_answer},
 	{"/api/v3/", .below = true, .run = jaeger_v3_answer},
 	{"/api/", .below = true, .run = jaeger_v1_answer},
 	{"/tempo/", .below = true, .run = tempo_answer},

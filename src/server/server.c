@@ -13,7 +13,8 @@
 #include "server/internal.h"
 #include "server/watch.h"
 
-#define TLS_FILE_MAX (1u << 20)
+#define TLS_FILE_MAX   (1u << 20)
+#define SERVER_POLL_NS (2 * 1000 * 1000)
 
 int server_fail(char **ret_error, int err, const char *fmt, ...)
 {
@@ -174,6 +175,21 @@ void clew_server_on_received(struct clew_server *s, clew_server_received_fn fn, 
 	s->received_user = user;
 }
 
+/* Until none is left, at most so long. */
+static void wait_for_none(const _Atomic uint32_t *n, uint64_t at_most_ns)
+{
+	uint64_t begin = clew_mono_ns();
+
+	while (atomic_load(n) && clew_mono_ns() - begin < at_most_ns)
+		nanosleep(&(struct timespec){.tv_nsec = SERVER_POLL_NS}, NULL);
+}
+
+void clew_server_end_intake(struct clew_server *s)
+{
+	atomic_store(&s->intake_ended, true);
+	wait_for_none(&s->submissions, SERVER_DRAIN_NS);
+}
+
 void clew_server_ports(const struct clew_server *s, struct clew_server_ports *ret)
 {
 	*ret = (struct clew_server_ports){
@@ -190,8 +206,6 @@ void clew_server_ports(const struct clew_server *s, struct clew_server_ports *re
 /* No new connections; those requests that run are waited for. */
 static void drain(struct clew_server *s)
 {
-	uint64_t until = clew_mono_ns() + SERVER_DRAIN_NS;
-
 	for (int i = 0; i < LISTEN_KINDS; i++) {
 		MHD_socket fd = s->listeners[i].daemon ? MHD_quiesce_daemon(s->listeners[i].daemon)
 						       : MHD_INVALID_SOCKET;
@@ -199,8 +213,7 @@ static void drain(struct clew_server *s)
 		if (fd != MHD_INVALID_SOCKET)
 			close(fd);
 	}
-	while (atomic_load(&s->active) && clew_mono_ns() < until)
-		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+	wait_for_none(&s->active, SERVER_DRAIN_NS);
 }
 
 void clew_server_stop(struct clew_server *s)
@@ -219,8 +232,7 @@ void clew_server_stop(struct clew_server *s)
 		if (s->listeners[i].daemon)
 			MHD_stop_daemon(s->listeners[i].daemon);
 	/* The store's writer settles each at its next attempt to write. */
-	while (atomic_load(&s->submissions))
-		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+	wait_for_none(&s->submissions, UINT64_MAX);
 	watch_stop(s);
 	conns_done(s);
 	page_close(s);

@@ -13,6 +13,8 @@
 struct clew_server;
 
 #define CLEW_SERVER_SOCKET "clew.sock"
+/* Of an answer that lacks what is sealed in some hours, as it cannot be read: which ("2026-01-02T04Z ..."). */
+#define CLEW_LEFT_OUT_HEADER "Clew-Left-Out"
 /* In the store's directory, 0600, while TCP ports are open: which ones. */
 #define CLEW_SERVER_PORTS "ports.json"
 /* Connections at a time on the socket; more are closed at once. */
@@ -62,6 +64,12 @@ typedef void (*clew_server_received_fn)(void *user, struct clew_span *const *spa
 
 /** clew_server_on_received() - before clew_server_listen(). */
 void clew_server_on_received(struct clew_server *s, clew_server_received_fn fn, void *user);
+
+/**
+ * clew_server_end_intake() - take no more spans: senders are told to try again, as after the end. When it returns,
+ * none that was told to the received_fn waits for the store any more (or it takes no spans: 5 s).
+ */
+void clew_server_end_intake(struct clew_server *s);
 
 /* What was opened. */
 struct clew_server_ports {

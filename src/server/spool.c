@@ -65,6 +65,14 @@ int spool_write(void *spool, const char *bytes, size_t n)
 	return write_all(s->fd, bytes, n);
 }
 
+void spool_clear(struct spool *s)
+{
+	closep(&s->fd);
+	s->fd = -1;
+	s->bytes = 0;
+	clew_buf_clear(&s->buf);
+}
+
 int spool_take_fd(struct spool *s)
 {
 	int fd = s->fd;

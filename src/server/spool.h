@@ -20,6 +20,8 @@ struct spool {
 void spool_init(struct spool *s, int dir_fd);
 /** spool_write() - a clew_write_fn. */
 int spool_write(void *spool, const char *bytes, size_t n);
+/** spool_clear() - what was written is forgotten. */
+void spool_clear(struct spool *s);
 /** spool_take_fd() - the file, rewound; the caller owns it. */
 int spool_take_fd(struct spool *s);
 void spool_done(struct spool *s);

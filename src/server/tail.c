@@ -9,13 +9,11 @@
  * the clients that wait also look which traces are due.
  */
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <time.h>
 
-#include <uthash.h>
-
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/units.h"
 #include "query/params.h"
 #include "query/span_json.h"
@@ -31,7 +29,8 @@
 
 struct client {
 	struct tail *tail;
-	int slot, fd;
+	const struct conn *conn;
+	int slot;
 	struct params params;
 	struct clew_span_filter filter;
 	char *lines[TAIL_LINES];
@@ -127,16 +126,11 @@ void tail_counts(struct tail *t, uint64_t *ret_clients, uint64_t *ret_lost)
 
 static void give(struct tail *t, struct client *c, const struct clew_buf *line)
 {
-	char *copy;
+	char *copy = !line->err && c->n < TAIL_LINES ? strndup(line->data, line->len) : NULL;
 
-	if (c->n == TAIL_LINES) {
-		c->lost++;
-		t->lost++;
-		return;
-	}
-	copy = strndup(line->data, line->len);
 	if (!copy) {
 		c->lost++;
+		t->lost++;
 		return;
 	}
 	c->lines[(c->first + c->n++) % TAIL_LINES] = copy;
@@ -152,7 +146,7 @@ static void tell(struct tail *t, struct trace *tr)
 	clew_buf_adds(&line, "event: trace\ndata: ");
 	trace_json(&line, &tr->sum);
 	clew_buf_adds(&line, "\n\n");
-	for (int i = 0; !line.err && i < (int)TAIL_CLIENTS; i++)
+	for (int i = 0; i < (int)TAIL_CLIENTS; i++)
 		if (t->clients[i] && tr->matched & 1u << i)
 			give(t, t->clients[i], &line);
 	clew_buf_done(&line);
@@ -238,6 +232,10 @@ static struct trace *trace_of(struct tail *t, const struct clew_span *s, uint64_
 	tr->id = tr->sum.trace_id = s->trace_id;
 	tr->first_ns = now;
 	HASH_ADD(hh, t->traces, id, sizeof(tr->id), tr);
+	if (!tr->hh.tbl) {
+		free(tr);
+		return NULL;
+	}
 	return tr;
 }
 
@@ -286,20 +284,12 @@ static char *next_text(struct client *c, uint64_t now)
 	return text;
 }
 
-/* Its end of the connection is closed: nobody reads any more. */
-static bool gone(const struct client *c)
-{
-	struct pollfd fd = {.fd = c->fd, .events = POLLRDHUP};
-
-	return c->fd >= 0 && poll(&fd, 1, 0) > 0;
-}
-
 static bool wait_for_text(struct client *c)
 {
 	struct tail *t = c->tail;
 
 	pthread_mutex_lock(&t->lock);
-	while (!c->sending && !t->stopping && !gone(c)) {
+	while (!c->sending && !t->stopping && !conns_gone(c->conn)) {
 		uint64_t now = clew_mono_ns(), due = now + LOOK_NS;
 		struct timespec until = {.tv_sec = (time_t)(due / 1000000000u),
 					 .tv_nsec = (long)(due % 1000000000u)};
@@ -398,7 +388,7 @@ enum MHD_Result tail_answer(struct request *rq)
 		return answer_error(rq, 503, "out of memory: try again");
 	c->tail = rq->server->tail;
 	c->slot = -1;
-	c->fd = rq->conn ? rq->conn->fd : -1;
+	c->conn = rq->conn;
 	c->told_ns = clew_mono_ns();
 	c->sending = strdup(": clew's tail of traces\n\n");
 	c->sending_n = c->sending ? strlen(c->sending) : 0;

@@ -2,7 +2,6 @@
 #include "server/tail_match.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 
 const char *tail_can_match(const struct clew_span_filter *f)
@@ -29,6 +28,7 @@ static const struct clew_attr *find(const struct clew_span *s, struct slice key)
 /* As the store writes values. */
 static struct slice text_of(const struct clew_attr *a, char *buf, size_t size)
 {
+	buf[0] = '\0';
 	switch (a->type) {
 	case CLEW_ATTR_STR:
 		return a->str;
@@ -45,18 +45,6 @@ static struct slice text_of(const struct clew_attr *a, char *buf, size_t size)
 	return slice_str(buf);
 }
 
-static bool number_of(struct slice text, double *ret)
-{
-	char buf[64], *end;
-
-	if (!text.n || text.n >= sizeof(buf))
-		return false;
-	memcpy(buf, text.p, text.n);
-	buf[text.n] = '\0';
-	*ret = strtod(buf, &end);
-	return !*end && isfinite(*ret);
-}
-
 static bool equal(const struct clew_attr *a, struct slice value)
 {
 	char buf[64];
@@ -64,25 +52,22 @@ static bool equal(const struct clew_attr *a, struct slice value)
 
 	if (slice_eq(text_of(a, buf, sizeof(buf)), value))
 		return true;
-	return a->type == CLEW_ATTR_DOUBLE && number_of(value, &y) && (x = a->d, x == y);
+	return a->type == CLEW_ATTR_DOUBLE && slice_number(value, &y) && (x = a->d, x == y);
 }
 
 static int compare(const struct clew_attr *a, struct slice value, bool *ret_can)
 {
 	char buf[64];
-	struct slice text = text_of(a, buf, sizeof(buf));
-	size_t n = text.n < value.n ? text.n : value.n;
 	double x, y;
-	int c;
 
 	*ret_can = true;
-	if (a->type == CLEW_ATTR_INT || a->type == CLEW_ATTR_DOUBLE) {
-		*ret_can = number_of(value, &y);
-		x = a->type == CLEW_ATTR_INT ? (double)a->i : a->d;
-		return (x > y) - (x < y);
-	}
-	c = n ? memcmp(text.p, value.p, n) : 0;
-	return c ? c : (text.n > value.n) - (text.n < value.n);
+	if (a->type != CLEW_ATTR_INT && a->type != CLEW_ATTR_DOUBLE)
+		return slice_order(text_of(a, buf, sizeof(buf)), value);
+	*ret_can = slice_number(value, &y);
+	if (!*ret_can)
+		return 0;
+	x = a->type == CLEW_ATTR_INT ? (double)a->i : a->d;
+	return (x > y) - (x < y);
 }
 
 static bool holds(const struct clew_filter_where *w, const struct clew_span *s)

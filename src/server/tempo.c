@@ -51,6 +51,14 @@ static int build_info(struct api_call *c)
 			     "\"goVersion\":\"\"}");
 }
 
+/* Grafana shows the text where it draws. */
+static int no_metrics(struct api_call *c)
+{
+	return api_fail(c, 501, -EOPNOTSUPP,
+			"TraceQL's metrics are not supported: rates, errors and latencies are at "
+			"/metrics for Prometheus (traces_spanmetrics_*), and in clew's page");
+}
+
 /* ---- a trace ---- */
 
 static bool wants_protobuf(struct api_call *c)
@@ -142,6 +150,8 @@ static const struct api_path paths[] = {
 	{"api/search/tag/*/values", tempo_values},
 	{"api/v2/search/tags", tempo_tags_v2},
 	{"api/v2/search/tag/*/values", tempo_values_v2},
+	{"api/metrics/query", no_metrics},
+	{"api/metrics/query_range", no_metrics},
 	{NULL},
 };
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tempo's search: traces that hold a span which meets all conditions, the newest first, each with
- * some of those spans.
+ * Tempo's search: traces that hold a span which meets all conditions of one of the query's cases, the newest
+ * first, each with some of those spans.
+ *
+ *	case ─► pages of its traces ─┐
+ *	case ─► pages of its traces ─┴► newest first, each once ─► batches: sums, spans that match ─► out
  *
  * Conditions on whole traces (rootName, traceDuration, minDuration=...) are looked at here, page by page
  * of what the store finds for the others, for at most MAX_LOOKED traces and LOOK_NS (inspectedTraces says
@@ -22,19 +25,39 @@
 #define LOOK_NS	      (10 * CLEW_NS_PER_S)
 #define PAGE	      200u
 
+/* Traces of one case, page by page. */
+struct source {
+	struct traceql_case *q;
+	struct api_traces page;
+	size_t at; /* in the page */
+	bool more; /* pages */
+};
+
 struct search {
 	struct api_call *c;
 	struct traceql q;
+	struct source sources[TRACEQL_MAX_CASES];
 	uint64_t limit, spans; /* of traces; of spans of each that are shown */
 	uint64_t given, looked;
+};
+
+/* A span that matches, as JSON in its trace's text; without one (len 0) it is only counted. */
+struct match {
+	uint64_t start_ns;
+	struct clew_id64 id;
+	size_t from, len;
 };
 
 /* A trace that was found. */
 struct found {
 	struct search *s;
-	const struct clew_trace_summary *t; /* NULL: it does not last as it should */
-	uint64_t matched;
-	struct clew_buf set; /* its spans that match, as JSON */
+	const struct clew_trace_summary *t;
+	uint32_t cases;	 /* that found it, a bit each; 0: it does not last as it should */
+	bool every;	 /* of its spans matches */
+	struct match *v; /* those that are shown; of several cases all, to count each once */
+	size_t n, cap;
+	size_t of_case, matched; /* of the case that is being looked at; of all */
+	struct clew_buf text;
 };
 
 /* Some of them at a time. */
@@ -48,15 +71,30 @@ struct batch {
 
 /* ---- spans of a trace ---- */
 
+static struct match *add_match(struct found *f, const struct clew_id64 *id, uint64_t start_ns)
+{
+	if (f->n == f->cap) {
+		size_t cap = f->cap ? f->cap * 2 : 8;
+		struct match *v = realloc(f->v, cap * sizeof(*v));
+
+		if (!v)
+			return NULL;
+		f->v = v;
+		f->cap = cap;
+	}
+	f->v[f->n] = (struct match){.start_ns = start_ns, .id = *id, .from = f->text.len};
+	return &f->v[f->n++];
+}
+
 static void put_span_head(struct found *f, const struct clew_id64 *id, struct slice name,
 			  uint64_t start_ns, uint64_t duration_ns)
 {
 	char hex[17];
 
 	clew_hex(id->b, sizeof(id->b), hex);
-	clew_buf_addf(&f->set, "%s{\"spanID\":\"%s\",\"name\":", f->matched ? "," : "", hex);
-	clew_json_str(&f->set, name);
-	clew_buf_addf(&f->set,
+	clew_buf_addf(&f->text, "{\"spanID\":\"%s\",\"name\":", hex);
+	clew_json_str(&f->text, name);
+	clew_buf_addf(&f->text,
 		      ",\"startTimeUnixNano\":\"%" PRIu64 "\",\"durationNanos\":\"%" PRIu64
 		      "\",\"attributes\":[",
 		      start_ns, duration_ns);
@@ -79,6 +117,14 @@ static void put_text_attr(struct clew_buf *b, const char **sep, const char *key,
 	put_attr(b, sep, &a);
 }
 
+static bool asks_kind(const struct traceql *q)
+{
+	for (uint32_t i = 0; i < q->n; i++)
+		if (q->cases[i].filter.kinds)
+			return true;
+	return false;
+}
+
 /* What was asked for, so that it can be seen why the span is here. */
 static void put_shown(struct found *f, const struct clew_span *s)
 {
@@ -86,7 +132,7 @@ static void put_shown(struct found *f, const struct clew_span *s)
 	const struct clew_resource *own = s->resource;
 	const char *sep = "";
 
-	put_text_attr(&f->set, &sep, "service.name", own ? own->service : SLICE(""));
+	put_text_attr(&f->text, &sep, "service.name", own ? own->service : SLICE(""));
 	for (uint32_t i = 0; i < q->n_shown; i++) {
 		const struct traceql_shown *w = &q->shown[i];
 		const struct clew_attr *a = NULL;
@@ -100,12 +146,22 @@ static void put_shown(struct found *f, const struct clew_span *s)
 			if (slice_eq(own->attrs[k].key, w->key))
 				a = &own->attrs[k];
 		if (a)
-			put_attr(&f->set, &sep, a);
+			put_attr(&f->text, &sep, a);
 	}
 	if (s->status)
-		put_text_attr(&f->set, &sep, "status", slice_str(clew_status_name(s->status)));
-	if (q->filter.kinds)
-		put_text_attr(&f->set, &sep, "kind", slice_str(clew_kind_name(s->kind)));
+		put_text_attr(&f->text, &sep, "status", slice_str(clew_status_name(s->status)));
+	if (asks_kind(q))
+		put_text_attr(&f->text, &sep, "kind", slice_str(clew_kind_name(s->kind)));
+}
+
+/* Those without conditions, a bit each. */
+static uint32_t all_cases(const struct traceql *q)
+{
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < q->n; i++)
+		bits |= (uint32_t)q->cases[i].all << i;
+	return bits;
 }
 
 static int take_match(void *user, struct clew_span *span)
@@ -113,20 +169,27 @@ static int take_match(void *user, struct clew_span *span)
 	_cleanup_(clew_span_freep) struct clew_span *s = span;
 	struct batch *b = user;
 	struct found *f = NULL;
+	struct match *m;
 
 	for (size_t i = 0; !f && i < b->n; i++)
 		if (clew_id128_eq(&b->t[i].trace_id, &s->trace_id))
 			f = &b->v[i];
-	if (!f)
+	if (!f || f->every)
 		return 0;
-	if (f->matched < f->s->spans) {
+	f->matched++;
+	if (f->of_case++ >= b->s->spans && b->s->q.n == 1)
+		return 0;
+	m = add_match(f, &s->span_id, s->start_ns);
+	if (!m)
+		return -ENOMEM;
+	if (f->of_case <= b->s->spans) {
 		clew_span_show_fields(s);
 		put_span_head(f, &s->span_id, s->name, s->start_ns, s->duration_ns);
 		put_shown(f, s);
-		clew_buf_adds(&f->set, "]}");
+		clew_buf_adds(&f->text, "]}");
+		m->len = f->text.len - m->from;
 	}
-	f->matched++;
-	return f->set.err;
+	return f->text.err;
 }
 
 /* Without conditions every span matches; then its attributes need not be read. */
@@ -135,16 +198,39 @@ static int take_row(void *user, size_t trace, const struct clew_trace_row *row)
 	struct batch *b = user;
 	struct found *f = &b->v[trace];
 	const char *sep = "";
+	struct match *m;
 
-	if (!b->s->q.all)
+	if (!(f->cases & all_cases(&b->s->q)) || f->matched++ >= b->s->spans)
 		return 0;
-	if (f->matched < f->s->spans) {
-		put_span_head(f, &row->span_id, row->name, row->start_ns, row->duration_ns);
-		put_text_attr(&f->set, &sep, "service.name", row->service);
-		clew_buf_adds(&f->set, "]}");
-	}
-	f->matched++;
-	return f->set.err;
+	m = add_match(f, &row->span_id, row->start_ns);
+	if (!m)
+		return -ENOMEM;
+	put_span_head(f, &row->span_id, row->name, row->start_ns, row->duration_ns);
+	put_text_attr(&f->text, &sep, "service.name", row->service);
+	clew_buf_adds(&f->text, "]}");
+	m->len = f->text.len - m->from;
+	return f->text.err;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct match *x = a, *y = b;
+
+	if (x->start_ns != y->start_ns)
+		return x->start_ns < y->start_ns ? -1 : 1;
+	return memcmp(&x->id, &y->id, sizeof(x->id)) ?: (x->len < y->len) - (x->len > y->len);
+}
+
+/* Those of several cases: in order, each once. */
+static void merge_matches(struct found *f)
+{
+	size_t n = 0;
+
+	qsort(f->v, f->n, sizeof(*f->v), by_start);
+	for (size_t i = 0; i < f->n; i++)
+		if (!n || memcmp(&f->v[n - 1].id, &f->v[i].id, sizeof(f->v[i].id)))
+			f->v[n++] = f->v[i];
+	f->n = f->matched = n;
 }
 
 /* ---- the answer ---- */
@@ -167,7 +253,7 @@ static bool compare(enum clew_where_op op, int c)
 	}
 }
 
-static bool name_fits(const struct traceql *q, const struct clew_trace_summary *t)
+static bool name_fits(const struct traceql_case *q, const struct clew_trace_summary *t)
 {
 	for (uint32_t i = 0; i < q->n_trace; i++) {
 		const struct traceql_trace_condition *w = &q->trace[i];
@@ -179,7 +265,7 @@ static bool name_fits(const struct traceql *q, const struct clew_trace_summary *
 	return true;
 }
 
-static bool duration_fits(const struct traceql *q, uint64_t ns)
+static bool duration_fits(const struct traceql_case *q, uint64_t ns)
 {
 	for (uint32_t i = 0; i < q->n_trace; i++) {
 		const struct traceql_trace_condition *w = &q->trace[i];
@@ -204,10 +290,21 @@ static void put_stats(struct clew_buf *b, const struct api_sum *sum)
 	clew_buf_addc(b, '}');
 }
 
+static void put_set(const struct found *f)
+{
+	struct clew_buf *b = &f->s->c->out;
+
+	clew_buf_adds(b, "{\"spans\":[");
+	for (size_t i = 0; i < f->n && i < f->s->spans; i++) {
+		clew_buf_adds(b, i ? "," : "");
+		clew_buf_add(b, f->text.data + f->v[i].from, f->v[i].len);
+	}
+	clew_buf_addf(b, "],\"matched\":%zu}", f->matched);
+}
+
 static void put_trace(const struct found *f, const struct api_sum *sum)
 {
 	struct clew_buf *b = &f->s->c->out;
-	const char *set = f->set.data ? f->set.data : "";
 	char hex[33];
 	size_t zeros;
 
@@ -220,46 +317,70 @@ static void put_trace(const struct found *f, const struct api_sum *sum)
 	clew_json_str(b, f->t->name);
 	clew_buf_addf(b, ",\"startTimeUnixNano\":\"%" PRIu64 "\",\"durationMs\":%" PRIu64,
 		      sum->first_ns, (uint64_t)((sum->end_ns - sum->first_ns) / CLEW_NS_PER_MS));
-	clew_buf_adds(b, ",\"spanSet\":{\"spans\":[");
-	clew_buf_adds(b, set);
-	clew_buf_addf(b, "],\"matched\":%" PRIu64 "},\"spanSets\":[{\"spans\":[", f->matched);
-	clew_buf_adds(b, set);
-	clew_buf_addf(b, "],\"matched\":%" PRIu64 "}]", f->matched);
+	clew_buf_adds(b, ",\"spanSet\":");
+	put_set(f);
+	clew_buf_adds(b, ",\"spanSets\":[");
+	put_set(f);
+	clew_buf_addc(b, ']');
 	put_stats(b, sum);
 	clew_buf_addc(b, '}');
 }
 
-static int find_matches(struct batch *b)
+static int match_case(struct batch *b, uint32_t number)
 {
 	struct clew_id128 ids[API_SUM_TRACES];
 	size_t n = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
-		const struct api_sum *sum = &b->sums[i];
-
-		if (sum->spans && duration_fits(&b->s->q, sum->end_ns - sum->first_ns))
-			ids[n++] = sum->id;
-		else
-			b->v[i].t = NULL;
+		b->v[i].of_case = 0;
+		if (!b->v[i].every && b->v[i].cases & 1u << number)
+			ids[n++] = b->sums[i].id;
 	}
-	if (b->s->q.all || !n)
+	if (!n)
 		return 0;
-	return clew_store_match_spans(b->s->c->st, ids, n, &b->s->q.filter, take_match, b,
-				      &b->s->c->error);
+	return clew_store_match_spans(b->s->c->st, ids, n, &b->s->q.cases[number].filter,
+				      take_match, b, &b->s->c->error);
+}
+
+/* Which cases are left now that it is known how long the trace takes. */
+static void keep_cases(struct found *f, const struct api_sum *sum)
+{
+	const struct traceql *q = &f->s->q;
+
+	for (uint32_t i = 0; i < q->n; i++)
+		if (!sum->spans || !duration_fits(&q->cases[i], sum->end_ns - sum->first_ns))
+			f->cases &= ~(1u << i);
+	f->every = f->cases & all_cases(q);
+	if (!f->every) {
+		f->n = f->matched = 0;
+		clew_buf_clear(&f->text);
+	}
+}
+
+static int find_matches(struct batch *b)
+{
+	uint32_t n = b->s->q.n;
+	int r = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		keep_cases(&b->v[i], &b->sums[i]);
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		r = match_case(b, i);
+	for (size_t i = 0; r == 0 && n > 1 && i < b->n; i++)
+		if (!b->v[i].every)
+			merge_matches(&b->v[i]);
+	return r;
 }
 
 static int look_at(struct batch *b)
 {
 	struct search *s = b->s;
-	int r;
+	int r = api_sum_traces(s->c, b->t, b->n, b->sums, take_row, b);
 
-	for (size_t i = 0; i < b->n; i++)
-		b->v[i] = (struct found){.s = s, .t = &b->t[i]};
-	r = api_sum_traces(s->c, b->t, b->n, b->sums, take_row, b);
 	if (r == 0) {
 		r = find_matches(b);
 		for (size_t i = 0; r == 0 && i < b->n && s->given < s->limit; i++) {
-			if (!b->v[i].t)
+			if (!b->v[i].cases)
 				continue;
 			put_trace(&b->v[i], &b->sums[i]);
 			s->given++;
@@ -267,29 +388,18 @@ static int look_at(struct batch *b)
 		}
 		api_sums_done(b->sums, b->n);
 	}
-	for (size_t i = 0; i < b->n; i++)
-		clew_buf_done(&b->v[i].set);
+	for (size_t i = 0; i < b->n; i++) {
+		clew_buf_done(&b->v[i].text);
+		free(b->v[i].v);
+	}
 	b->n = 0;
 	return r;
 }
 
-static int look_through(struct search *s, const struct api_traces *page)
-{
-	struct batch b = {.s = s};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < page->n && s->given < s->limit; i++) {
-		s->looked++;
-		if (name_fits(&s->q, &page->v[i]))
-			b.t[b.n++] = page->v[i];
-		if (b.n == API_SUM_TRACES)
-			r = look_at(&b);
-	}
-	return r == 0 && b.n ? look_at(&b) : r;
-}
+/* ---- traces, newest first ---- */
 
 /* That a trace must last to meet its conditions. */
-static uint64_t least_duration(const struct traceql *q)
+static uint64_t least_duration(const struct traceql_case *q)
 {
 	uint64_t ns = 0;
 
@@ -303,30 +413,115 @@ static uint64_t least_duration(const struct traceql *q)
 	return ns;
 }
 
-static int run(struct search *s)
+static void begin_source(struct search *s, uint32_t i)
 {
-	struct clew_span_filter *f = &s->q.filter;
-	uint64_t due = clew_mono_ns() + LOOK_NS;
-	bool more = !s->q.never;
+	struct traceql_case *q = &s->q.cases[i];
+
+	s->sources[i] = (struct source){.q = q, .more = !q->never};
+	q->filter.sort = CLEW_SORT_START;
+	q->filter.limit = q->n_trace ? PAGE : s->limit;
+	if (q->all)
+		q->filter.min_duration_ns = least_duration(q);
+}
+
+/* Its next trace; NULL: there is none. */
+static int head(struct search *s, struct source *from, const struct clew_trace_summary **ret)
+{
+	struct clew_span_filter *f = &from->q->filter;
 	int r = 0;
 
-	f->sort = CLEW_SORT_START;
-	if (s->q.all)
-		f->min_duration_ns = least_duration(&s->q);
-	while (r == 0 && more && s->given < s->limit && s->looked < MAX_LOOKED &&
-	       clew_mono_ns() < due) {
-		struct api_traces page;
+	if (from->at == from->page.n && from->more) {
+		api_traces_done(&from->page);
+		from->page = (struct api_traces){0};
+		from->at = 0;
+		r = api_find_traces(s->c, f, &from->page);
+		/* Of a case without conditions on traces, a page as long as the answer is enough. */
+		from->more = r == 0 && from->q->n_trace && from->page.n == f->limit;
+		if (from->more) {
+			const struct clew_trace_summary *last = &from->page.v[from->page.n - 1];
 
-		f->limit = s->q.n_trace ? PAGE : s->limit;
-		r = api_find_traces(s->c, f, &page);
-		if (r == 0)
-			r = look_through(s, &page);
-		more = s->q.n_trace && page.n == f->limit;
-		if (more)
-			f->after = (struct clew_store_cursor){true, page.v[page.n - 1].start_ns,
-							      page.v[page.n - 1].trace_id};
-		api_traces_done(&page);
+			f->after = (struct clew_store_cursor){true, last->start_ns, last->trace_id};
+		}
 	}
+	*ret = from->at < from->page.n ? &from->page.v[from->at] : NULL;
+	return r;
+}
+
+/* The store's order. */
+static bool comes_first(const struct clew_trace_summary *a, const struct clew_trace_summary *b)
+{
+	if (a->start_ns != b->start_ns)
+		return a->start_ns > b->start_ns;
+	return memcmp(&a->trace_id, &b->trace_id, sizeof(a->trace_id)) < 0;
+}
+
+/* The next trace of them all, and which cases found it; 0: there are no more. */
+static int next(struct search *s, struct clew_trace_summary *ret, uint32_t *ret_cases)
+{
+	const struct clew_trace_summary *t, *first = NULL;
+	uint32_t cases = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < s->q.n; i++) {
+		r = head(s, &s->sources[i], &t);
+		if (r < 0 || !t)
+			continue;
+		if (first && clew_id128_eq(&first->trace_id, &t->trace_id)) {
+			cases |= 1u << i;
+		} else if (!first || comes_first(t, first)) {
+			first = t;
+			cases = 1u << i;
+		}
+	}
+	if (r < 0)
+		return r;
+	if (first)
+		*ret = *first;
+	for (uint32_t i = 0; i < s->q.n; i++)
+		s->sources[i].at += cases >> i & 1;
+	*ret_cases = cases;
+	return 0;
+}
+
+/* Into the batch, if the name of its root is one of those that are wanted. */
+static void take_trace(struct batch *b, const struct clew_trace_summary *t, uint32_t cases)
+{
+	for (uint32_t i = 0; i < b->s->q.n; i++)
+		if (!name_fits(&b->s->q.cases[i], t))
+			cases &= ~(1u << i);
+	if (!cases)
+		return;
+	b->t[b->n] = *t;
+	b->v[b->n] = (struct found){.s = b->s, .t = &b->t[b->n], .cases = cases};
+	b->n++;
+}
+
+static int run(struct search *s)
+{
+	uint64_t due = clew_mono_ns() + LOOK_NS;
+	bool bounded = false; /* as not all traces that are found are given */
+	struct batch b = {.s = s};
+	uint32_t cases = 1;
+	int r = 0;
+
+	for (uint32_t i = 0; i < s->q.n; i++) {
+		begin_source(s, i);
+		bounded = bounded || s->q.cases[i].n_trace;
+	}
+	while (r == 0 && cases && s->given < s->limit) {
+		struct clew_trace_summary t;
+
+		cases = 0;
+		if (!bounded || (s->looked < MAX_LOOKED && clew_mono_ns() < due))
+			r = next(s, &t, &cases);
+		s->looked += cases != 0;
+		if (cases)
+			take_trace(&b, &t, cases);
+		if (r == 0 && b.n && (b.n == API_SUM_TRACES || !cases))
+			r = look_at(&b);
+	}
+	for (uint32_t i = 0; i < s->q.n; i++)
+		api_traces_done(&s->sources[i].page);
 	return r;
 }
 
@@ -338,24 +533,43 @@ static int add_duration(struct search *s, const char *key, enum clew_where_op op
 
 	if (r < 0 || t.ns == UINT64_MAX)
 		return r;
-	if (s->q.n_trace == TRACEQL_MAX_TRACE_CONDITIONS)
-		return api_fail(s->c, 400, -EINVAL, "too many conditions");
-	s->q.trace[s->q.n_trace++] = t;
+	for (uint32_t i = 0; i < s->q.n; i++) {
+		struct traceql_case *q = &s->q.cases[i];
+
+		if (q->n_trace == TRACEQL_MAX_TRACE_CONDITIONS)
+			return api_fail(s->c, 400, -EINVAL, "too many conditions");
+		q->trace[q->n_trace++] = t;
+	}
 	return 0;
+}
+
+/* The same for each case. */
+static int get_times(struct search *s)
+{
+	struct clew_span_filter times = {0};
+	int r = tempo_times(s->c, &times);
+
+	for (uint32_t i = 0; r == 0 && i < s->q.n; i++) {
+		struct clew_span_filter *f = &s->q.cases[i].filter;
+
+		f->since_ns = times.since_ns;
+		f->until_ns = times.until_ns;
+		r = api_check_window(s->c, f);
+	}
+	return r;
 }
 
 static int get_params(struct search *s)
 {
-	struct slice text;
-	int r = 0;
+	struct slice text = {0};
+	int r;
 
-	s->q.all = true;
-	if (api_get(s->c, "q", &text))
-		r = traceql_parse(s->c, text, &s->q);
-	else if (api_get(s->c, "tags", &text))
+	if (!api_get(s->c, "q", &text) && api_get(s->c, "tags", &text))
 		r = traceql_tags(s->c, text, &s->q);
+	else
+		r = traceql_parse(s->c, text.n ? text : SLICE("{}"), &s->q);
 	if (r == 0)
-		r = tempo_times(s->c, &s->q.filter);
+		r = get_times(s);
 	if (r == 0)
 		r = api_limit(s->c, "limit", &s->limit);
 	if (r == 0)
@@ -366,7 +580,7 @@ static int get_params(struct search *s)
 		r = add_duration(s, "minDuration", CLEW_WHERE_GE);
 	if (r == 0)
 		r = add_duration(s, "maxDuration", CLEW_WHERE_LE);
-	return r < 0 ? r : api_check_window(s->c, &s->q.filter);
+	return r;
 }
 
 int tempo_search(struct api_call *c)

@@ -221,15 +221,14 @@ static const char *kind_word(unsigned i)
 	return clew_kind_name((enum clew_span_kind)i);
 }
 
-/* A filter that is not whole, or not understood, is left out: so does Tempo. */
+/* A filter that is not whole, or not understood, is left out: so does Tempo. So is one of several cases. */
 static void get_filter(struct api_call *c, struct traceql *q)
 {
 	struct slice text;
 
-	if (!api_get(c, "q", &text) || traceql_parse(c, text, q) == 0)
+	if (!api_get(c, "q", &text) || (traceql_parse(c, text, q) == 0 && q->n == 1))
 		return;
-	q->filter = (struct clew_span_filter){0};
-	q->never = false;
+	q->cases[0] = (struct traceql_case){0};
 	free(c->error);
 	c->error = NULL;
 	c->status = 0;
@@ -259,9 +258,10 @@ static int put_values(struct values *v, struct slice tag, uint64_t max)
 			return 0;
 	}
 	get_filter(c, &q);
-	r = tempo_times(c, &q.filter);
-	if (r == 0 && !q.never)
-		r = clew_store_values(c->st, &q.filter, scope, tag, max, take_value, v, &c->error);
+	r = tempo_times(c, &q.cases[0].filter);
+	if (r == 0 && !q.cases[0].never)
+		r = clew_store_values(c->st, &q.cases[0].filter, scope, tag, max, take_value, v,
+				      &c->error);
 	traceql_done(&q);
 	return r;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/traceql.h"
+/* Reads TraceQL, and the older tags. What a query says is put together here, term by term, and made a
+ * filter of in traceql_case.c. */
+#include "server/traceql_internal.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,59 +14,34 @@
 #define MAX_QUERY 16384u
 /* "(" in "(" at most. */
 #define MAX_DEPTH 16
+/* Bytes that text may be made of: each comes at most twice, "^(?:)$" and 17 digits for each term. */
+#define TEXT_BYTES(n) (4 * (n) + 64 * TRACEQL_MAX_TERMS)
 
-enum op { OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_MATCH, OP_NO_MATCH };
-
-enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_DURATION, VALUE_BOOL, VALUE_NIL, VALUE_WORD };
-
-struct value {
-	enum value_kind kind;
-	struct slice text; /* in q->text: unquoted, or as it stands */
-	uint64_t ns;
-	double number;
-};
-
-struct field {
-	enum { FIELD_ATTR, FIELD_OWN, FIELD_TRACE, FIELD_PARENT } kind;
-	enum clew_filter_scope scope;
-	struct slice name; /* of an attribute; of a field of its own: as below */
-	enum traceql_of_trace of;
-};
-
-struct parser {
-	struct api_call *c;
-	struct traceql *q;
-	struct slice all;
-	const char *p, *end;
-	int depth;
-	uint32_t kinds; /* that are left; all bits at first */
-};
-
-static int bad(struct parser *ps, const char *what)
+int traceql_bad(struct reader *rd, const char *what)
 {
-	int at = (int)(ps->p - ps->all.p), left = (int)(ps->end - ps->p);
+	int at = (int)(rd->p - rd->all.p), left = (int)(rd->end - rd->p);
 
 	return api_fail(
-		ps->c, 400, -EINVAL,
+		rd->c, 400, -EINVAL,
 		"q: %s, at byte %d: '%.*s' (docs/server.md says what of TraceQL is understood)",
-		what, at, left < 32 ? left : 32, ps->p);
+		what, at, left < 32 ? left : 32, rd->p);
 }
 
-static void blanks(struct parser *ps)
+static void blanks(struct reader *rd)
 {
-	while (ps->p < ps->end && strchr(" \t\r\n", *ps->p) && *ps->p)
-		ps->p++;
+	while (rd->p < rd->end && strchr(" \t\r\n", *rd->p) && *rd->p)
+		rd->p++;
 }
 
 /* Takes the sign if it comes next. */
-static bool sign(struct parser *ps, const char *text)
+static bool sign(struct reader *rd, const char *text)
 {
 	size_t n = strlen(text);
 
-	blanks(ps);
-	if ((size_t)(ps->end - ps->p) < n || memcmp(ps->p, text, n))
+	blanks(rd);
+	if ((size_t)(rd->end - rd->p) < n || memcmp(rd->p, text, n))
 		return false;
-	ps->p += n;
+	rd->p += n;
 	return true;
 }
 
@@ -75,29 +52,29 @@ static bool in_word(char c)
 	return c && (unsigned char)c > ' ' && !strchr("{}()=!<>~&|\"`,", c);
 }
 
-static struct slice word(struct parser *ps)
+static struct slice word(struct reader *rd)
 {
 	const char *from;
 
-	blanks(ps);
-	from = ps->p;
-	while (ps->p < ps->end && in_word(*ps->p))
-		ps->p++;
-	return slice_of(from, (size_t)(ps->p - from));
+	blanks(rd);
+	from = rd->p;
+	while (rd->p < rd->end && in_word(*rd->p))
+		rd->p++;
+	return slice_of(from, (size_t)(rd->p - from));
 }
 
 /* Between quotes: "with \" escapes", `without`. Into q->text, which was made large enough. */
-static int quoted(struct parser *ps, struct slice *ret)
+static int quoted(struct reader *rd, struct slice *ret)
 {
-	struct clew_buf *b = &ps->q->text;
+	struct clew_buf *b = &rd->q->text;
 	size_t at = b->len;
-	char quote = *ps->p++;
+	char quote = *rd->p++;
 
-	for (; ps->p < ps->end && *ps->p != quote; ps->p++) {
-		char c = *ps->p;
+	for (; rd->p < rd->end && *rd->p != quote; rd->p++) {
+		char c = *rd->p;
 
-		if (c == '\\' && quote == '"' && ps->p + 1 < ps->end) {
-			c = *++ps->p;
+		if (c == '\\' && quote == '"' && rd->p + 1 < rd->end) {
+			c = *++rd->p;
 			if (c == 'n' || c == 't')
 				c = c == 'n' ? '\n' : '\t';
 			else if (c != '"' && c != '\\' && c != '\'')
@@ -105,9 +82,9 @@ static int quoted(struct parser *ps, struct slice *ret)
 		}
 		clew_buf_addc(b, c);
 	}
-	if (ps->p == ps->end)
-		return bad(ps, "a quote is not closed");
-	ps->p++;
+	if (rd->p == rd->end)
+		return traceql_bad(rd, "a quote is not closed");
+	rd->p++;
 	if (b->err)
 		return b->err;
 	*ret = slice_of(b->data + at, b->len - at);
@@ -169,15 +146,15 @@ int traceql_field(struct slice name, enum clew_filter_scope *ret_scope, struct s
 	return -ENOENT;
 }
 
-static int read_field(struct parser *ps, struct field *ret)
+static int read_field(struct reader *rd, struct field *ret)
 {
-	struct slice w = word(ps);
+	struct slice w = word(rd);
 
 	*ret = (struct field){.kind = FIELD_ATTR};
 	for (size_t i = 0; i < sizeof(scopes) / sizeof(*scopes); i++)
-		if (slice_eq(w, slice_str(scopes[i].prefix)) && ps->p < ps->end && *ps->p == '"') {
+		if (slice_eq(w, slice_str(scopes[i].prefix)) && rd->p < rd->end && *rd->p == '"') {
 			ret->scope = scopes[i].scope;
-			return quoted(ps, &ret->name);
+			return quoted(rd, &ret->name);
 		}
 	if (traceql_field(w, &ret->scope, &ret->name) == 0) {
 		ret->kind = ret->scope == CLEW_SCOPE_FIELD ? FIELD_OWN : FIELD_ATTR;
@@ -193,12 +170,13 @@ static int read_field(struct parser *ps, struct field *ret)
 		ret->kind = FIELD_PARENT;
 		return 0;
 	}
-	ps->p -= w.n;
-	return bad(ps, "not a field that is known (span.x, resource.x, .x, name, status, "
-		       "statusMessage, kind, duration, rootName, rootServiceName, traceDuration)");
+	rd->p -= w.n;
+	return traceql_bad(
+		rd, "not a field that is known (span.x, resource.x, .x, name, status, "
+		    "statusMessage, kind, duration, rootName, rootServiceName, traceDuration)");
 }
 
-static int read_op(struct parser *ps, enum op *ret)
+static int read_op(struct reader *rd, enum op *ret)
 {
 	static const struct {
 		const char *text;
@@ -207,27 +185,27 @@ static int read_op(struct parser *ps, enum op *ret)
 		   {">=", OP_GE}, {"<", OP_LT},	       {">", OP_GT},	 {"=", OP_EQ}};
 
 	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
-		if (sign(ps, ops[i].text)) {
+		if (sign(rd, ops[i].text)) {
 			*ret = ops[i].op;
 			return 0;
 		}
-	return bad(ps, "an operator is missing (=, !=, <, <=, >, >=, =~, !~)");
+	return traceql_bad(rd, "an operator is missing (=, !=, <, <=, >, >=, =~, !~)");
 }
 
 /* ---- values ---- */
 
-static int read_value(struct parser *ps, struct value *ret)
+static int read_value(struct reader *rd, struct value *ret)
 {
 	char text[64], *tail;
 
 	*ret = (struct value){.kind = VALUE_TEXT};
-	blanks(ps);
-	if (ps->p < ps->end && (*ps->p == '"' || *ps->p == '`'))
-		return quoted(ps, &ret->text);
-	ret->text = word(ps);
+	blanks(rd);
+	if (rd->p < rd->end && (*rd->p == '"' || *rd->p == '`'))
+		return quoted(rd, &ret->text);
+	ret->text = word(rd);
 	if (!ret->text.n || ret->text.n >= sizeof(text)) {
-		ps->p -= ret->text.n;
-		return bad(ps, "a value is missing (text stands in quotes)");
+		rd->p -= ret->text.n;
+		return traceql_bad(rd, "a value is missing (text stands in quotes)");
 	}
 	memcpy(text, ret->text.p, ret->text.n);
 	text[ret->text.n] = '\0';
@@ -244,16 +222,16 @@ static int read_value(struct parser *ps, struct value *ret)
 	} else if (clew_parse_duration(text, &ret->ns) == 0) {
 		ret->kind = VALUE_DURATION;
 	} else {
-		ps->p -= ret->text.n;
-		return bad(ps, "neither a number nor a duration such as 100ms");
+		rd->p -= ret->text.n;
+		return traceql_bad(rd, "neither a number nor a duration such as 100ms");
 	}
 	return 0;
 }
 
 /* A text that outlives the parameters' and may be longer than what was sent. */
-static struct slice keep(struct parser *ps, const char *fmt, int n, const char *p)
+static struct slice keep(struct reader *rd, const char *fmt, int n, const char *p)
 {
-	struct clew_buf *b = &ps->q->text;
+	struct clew_buf *b = &rd->q->text;
 	size_t at = b->len;
 
 	clew_buf_addf(b, fmt, n, p);
@@ -261,7 +239,7 @@ static struct slice keep(struct parser *ps, const char *fmt, int n, const char *
 }
 
 /* As the store has it: whole numbers in digits, others in 17. */
-static struct slice number_text(struct parser *ps, const struct value *v)
+static struct slice number_text(struct reader *rd, const struct value *v)
 {
 	char text[40];
 
@@ -272,302 +250,208 @@ static struct slice number_text(struct parser *ps, const struct value *v)
 		return v->text;
 	else
 		snprintf(text, sizeof(text), "%.17g", v->number);
-	return keep(ps, "%.*s", (int)strlen(text), text);
+	return keep(rd, "%.*s", (int)strlen(text), text);
+}
+
+/* TraceQL's expressions match the whole value, ours a part. */
+static struct slice as_stored(struct reader *rd, const struct value *v, enum op op)
+{
+	if (v->kind == VALUE_TEXT && (op == OP_MATCH || op == OP_NO_MATCH))
+		return keep(rd, "^(?:%.*s)$", (int)v->text.n, v->text.p);
+	if (v->kind == VALUE_NUMBER || v->kind == VALUE_DURATION)
+		return number_text(rd, v);
+	return v->text;
 }
 
 /* ---- conditions ---- */
 
-static const enum clew_where_op where_ops[] = {
-	[OP_NE] = CLEW_WHERE_NE,
-	[OP_LT] = CLEW_WHERE_LT,
-	[OP_LE] = CLEW_WHERE_LE,
-	[OP_GT] = CLEW_WHERE_GT,
-	[OP_GE] = CLEW_WHERE_GE,
-	[OP_MATCH] = CLEW_WHERE_MATCH,
-	[OP_NO_MATCH] = CLEW_WHERE_NO_MATCH,
+/* The query as an OR of ANDs: each case is a set of terms, a bit for each. */
+struct cases {
+	uint64_t v[TRACEQL_MAX_CASES];
+	uint32_t n;
 };
 
-static int add_where(struct parser *ps, const struct field *f, enum clew_where_op op,
-		     struct slice value)
-{
-	struct clew_filter_where w = {.op = op, .key = f->name, .value = value, .scope = f->scope};
+struct query {
+	struct reader rd;
+	struct term terms[TRACEQL_MAX_TERMS];
+	uint32_t n;
+};
 
-	return api_add_where(ps->c, &ps->q->filter, &w);
+static int too_many_cases(struct reader *rd)
+{
+	return api_fail(rd->c, 400, -EINVAL,
+			"q: || makes more than %u cases of it: ask for fewer, or use =~ \"a|b\"",
+			TRACEQL_MAX_CASES);
 }
 
-/* TraceQL's expressions match the whole value, ours a part. */
-static struct slice whole(struct parser *ps, const struct value *v)
+static int read_term(struct query *y, struct cases *ret)
 {
-	return keep(ps, "^(?:%.*s)$", (int)v->text.n, v->text.p);
-}
+	struct reader *rd = &y->rd;
+	struct traceql *q = rd->q;
+	struct term t = {.at = rd->p};
+	int r = read_field(rd, &t.field);
 
-static int add_attr(struct parser *ps, const struct field *f, enum op op, const struct value *v)
-{
-	struct traceql *q = ps->q;
-	struct slice text = v->text;
-
-	if (q->n_shown < sizeof(q->shown) / sizeof(*q->shown))
-		q->shown[q->n_shown++] = (struct traceql_shown){f->scope, f->name};
-	if (v->kind == VALUE_WORD)
-		return bad(ps, "text stands in quotes");
-	if (v->kind == VALUE_NIL) {
-		if (op != OP_EQ && op != OP_NE)
-			return bad(ps, "nil takes = and != only");
-		return add_where(ps, f, op == OP_EQ ? CLEW_WHERE_ABSENT : CLEW_WHERE_EXISTS,
-				 SLICE(""));
-	}
-	if (op == OP_MATCH || op == OP_NO_MATCH) {
-		if (v->kind != VALUE_TEXT)
-			return bad(ps, "a regular expression stands in quotes");
-		return add_where(ps, f, where_ops[op], whole(ps, v));
-	}
-	if (v->kind == VALUE_NUMBER || v->kind == VALUE_DURATION)
-		text = number_text(ps, v);
-	if (op != OP_EQ)
-		return add_where(ps, f, where_ops[op], text);
-	/* The index of services is better than that of attributes. */
-	if (slice_eq(f->name, SLICE("service.name")) && f->scope != CLEW_SCOPE_SPAN &&
-	    !q->filter.service.p) {
-		q->filter.service = text;
-		return 0;
-	}
-	if (q->filter.n_attrs == CLEW_FILTER_MAX_ATTRS)
-		return bad(ps, "too many conditions");
-	q->filter.attrs[q->filter.n_attrs++] =
-		(struct clew_filter_attr){.key = f->name, .value = text, .scope = f->scope};
-	return 0;
-}
-
-static int add_text_field(struct parser *ps, const struct field *f, enum op op,
-			  const struct value *v)
-{
-	bool regex = op == OP_MATCH || op == OP_NO_MATCH;
-
-	if (v->kind != VALUE_TEXT)
-		return bad(ps, "text stands in quotes");
-	if (op == OP_EQ && slice_eq(f->name, SLICE("name")) && !ps->q->filter.name.p) {
-		ps->q->filter.name = v->text;
-		return 0;
-	}
-	if (op != OP_EQ)
-		return add_where(ps, f, where_ops[op], regex ? whole(ps, v) : v->text);
-	/* There is no "=" among the conditions: from and to. */
-	if (add_where(ps, f, CLEW_WHERE_GE, v->text) < 0)
-		return -EINVAL;
-	return add_where(ps, f, CLEW_WHERE_LE, v->text);
-}
-
-static int add_status(struct parser *ps, const struct field *f, enum op op, const struct value *v)
-{
-	static const char *const numbers[] = {"0", "1", "2"};
-	unsigned i = 0;
-
-	while (i < 3 && (v->kind != VALUE_WORD ||
-			 !slice_eq(v->text, slice_str(clew_status_name((enum clew_status)i)))))
-		i++;
-	if (i == 3 || (op != OP_EQ && op != OP_NE))
-		return bad(ps, "status takes = and !=, and error, ok or unset");
-	if (op == OP_NE)
-		return add_where(ps, f, CLEW_WHERE_NE, slice_str(numbers[i]));
-	if (i == CLEW_STATUS_ERROR) {
-		ps->q->filter.error = true;
-		return 0;
-	}
-	if (add_where(ps, f, CLEW_WHERE_GE, slice_str(numbers[i])) < 0)
-		return -EINVAL;
-	return add_where(ps, f, CLEW_WHERE_LE, slice_str(numbers[i]));
-}
-
-static int add_kind(struct parser *ps, enum op op, const struct value *v)
-{
-	int k = v->kind == VALUE_WORD ? api_kind(v->text) : -EINVAL;
-
-	if (k < 0 || (op != OP_EQ && op != OP_NE))
-		return bad(ps, "kind takes = and !=, and server, client, internal, producer, "
-			       "consumer or unspecified");
-	ps->kinds &= op == OP_EQ ? 1u << k : ~(1u << k);
-	return 0;
-}
-
-static int get_ns(struct parser *ps, const struct value *v, uint64_t *ret)
-{
-	if (v->kind == VALUE_NUMBER && v->number >= 0 && v->number < 9e18)
-		*ret = (uint64_t)v->number;
-	else if (v->kind == VALUE_DURATION)
-		*ret = v->ns;
-	else
-		return bad(ps, "a duration such as 100ms is wanted");
-	return 0;
-}
-
-static int add_duration(struct parser *ps, const struct field *f, enum op op, const struct value *v)
-{
-	struct clew_span_filter *to = &ps->q->filter;
-	uint64_t ns = 0, low, high;
-	int r = get_ns(ps, v, &ns);
-
+	if (r == 0)
+		r = read_op(rd, &t.op);
+	if (r == 0)
+		r = read_value(rd, &t.value);
 	if (r < 0)
 		return r;
-	if (op == OP_MATCH || op == OP_NO_MATCH)
-		return bad(ps, "a duration takes =, !=, <, <=, >, >=");
-	if (op == OP_NE || (op == OP_LE && !ns) || (op == OP_EQ && !ns)) {
-		struct value number = {.kind = VALUE_DURATION, .ns = ns};
-
-		return add_where(ps, f, op == OP_NE ? CLEW_WHERE_NE : CLEW_WHERE_LE,
-				 number_text(ps, &number));
-	}
-	low = op == OP_GT ? ns + 1 : op == OP_GE || op == OP_EQ ? ns : 0;
-	high = op == OP_LT ? ns - !!ns : op == OP_LE || op == OP_EQ ? ns : UINT64_MAX;
-	if (op == OP_LT && ns <= 1) {
-		ps->q->never = ps->q->never || !ns;
-		return ns ? add_where(ps, f, CLEW_WHERE_LE, SLICE("0")) : 0;
-	}
-	if (low > to->min_duration_ns)
-		to->min_duration_ns = low;
-	if (high != UINT64_MAX && (!to->max_duration_ns || high < to->max_duration_ns))
-		to->max_duration_ns = high;
-	if (to->max_duration_ns && to->min_duration_ns > to->max_duration_ns)
-		ps->q->never = true;
+	if (y->n == TRACEQL_MAX_TERMS)
+		return traceql_bad(rd, "too many conditions");
+	t.value.stored = as_stored(rd, &t.value, t.op);
+	if (t.field.kind == FIELD_ATTR)
+		q->shown[q->n_shown++] = (struct traceql_shown){t.field.scope, t.field.name};
+	*ret = (struct cases){.v = {1ull << y->n}, .n = 1};
+	y->terms[y->n++] = t;
 	return 0;
 }
 
-static int add_trace(struct parser *ps, const struct field *f, enum op op, const struct value *v)
+static int read_any(struct query *y, struct cases *ret);
+
+static int read_condition(struct query *y, struct cases *ret)
 {
-	struct traceql *q = ps->q;
-	struct traceql_trace_condition t = {.of = f->of, .text = v->text};
-
-	if (q->n_trace == TRACEQL_MAX_TRACE_CONDITIONS)
-		return bad(ps, "too many conditions");
-	if (op == OP_MATCH || op == OP_NO_MATCH)
-		return bad(ps, "a field of the whole trace takes no regular expression");
-	t.op = op == OP_EQ ? CLEW_WHERE_EXISTS : where_ops[op];
-	if (f->of == TRACEQL_DURATION) {
-		if (get_ns(ps, v, &t.ns) < 0)
-			return -EINVAL;
-	} else if (v->kind != VALUE_TEXT || (op != OP_EQ && op != OP_NE)) {
-		return bad(ps, "a name of the root takes = and !=, and text in quotes");
-	}
-	q->trace[q->n_trace++] = t;
-	return 0;
-}
-
-/* "nestedSetParent < 0" is how Grafana asks for roots. */
-static int add_parent(struct parser *ps, enum op op, const struct value *v)
-{
-	bool root = (op == OP_LT && v->number == 0) || (op == OP_EQ && v->number == -1);
-
-	if (v->kind != VALUE_NUMBER || !root)
-		return bad(ps, "nestedSetParent takes < 0 only");
-	ps->q->filter.root = true;
-	return 0;
-}
-
-static int add(struct parser *ps, const struct field *f, enum op op, const struct value *v)
-{
-	switch (f->kind) {
-	case FIELD_ATTR:
-		return add_attr(ps, f, op, v);
-	case FIELD_TRACE:
-		return add_trace(ps, f, op, v);
-	case FIELD_PARENT:
-		return add_parent(ps, op, v);
-	case FIELD_OWN:
-		break;
-	}
-	if (slice_eq(f->name, SLICE("status")))
-		return add_status(ps, f, op, v);
-	if (slice_eq(f->name, SLICE("kind")))
-		return add_kind(ps, op, v);
-	if (slice_eq(f->name, SLICE("duration")))
-		return add_duration(ps, f, op, v);
-	return add_text_field(ps, f, op, v);
-}
-
-static int conditions(struct parser *ps);
-
-static int condition(struct parser *ps)
-{
+	struct reader *rd = &y->rd;
 	const char *from;
-	struct field f;
-	struct value v;
-	enum op op = OP_EQ;
 	int r;
 
-	if (sign(ps, "(")) {
-		if (++ps->depth > MAX_DEPTH)
-			return bad(ps, "nested too deeply");
-		r = conditions(ps);
-		ps->depth--;
-		if (r == 0 && !sign(ps, ")"))
-			return bad(ps, "a ) is missing");
+	if (sign(rd, "(")) {
+		if (++rd->depth > MAX_DEPTH)
+			return traceql_bad(rd, "nested too deeply");
+		r = read_any(y, ret);
+		rd->depth--;
+		if (r == 0 && !sign(rd, ")"))
+			return traceql_bad(rd, "a ) is missing");
 		return r;
 	}
-	blanks(ps);
-	from = ps->p;
-	if (slice_eq(word(ps), SLICE("true")))
+	blanks(rd);
+	from = rd->p;
+	if (slice_eq(word(rd), SLICE("true"))) {
+		*ret = (struct cases){.n = 1};
 		return 0;
-	ps->p = from;
-	if (sign(ps, "!"))
-		return bad(ps, "! is not understood: use != or !~");
-	r = read_field(ps, &f);
-	if (r == 0)
-		r = read_op(ps, &op);
-	if (r == 0)
-		r = read_value(ps, &v);
-	return r < 0 ? r : add(ps, &f, op, &v);
+	}
+	rd->p = from;
+	if (sign(rd, "!"))
+		return traceql_bad(rd, "! is not understood: use != or !~");
+	return read_term(y, ret);
 }
 
-static int conditions(struct parser *ps)
+/* Each case of the one with each of the other. */
+static int read_all(struct query *y, struct cases *ret)
 {
-	int r;
+	struct cases all = {.n = 1};
 
 	do {
-		r = condition(ps);
-	} while (r == 0 && sign(ps, "&&"));
-	if (r == 0 && sign(ps, "||"))
-		return bad(ps, "|| is not understood: use =~ \"a|b\", or ask twice");
+		struct cases before = all, one;
+		int r = read_condition(y, &one);
+
+		if (r < 0)
+			return r;
+		if (before.n * one.n > TRACEQL_MAX_CASES)
+			return too_many_cases(&y->rd);
+		all.n = 0;
+		for (uint32_t i = 0; i < before.n; i++)
+			for (uint32_t k = 0; k < one.n; k++)
+				all.v[all.n++] = before.v[i] | one.v[k];
+	} while (sign(&y->rd, "&&"));
+	*ret = all;
+	return 0;
+}
+
+static int read_any(struct query *y, struct cases *ret)
+{
+	struct cases any = {0};
+
+	do {
+		struct cases one;
+		int r = read_all(y, &one);
+
+		if (r < 0)
+			return r;
+		if (any.n + one.n > TRACEQL_MAX_CASES)
+			return too_many_cases(&y->rd);
+		memcpy(any.v + any.n, one.v, one.n * sizeof(*one.v));
+		any.n += one.n;
+	} while (sign(&y->rd, "||"));
+	*ret = any;
+	return 0;
+}
+
+static int read_query(struct query *y, struct cases *ret)
+{
+	struct reader *rd = &y->rd;
+	int r = 0;
+
+	*ret = (struct cases){.n = 1};
+	if (!sign(rd, "{"))
+		return traceql_bad(rd, "a query begins with {");
+	if (!sign(rd, "}")) {
+		r = read_any(y, ret);
+		if (r == 0 && !sign(rd, "}"))
+			r = traceql_bad(rd, "&&, || or } is missing");
+	}
+	blanks(rd);
+	if (r == 0 && rd->p < rd->end)
+		r = traceql_bad(
+			rd, "only one set of spans is understood, without a pipeline behind it");
 	return r;
 }
 
-static void finish(struct traceql *q)
+static void finish(struct traceql_case *to)
 {
-	const struct clew_span_filter *f = &q->filter;
+	const struct clew_span_filter *f = &to->filter;
 
-	q->all = !f->service.p && !f->name.p && !f->kinds && !f->error && !f->root && !f->n_attrs &&
-		 !f->n_where && !f->min_duration_ns && !f->max_duration_ns;
+	to->all = !f->service.p && !f->name.p && !f->kinds && !f->error && !f->root &&
+		  !f->n_attrs && !f->n_where && !f->min_duration_ns && !f->max_duration_ns;
+}
+
+static int make_case(struct query *y, uint64_t terms)
+{
+	const uint32_t all = (2u << CLEW_KIND_CONSUMER) - 1;
+	struct reader *rd = &y->rd;
+	int r = 0;
+
+	rd->to = &rd->q->cases[rd->q->n++];
+	rd->kinds = all;
+	for (uint32_t i = 0; r == 0 && i < y->n; i++)
+		if (terms & 1ull << i) {
+			rd->p = y->terms[i].at;
+			r = traceql_add(rd, &y->terms[i]);
+		}
+	if (rd->kinds != all) {
+		rd->to->filter.kinds = rd->kinds;
+		rd->to->never = rd->to->never || !rd->kinds;
+	}
+	finish(rd->to);
+	return r;
+}
+
+/* Slices point into the text: it must not move. */
+static int make_room(struct traceql *q, size_t n)
+{
+	int r;
+
+	clew_buf_init(&q->text, 0);
+	r = clew_buf_addf(&q->text, "%*s", (int)TEXT_BYTES(n), "");
+	q->text.len = 0;
+	return r;
 }
 
 int traceql_parse(struct api_call *c, struct slice query, struct traceql *ret)
 {
-	struct parser ps = {c, ret, query, query.p, query.p + query.n, 0, ~0u};
-	const uint32_t all = (2u << CLEW_KIND_CONSUMER) - 1;
-	int r = 0;
+	struct query y = {
+		.rd = {.c = c, .q = ret, .all = query, .p = query.p, .end = query.p + query.n}};
+	struct cases cases;
+	int r;
 
-	*ret = (struct traceql){0};
+	memset(ret, 0, sizeof(*ret));
 	if (query.n > MAX_QUERY)
 		return api_fail(c, 400, -EINVAL, "q: longer than %u bytes", MAX_QUERY);
-	/* Slices point into it: it must not move. Each byte comes at most twice, "^(?:)$" and 17
-	 * digits for each condition. */
-	clew_buf_init(&ret->text, 0);
-	r = clew_buf_addf(&ret->text, "%*s", (int)(4 * query.n + 4096), "");
-	ret->text.len = 0;
-	if (r < 0)
-		return r;
-	if (!sign(&ps, "{"))
-		return bad(&ps, "a query begins with {");
-	if (!sign(&ps, "}")) {
-		r = conditions(&ps);
-		if (r == 0 && !sign(&ps, "}"))
-			r = bad(&ps, "&& or } is missing");
-	}
-	blanks(&ps);
-	if (r == 0 && ps.p < ps.end)
-		r = bad(&ps, "only one set of spans is understood, without a pipeline behind it");
-	if ((ps.kinds & all) != all) {
-		ret->filter.kinds = ps.kinds & all;
-		ret->never = ret->never || !ret->filter.kinds;
-	}
-	finish(ret);
+	r = make_room(ret, query.n);
+	if (r == 0)
+		r = read_query(&y, &cases);
+	for (uint32_t i = 0; r == 0 && i < cases.n; i++)
+		r = make_case(&y, cases.v[i]);
 	return r;
 }
 
@@ -578,18 +462,18 @@ void traceql_done(struct traceql *q)
 
 /* ---- tags ---- */
 
-static int add_tag(struct parser *ps, struct slice key, struct slice value)
+static int add_tag(struct reader *rd, struct slice key, struct slice value)
 {
-	struct field f = {.kind = FIELD_ATTR, .name = key};
-	struct clew_buf *b = &ps->q->text;
+	struct clew_filter_where w = {.op = CLEW_WHERE_MATCH, .key = key};
+	struct clew_buf *b = &rd->q->text;
 	size_t at = b->len;
 
 	if (slice_eq(key, SLICE("error")) && slice_eq(value, SLICE("true"))) {
-		ps->q->filter.error = true;
+		rd->to->filter.error = true;
 		return 0;
 	}
 	if (slice_eq(key, SLICE("name")))
-		f.scope = CLEW_SCOPE_FIELD;
+		w.scope = CLEW_SCOPE_FIELD;
 	/* As it stands, in either case. */
 	clew_buf_adds(b, "(?i)");
 	for (size_t i = 0; i < value.n; i++) {
@@ -599,41 +483,41 @@ static int add_tag(struct parser *ps, struct slice key, struct slice value)
 	}
 	if (b->err)
 		return b->err;
-	return add_where(ps, &f, CLEW_WHERE_MATCH, slice_of(b->data + at, b->len - at));
+	w.value = slice_of(b->data + at, b->len - at);
+	return api_add_where(rd->c, &rd->to->filter, &w);
 }
 
 int traceql_tags(struct api_call *c, struct slice tags, struct traceql *ret)
 {
-	struct parser ps = {c, ret, tags, tags.p, tags.p + tags.n, 0, ~0u};
+	struct reader rd = {.c = c, .q = ret, .all = tags, .p = tags.p, .end = tags.p + tags.n};
 	int r;
 
-	*ret = (struct traceql){0};
+	memset(ret, 0, sizeof(*ret));
 	if (tags.n > MAX_QUERY)
 		return api_fail(c, 400, -EINVAL, "tags: longer than %u bytes", MAX_QUERY);
-	clew_buf_init(&ret->text, 0);
-	r = clew_buf_addf(&ret->text, "%*s", (int)(4 * tags.n + 4096), "");
-	ret->text.len = 0;
-	for (blanks(&ps); r == 0 && ps.p < ps.end; blanks(&ps)) {
-		const char *from = ps.p;
+	r = make_room(ret, tags.n);
+	rd.to = &ret->cases[ret->n++];
+	for (blanks(&rd); r == 0 && rd.p < rd.end; blanks(&rd)) {
+		const char *from = rd.p;
 		struct slice key, value;
 
-		while (ps.p < ps.end && *ps.p != '=' && (unsigned char)*ps.p > ' ')
-			ps.p++;
-		key = slice_of(from, (size_t)(ps.p - from));
-		if (!key.n || ps.p == ps.end || *ps.p++ != '=')
+		while (rd.p < rd.end && *rd.p != '=' && (unsigned char)*rd.p > ' ')
+			rd.p++;
+		key = slice_of(from, (size_t)(rd.p - from));
+		if (!key.n || rd.p == rd.end || *rd.p++ != '=')
 			return api_fail(c, 400, -EINVAL, "tags: '%.*s' is not key=value",
 					(int)(tags.n < 64 ? tags.n : 64), tags.p);
-		if (ps.p < ps.end && *ps.p == '"') {
-			r = quoted(&ps, &value);
+		if (rd.p < rd.end && *rd.p == '"') {
+			r = quoted(&rd, &value);
 		} else {
-			from = ps.p;
-			while (ps.p < ps.end && (unsigned char)*ps.p > ' ')
-				ps.p++;
-			value = slice_of(from, (size_t)(ps.p - from));
+			from = rd.p;
+			while (rd.p < rd.end && (unsigned char)*rd.p > ' ')
+				rd.p++;
+			value = slice_of(from, (size_t)(rd.p - from));
 		}
 		if (r == 0)
-			r = add_tag(&ps, key, value);
+			r = add_tag(&rd, key, value);
 	}
-	finish(ret);
+	finish(rd.to);
 	return r;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of TraceQL that a filter of the store can say: one set of spans, all conditions ANDed.
+ * The part of TraceQL that filters of the store can say: one set of spans, with conditions on each span.
  *
- *	query     = "{" [ condition { "&&" condition } ] "}"
- *	condition = "(" condition { "&&" condition } ")" | "true" | field operator value
+ *	query     = "{" [ any ] "}"
+ *	any       = all { "||" all }
+ *	all       = condition { "&&" condition }
+ *	condition = "(" any ")" | "true" | field operator value
  *	field     = "span." name | "resource." name | "." name
  *	          | "name" | "status" | "statusMessage" | "kind" | "duration"     (also "span:name" ...)
  *	          | "rootName" | "rootServiceName" | "traceDuration"              (also "trace:rootName" ...)
@@ -12,14 +14,21 @@
  *	value     = "text" | `text` | number | duration | "true" | "false" | "nil" | error ok unset
  *	          | server client internal producer consumer unspecified
  *
- * A name may be quoted: span."a b". Regular expressions are RE2 and match the whole value. All else of
- * TraceQL ("||", pipelines, sets joined by "&&", ">>", "~") is refused by name.
+ * A name may be quoted: span."a b". Regular expressions are RE2 and match the whole value. A filter ANDs
+ * its conditions, so "||" makes cases of a query: a span matches that meets all conditions of one of them.
+ *
+ *	{ (a || b) && c }   ─►   a && c,   b && c
+ *
+ * All else of TraceQL (pipelines, sets joined by "&&", ">>", "~") is refused by name.
  */
 #pragma once
 
 #include "server/api.h"
 
 #define TRACEQL_MAX_TRACE_CONDITIONS 8
+/* More is refused: each is a search of its own. */
+#define TRACEQL_MAX_CASES 16u
+#define TRACEQL_MAX_TERMS 64u
 
 enum traceql_of_trace { TRACEQL_ROOT_NAME, TRACEQL_ROOT_SERVICE, TRACEQL_DURATION };
 
@@ -37,15 +46,21 @@ struct traceql_shown {
 	struct slice key;
 };
 
-struct traceql {
-	struct clew_span_filter filter; /* slices into text */
+/* What a span has to meet, all of it. */
+struct traceql_case {
+	struct clew_span_filter filter; /* slices into the query's text */
 	bool never;			/* conditions that no span can meet */
 	bool all;			/* no conditions on spans */
 	struct traceql_trace_condition trace[TRACEQL_MAX_TRACE_CONDITIONS];
 	uint32_t n_trace;
-	struct traceql_shown shown[CLEW_FILTER_MAX_ATTRS + CLEW_FILTER_MAX_WHERE];
+};
+
+struct traceql {
+	struct traceql_case cases[TRACEQL_MAX_CASES];
+	uint32_t n; /* of them; at least 1 once it was read */
+	struct traceql_shown shown[TRACEQL_MAX_TERMS];
 	uint32_t n_shown;
-	struct clew_buf text; /* what the filter's slices point to */
+	struct clew_buf text; /* what slices point to */
 };
 
 /** traceql_parse() - @ret is to be given to traceql_done() in any case. -EINVAL with a text. */

@@ -67,11 +67,15 @@ static void add_unix(struct attr_writer *w, const struct clew_conn *c, bool clie
 static void add_inet(struct attr_writer *w, const struct clew_conn *c, bool client)
 {
 	char text[ADDRESS_MAX];
-	struct slice remote = clew_span_copy(w->s, address(c->raddr, text)), local = remote;
+	struct slice remote, local;
 
+	attr_str(w, SLICE("network.transport"), SLICE("tcp"));
+	/* The ends of a connection that was gone when it was looked at are not known. */
+	if (!c->rport)
+		return;
+	remote = local = clew_span_copy(w->s, address(c->raddr, text));
 	if (!client)
 		local = clew_span_copy(w->s, address(c->laddr, text));
-	attr_str(w, SLICE("network.transport"), SLICE("tcp"));
 	attr_str(w, SLICE("network.type"), is_v4(c->laddr) ? SLICE("ipv4") : SLICE("ipv6"));
 	w->host = attr_str(w, SLICE("server.address"), local);
 	w->port = attr_int(w, SLICE("server.port"), client ? c->rport : c->lport);

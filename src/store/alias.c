@@ -75,9 +75,26 @@ static int grow(struct alias_table *t)
 	return 0;
 }
 
-/* The last one for an id counts. */
+/* state_lock is held. */
+static struct clew_id128 canonical(const struct alias_table *t, struct clew_id128 id)
+{
+	for (int depth = 0; t->n && depth < MAX_CHAIN; depth++) {
+		uint32_t row = *find_slot(t, &id);
+
+		if (!row)
+			break;
+		id = t->rows[row - 1].canonical;
+	}
+	return id;
+}
+
+/* The last one for an id counts; one that closes a circle does not, whether it comes or is loaded. */
 static int add_row(struct alias_table *t, const struct clew_store_alias *a)
 {
+	struct clew_id128 end = canonical(t, a->canonical);
+
+	if (clew_id128_eq(&end, &a->trace_id))
+		return 0;
 	if (t->n == t->cap && grow(t) < 0)
 		return -ENOMEM;
 	t->rows[t->n] = *a;
@@ -117,21 +134,52 @@ int aliases_load(struct clew_store *st, char **ret_error)
 	int r = drop_old(st, ret_error);
 
 	return r < 0 ? r
-		     : duck_each(st->conn, "SELECT trace_id, canonical FROM c.alias", load_row,
-				 &st->aliases, ret_error);
+		     : duck_each(st->conn, "SELECT trace_id, canonical FROM c.alias ORDER BY rowid",
+				 load_row, &st->aliases, ret_error);
 }
 
-/* state_lock is held. */
-static struct clew_id128 canonical(const struct alias_table *t, struct clew_id128 id)
-{
-	for (int depth = 0; t->n && depth < MAX_CHAIN; depth++) {
-		uint32_t row = *find_slot(t, &id);
+struct telling {
+	void (*fn)(void *user, const struct clew_store_alias *a);
+	void *user;
+};
 
-		if (!row)
-			break;
-		id = t->rows[row - 1].canonical;
+static int tell_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col from = duck_col(chunk, 0), to = duck_col(chunk, 1);
+	struct duck_col evidence = duck_col(chunk, 2), confidence = duck_col(chunk, 3);
+	struct telling *t = user;
+
+	for (idx_t i = 0; i < rows; i++) {
+		const struct clew_store_alias a = {
+			.trace_id = huge_id128(((duckdb_uhugeint *)from.data)[i]),
+			.canonical = huge_id128(((duckdb_uhugeint *)to.data)[i]),
+			.evidence = ((uint32_t *)evidence.data)[i],
+			.confidence = ((float *)confidence.data)[i],
+		};
+
+		t->fn(t->user, &a);
 	}
-	return id;
+	return 0;
+}
+
+int clew_store_aliases(struct clew_store *st, uint64_t since_ns,
+		       void (*fn)(void *user, const struct clew_store_alias *a), void *user,
+		       char **ret_error)
+{
+	struct telling t = {fn, user};
+	struct query q;
+	char sql[160];
+	int r = query_begin(st, &q, ret_error);
+
+	if (r < 0)
+		return r;
+	snprintf(sql, sizeof(sql),
+		 "SELECT trace_id, canonical, evidence, confidence FROM c.alias WHERE added_ns >="
+		 " %" PRIu64 " ORDER BY added_ns, rowid",
+		 since_ns);
+	r = query_each(&q, sql, tell_rows, &t, ret_error);
+	query_end(&q);
+	return r;
 }
 
 struct clew_id128 alias_canonical(struct clew_store *st, struct clew_id128 id)
@@ -171,16 +219,22 @@ static int members_of(const struct members *m, const struct clew_id128 *id, int 
 	return r;
 }
 
-int alias_members(struct clew_store *st, struct clew_id128 id,
-		  int (*fn)(void *user, const struct clew_id128 *id), void *user)
+int alias_members_locked(struct clew_store *st, struct clew_id128 id,
+			 int (*fn)(void *user, const struct clew_id128 *id), void *user)
 {
 	const struct members m = {&st->aliases, id, fn, user};
 	int r = fn(user, &id);
 
-	if (r < 0 || !st->aliases.n)
-		return r;
+	return r < 0 || !st->aliases.n ? r : members_of(&m, &id, 0);
+}
+
+int alias_members(struct clew_store *st, struct clew_id128 id,
+		  int (*fn)(void *user, const struct clew_id128 *id), void *user)
+{
+	int r;
+
 	pthread_mutex_lock(&st->state_lock);
-	r = members_of(&m, &id, 0);
+	r = alias_members_locked(st, id, fn, user);
 	pthread_mutex_unlock(&st->state_lock);
 	return r;
 }
@@ -261,12 +315,8 @@ int aliases_add(struct clew_store *st, const struct clew_store_alias *v, size_t 
 	}
 	clew_buf_done(&sql);
 	pthread_mutex_lock(&st->state_lock);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		struct clew_id128 end = canonical(&st->aliases, v[i].canonical);
-
-		if (!clew_id128_eq(&end, &v[i].trace_id))
-			r = add_row(&st->aliases, &v[i]);
-	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = add_row(&st->aliases, &v[i]);
 	pthread_mutex_unlock(&st->state_lock);
 	return r < 0 ? r : (int)n;
 }

@@ -8,27 +8,16 @@
  */
 #include <inttypes.h>
 
-#include "store/hot_encode.h"
-#include "store/internal.h"
+#include "store/damaged.h"
 
-/* A span with its names as numbers. */
+/* A span of the batch that is looked at, and of those the ones that are new. */
 struct item {
-	const struct clew_span *s;
+	const struct queued *q;
 	uint64_t hash; /* of its ids */
-	uint32_t service, operation, scope, resource;
-	uint32_t first_key; /* of its attributes' keys in batch.keys */
 };
 
-/* A batch has at most 64 MiB of spans in memory; attributes of links as JSON may be longer than they were. */
+/* A batch's rows, and the head. */
 #define FRAME_BYTES (512u << 20)
-
-/* What a batch is made with. */
-struct batch {
-	struct clew_store *st;
-	struct item *items;
-	uint32_t *keys;
-	struct clew_buf frame, scratch, json;
-};
 
 /* ---- spans that are stored already ---- */
 
@@ -51,11 +40,13 @@ static int collect_ids(void *user, duckdb_data_chunk chunk, idx_t rows)
 static int sealed_ids(struct clew_store *st, struct part *p, const struct item *items, size_t n,
 		      struct id_set *ret, char **ret_error)
 {
+	_cleanup_(freep) char *error = NULL;
 	int64_t min = INT64_MAX, max = INT64_MIN;
 	char sql[192];
+	int r;
 
 	for (size_t i = 0; i < n; i++) {
-		int64_t start = (int64_t)items[i].s->start_ns;
+		int64_t start = items[i].q->row->start_ns;
 
 		if (start > p->sealed_max_ns)
 			continue;
@@ -68,7 +59,13 @@ static int sealed_ids(struct clew_store *st, struct part *p, const struct item *
 		 "SELECT trace_id, span_id FROM %s.span WHERE start_ns >= %" PRId64
 		 " AND start_ns <= %" PRId64,
 		 p->name, min, max);
-	return duck_each(st->conn, sql, collect_ids, ret, ret_error);
+	r = duck_each(st->conn, sql, collect_ids, ret, &error);
+	if (r == -EIO && damaged_block(st, p->hour, error)) {
+		/* Better twice than not at all. */
+		damaged_note(st, p, error);
+		return 0;
+	}
+	return r < 0 ? set_error(ret_error, r, "%s", error ? error : strerror(-r)) : 0;
 }
 
 /* In a generation other than h, which it would be added to, or in the last run? Under ids_lock. */
@@ -105,66 +102,28 @@ static int leave_out_known(struct clew_store *st, struct part *p, struct hot *h,
 
 /* ---- a batch ---- */
 
-/* Names become numbers before the transaction: new ones need a commit of their own. */
-static int learn_names(struct batch *f, struct clew_span **spans, size_t n)
-{
-	struct clew_store *st = f->st;
-	size_t n_keys = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < n; i++)
-		n_keys += spans[i]->n_attrs;
-	f->items = malloc(n * sizeof(*f->items));
-	f->keys = malloc((n_keys + 1) * sizeof(*f->keys));
-	if (!f->items || !f->keys)
-		return -ENOMEM;
-	n_keys = 0;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		const struct clew_span *s = spans[i];
-		struct item *it = &f->items[i];
-
-		*it = (struct item){.s = s, .hash = span_hash(s), .first_key = (uint32_t)n_keys};
-		r = dict_add(&st->dicts[DICT_SERVICE],
-			     s->resource ? s->resource->service : SLICE(""), 0, &it->service);
-		if (r == 0)
-			r = dict_add(&st->dicts[DICT_OPERATION], s->name, 0, &it->operation);
-		if (r == 0)
-			r = dict_add(&st->dicts[DICT_SCOPE], s->scope, 0, &it->scope);
-		if (r == 0)
-			r = names_resource(st, s->resource, &it->resource);
-		for (uint32_t k = 0; r == 0 && k < s->n_attrs; k++)
-			r = dict_add(&st->dicts[DICT_KEY], s->attrs[k].key, key_type(&s->attrs[k]),
-				     &f->keys[n_keys++]);
-	}
-	return r;
-}
-
 static void tell_stored(struct clew_store *st, const struct item *items, size_t n)
 {
 	pthread_mutex_lock(&st->stored_lock);
 	for (size_t i = 0; st->stored_fn && i < n; i++)
-		st->stored_fn(st->stored_user, items[i].s);
+		if (items[i].q->span)
+			st->stored_fn(st->stored_user, items[i].q->span);
 	pthread_mutex_unlock(&st->stored_lock);
 }
 
-static int make_frame(struct batch *f, const struct item *items, size_t n)
+static int make_frame(struct clew_buf *frame, const struct item *items, size_t n)
 {
-	int r = hot_frame_begin(&f->frame);
+	int r = hot_frame_begin(frame);
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		const struct item *it = &items[i];
-		struct span_ids ids = {it->service, it->operation, it->scope, it->resource,
-				       f->keys + it->first_key};
-
-		r = hot_encode(&f->frame, it->s, &ids, &f->scratch, &f->json);
-	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = clew_buf_add(frame, items[i].q->row, items[i].q->bytes);
 	return r == -EFBIG ? -EINVAL : r; /* trying again would not help */
 }
 
-static int append_hour(struct batch *f, struct part *p, struct item *items, size_t n,
+static int append_hour(struct clew_store *st, struct part *p, struct item *items, size_t n,
 		       char **ret_error)
 {
-	struct clew_store *st = f->st;
+	struct clew_buf frame = {.limit = FRAME_BYTES};
 	size_t kept = n;
 	struct hot *h;
 	int r = hot_to_fill(st, p, &h, ret_error);
@@ -175,9 +134,10 @@ static int append_hour(struct batch *f, struct part *p, struct item *items, size
 	r = leave_out_known(st, p, h, items, &kept, ret_error);
 	pthread_mutex_unlock(&st->ids_lock);
 	if (r == 0 && kept)
-		r = make_frame(f, items, kept);
+		r = make_frame(&frame, items, kept);
 	if (r == 0 && kept)
-		r = hot_append(h, &f->frame, (uint32_t)kept);
+		r = hot_append(h, &frame, (uint32_t)kept);
+	clew_buf_done(&frame);
 	if (r < 0) {
 		pthread_mutex_lock(&st->ids_lock);
 		(void)hot_read_ids(h); /* what is stored is what the disk says */
@@ -198,23 +158,8 @@ static int append_hour(struct batch *f, struct part *p, struct item *items, size
 	return 0;
 }
 
-static int64_t hour_of(const struct clew_span *s)
-{
-	return (int64_t)s->start_ns / HOUR_NS;
-}
-
-static void batch_done(struct batch *f)
-{
-	clew_buf_done(&f->frame);
-	clew_buf_done(&f->scratch);
-	clew_buf_done(&f->json);
-	free(f->items);
-	free(f->keys);
-}
-
 /* An hour too many: these are lost, the others are not. */
-static void refuse_hour(struct clew_store *st, struct clew_span **spans, size_t n,
-			const char *error)
+static void refuse_hour(struct clew_store *st, struct queued *spans, size_t n, const char *error)
 {
 	pthread_mutex_lock(&st->queue_lock);
 	st->stats.dropped_error += n;
@@ -224,26 +169,25 @@ static void refuse_hour(struct clew_store *st, struct clew_span **spans, size_t 
 	queue_settle(spans, n, -EMFILE);
 }
 
-int append_batch(struct clew_store *st, struct clew_span **spans, size_t n, char **ret_error)
+int append_batch(struct clew_store *st, struct queued *spans, size_t n, char **ret_error)
 {
-	struct batch f = {.st = st, .frame = {.limit = FRAME_BYTES}};
-	int r = learn_names(&f, spans, n);
+	_cleanup_(freep) struct item *items = malloc((n + 1) * sizeof(*items));
+	int r = items ? names_save(st, ret_error) : -ENOMEM;
 
-	if (r == 0)
-		r = names_save(st, ret_error);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		items[i] = (struct item){&spans[i], hot_row_hash(spans[i].row)};
 	for (size_t i = 0, end; r == 0 && i < n; i = end) {
 		struct part *p;
 
-		for (end = i + 1; end < n && hour_of(spans[end]) == hour_of(spans[i]); end++)
+		for (end = i + 1; end < n && hour_of(&spans[end]) == hour_of(&spans[i]); end++)
 			;
-		r = part_get(st, hour_of(spans[i]), &p, ret_error);
+		r = part_get(st, hour_of(&spans[i]), &p, ret_error);
 		if (r == 0)
-			r = append_hour(&f, p, f.items + i, end - i, ret_error);
+			r = append_hour(st, p, items + i, end - i, ret_error);
 		if (r == -EMFILE) {
 			refuse_hour(st, spans + i, end - i, ret_error ? *ret_error : NULL);
 			r = 0;
 		}
 	}
-	batch_done(&f);
 	return r;
 }

@@ -251,8 +251,9 @@ static int ask_values(struct query *q, struct values *v, const char *where, uint
 		rows += p->rows;
 		clew_buf_addf(&sql,
 			      "%sSELECT %s AS a FROM %s WHERE %s UNION ALL SELECT %s AS a FROM"
-			      " %s.span WHERE %s",
-			      sep, expr.data, p->hot, where, expr.data, p->name, where);
+			      " %s.span WHERE %s%s",
+			      sep, expr.data, p->hot, where, expr.data, p->name, where,
+			      not_gone(p));
 		sep = " UNION ALL ";
 	}
 	clew_buf_adds(&sql, ") WHERE a IS NOT NULL");

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rows of traces by their ids: first where they are, then the rows.
+ * The rows of traces by their ids: of what is sealed first where they are, then the rows.
  *
- *	ids ─► the hours that may hold them (trace_filter.c) ─► trace_index, and what is hot ─► row numbers
- *	    ─► SELECT of these rows
+ *	ids ─► the hours that may hold them (trace_filter.c) ─► trace_index ─► row numbers ─┐
+ *	    └► hashes, for what is hot (hot_scan.c) ────────────────────────────────────────┴► SELECT of these rows
+ *
+ * Many numbers stand in a statement as one text: as constants each would cost the engine more than its row.
  */
 #include <inttypes.h>
 
@@ -43,7 +45,7 @@ void trace_list_done(struct trace_list *l)
 	*l = (struct trace_list){0};
 }
 
-/* Of span or hot of one partition. */
+/* Of span of one partition. */
 struct row_list {
 	struct clew_buf text; /* "1,2,3" */
 	uint64_t n, first, last;
@@ -79,55 +81,41 @@ static void begin_select(struct clew_buf *sql, size_t list, const char *cols)
 
 /* Where their rows are, of all partitions at once: a statement costs more than it finds. */
 static int find_rows(struct query *q, size_t from, size_t to, const struct trace_list *l,
-		     struct row_list (*lists)[2], char **ret_error)
+		     const char *hashes, struct row_list *lists, char **ret_error)
 {
 	_cleanup_(freep) bool *may = calloc(to > from ? to - from : 1, sizeof(*may));
-	struct clew_buf sql = {0}, hashes = {0};
+	struct clew_buf sql = {0};
 	int r = may ? trace_filter_ask(q, from, to, l->hashes, l->n, may, ret_error) : -ENOMEM;
 
-	for (size_t i = 0; i < l->n; i++)
-		clew_buf_addf(&hashes, "%s%u", i ? "," : "", l->hashes[i]);
 	for (size_t i = from; r == 0 && l->n && i < to; i++) {
 		const struct part_ref *p = &q->parts[i];
-		size_t at = 2 * (i - from);
 
 		if (may[i - from]) {
-			begin_select(&sql, at, "first_row::BIGINT, spans::BIGINT");
-			clew_buf_addf(&sql, "%s.trace_index WHERE hash IN (%s)", p->name,
-				      hashes.data ? hashes.data : "");
+			begin_select(&sql, i - from, "first_row::BIGINT, spans::BIGINT");
+			clew_buf_addf(&sql,
+				      "%s.trace_index WHERE hash IN"
+				      " (SELECT unnest('[%s]'::UINTEGER[]))",
+				      p->name, hashes);
 		}
 		if (p->has_tail) {
-			begin_select(&sql, at, "rowid, 1::BIGINT");
+			begin_select(&sql, i - from, "rowid, 1::BIGINT");
 			clew_buf_addf(&sql,
 				      "%s.span WHERE rowid >= %" PRIu64 " AND trace_id IN (%s)",
 				      p->name, p->indexed, l->ids.data);
 		}
-		if (p->has_hot) {
-			begin_select(&sql, at + 1, "rowid, 1::BIGINT");
-			clew_buf_addf(&sql,
-				      "clew_hot(%" PRId64 ", rowid := true, traces := [%s]) WHERE"
-				      " trace_id IN (%s)",
-				      p->hour, hashes.data ? hashes.data : "", l->ids.data);
-		}
 	}
 	if (r == 0 && sql.len)
 		r = sql.err ? sql.err : query_each(q, sql.data, list_rows, lists, ret_error);
-	clew_buf_done(&hashes);
 	clew_buf_done(&sql);
 	return r;
 }
 
-static void add_hot_rows(const struct part_ref *p, const struct trace_list *l,
-			 const struct row_list *rows, const char *cols, struct clew_buf *out)
+static void add_hot_rows(const struct part_ref *p, const char *hashes, const char *cols,
+			 struct clew_buf *out)
 {
-	if (!rows->n)
-		return;
-	clew_buf_addf(out, "%sSELECT %s FROM ", out->len ? " UNION ALL " : "", cols);
-	if (rows->n > MAX_ROW_LIST)
-		clew_buf_addf(out, "%s WHERE trace_id IN (%s)", p->hot, l->ids.data);
-	else
-		clew_buf_addf(out, "clew_hot(%" PRId64 ", picked := [%s])", p->hour,
-			      rows->text.data);
+	if (p->has_hot)
+		clew_buf_addf(out, "%sSELECT %s FROM clew_hot(%" PRId64 ", traces := '%s')",
+			      out->len ? " UNION ALL " : "", cols, p->hour, hashes);
 }
 
 static void add_rows(const struct part_ref *p, const struct trace_list *l,
@@ -143,24 +131,29 @@ static void add_rows(const struct part_ref *p, const struct trace_list *l,
 		clew_buf_addf(out, "rowid BETWEEN %" PRIu64 " AND %" PRIu64, rows->first,
 			      rows->last);
 	else /* A join with a list, not a condition: DuckDB skips what lies between the rows. */
-		clew_buf_addf(out, "rowid IN (SELECT unnest([%s]))", rows->text.data);
+		clew_buf_addf(out, "rowid IN (SELECT unnest('[%s]'::BIGINT[]))", rows->text.data);
 }
 
 int filter_traces(struct query *q, size_t from, size_t to, const struct trace_list *l,
 		  const char *cols, struct clew_buf *out, char **ret_error)
 {
 	size_t n = to > from ? to - from : 0;
-	struct row_list(*lists)[2] = calloc(n + 1, sizeof(*lists));
-	int r = lists ? find_rows(q, from, to, l, lists, ret_error) : -ENOMEM;
+	struct row_list *lists = calloc(n + 1, sizeof(*lists));
+	struct clew_buf hashes = {0};
+	int r;
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		add_rows(&q->parts[from + i], l, &lists[i][0], cols, out);
-		add_hot_rows(&q->parts[from + i], l, &lists[i][1], cols, out);
+	for (size_t i = 0; i < l->n; i++)
+		clew_buf_addf(&hashes, "%s%u", i ? "," : "", l->hashes[i]);
+	r = lists ? hashes.err : -ENOMEM;
+	if (r == 0)
+		r = find_rows(q, from, to, l, hashes.data, lists, ret_error);
+	for (size_t i = 0; r == 0 && l->n && i < n; i++) {
+		add_rows(&q->parts[from + i], l, &lists[i], cols, out);
+		add_hot_rows(&q->parts[from + i], hashes.data, cols, out);
 	}
-	for (size_t i = 0; lists && i < n; i++) {
-		clew_buf_done(&lists[i][0].text);
-		clew_buf_done(&lists[i][1].text);
-	}
+	for (size_t i = 0; lists && i < n; i++)
+		clew_buf_done(&lists[i].text);
 	free(lists);
+	clew_buf_done(&hashes);
 	return r < 0 ? r : out->err;
 }

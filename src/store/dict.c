@@ -101,7 +101,7 @@ static int insert(struct dict *d, struct slice name, uint8_t type, uint64_t hash
 int dict_add(struct dict *d, struct slice name, uint8_t type, uint32_t *ret_id)
 {
 	uint64_t hash = clew_hash64(name.p ? name.p : "", name.n, type);
-	/* Only this thread changes the table, so it may look without the lock. */
+	/* Nobody else changes the table now, so it may look without the lock. */
 	uint32_t slot = find_slot(d, name, type, hash), n = atomic_load(&d->n);
 	int r;
 

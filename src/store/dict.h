@@ -4,8 +4,8 @@
  *
  *	slots (hash table of id + 1) ─► entries, in chunks that never move
  *
- * Only the writer adds (or, read-only, nobody after loading). Looking up by id takes no lock:
- * entries are published by the release of n. Looking up by name from another thread takes the lock.
+ * One thread at a time adds: the caller has a lock for it (or, read-only, nobody does after loading). Looking up by
+ * id takes no lock: entries are published by the release of n. Looking up by name from another thread takes the lock.
  */
 #pragma once
 
@@ -33,13 +33,13 @@ struct dict {
 	uint32_t n_slots;
 	uint32_t *slots;
 	uint64_t refused;
-	pthread_mutex_t lock; /* for slots, against the writer */
+	pthread_mutex_t lock; /* for slots, against who adds */
 	struct dict_entry *chunks[DICT_CHUNKS];
 };
 
 int dict_init(struct dict *d);
 void dict_done(struct dict *d);
-/** dict_add() - the id of a name, added if it is new. Writer only. -ENOMEM. */
+/** dict_add() - the id of a name, added if it is new. By one thread at a time. -ENOMEM. */
 int dict_add(struct dict *d, struct slice name, uint8_t type, uint32_t *ret_id);
 /** dict_find() - any thread. -ENOENT. */
 int dict_find(struct dict *d, struct slice name, uint8_t type, uint32_t *ret_id);

@@ -76,6 +76,10 @@ int digest_add_hot(struct digest *d, const struct hot_row *row, uint64_t row_id)
 /** digest_finish() - nothing is added after it. 0 or -ENOMEM. */
 int digest_finish(struct digest *d);
 
+/** digest_n_ids(), digest_id() - the traces of its rows. */
+uint32_t digest_n_ids(const struct digest *d);
+const struct clew_id128 *digest_id(const struct digest *d, uint32_t i);
+
 /** digest_has() - is there a row of this trace? */
 bool digest_has(const struct digest *d, const struct clew_id128 *id);
 

@@ -94,8 +94,8 @@ static int see_chunks(duckdb_result *res, duck_chunk_fn fn, void *user, char **r
 	return r > 0 ? 0 : r;
 }
 
-int duck_each(duckdb_connection conn, const char *sql, duck_chunk_fn fn, void *user,
-	      char **ret_error)
+static int each(duckdb_connection conn, const char *sql, bool whole, duck_chunk_fn fn, void *user,
+		char **ret_error)
 {
 	duckdb_prepared_statement stmt = NULL;
 	duckdb_pending_result pending = NULL;
@@ -107,7 +107,8 @@ int duck_each(duckdb_connection conn, const char *sql, duck_chunk_fn fn, void *u
 
 		r = set_error(ret_error, duck_error(DUCKDB_ERROR_INVALID_INPUT, text), "%s",
 			      text ? text : "cannot prepare a statement");
-	} else if (duckdb_pending_prepared_streaming(stmt, &pending) != DuckDBSuccess) {
+	} else if ((whole ? duckdb_pending_prepared(stmt, &pending)
+			  : duckdb_pending_prepared_streaming(stmt, &pending)) != DuckDBSuccess) {
 		const char *text = duckdb_pending_error(pending);
 
 		r = set_error(ret_error, duck_error(DUCKDB_ERROR_IO, text), "%s",
@@ -122,6 +123,18 @@ int duck_each(duckdb_connection conn, const char *sql, duck_chunk_fn fn, void *u
 	duckdb_destroy_pending(&pending);
 	duckdb_destroy_prepare(&stmt);
 	return r;
+}
+
+int duck_each(duckdb_connection conn, const char *sql, duck_chunk_fn fn, void *user,
+	      char **ret_error)
+{
+	return each(conn, sql, false, fn, user, ret_error);
+}
+
+int duck_each_whole(duckdb_connection conn, const char *sql, duck_chunk_fn fn, void *user,
+		    char **ret_error)
+{
+	return each(conn, sql, true, fn, user, ret_error);
 }
 
 int duck_int(duckdb_connection conn, const char *sql, int64_t dflt, int64_t *ret, char **ret_error)
@@ -206,18 +219,20 @@ int duck_quote(struct clew_buf *b, struct slice s)
 }
 
 int duck_attach(duckdb_connection conn, const char *path, const char *name, bool read_only,
-		unsigned int block_bytes, char **ret_error)
+		unsigned int block_bytes, unsigned int group_rows, char **ret_error)
 {
 	struct clew_buf sql = {0};
 	int r;
 
 	clew_buf_adds(&sql, "ATTACH ");
 	duck_quote(&sql, slice_str(path));
-	clew_buf_addf(&sql, " AS %s", name);
+	clew_buf_addf(&sql, " AS %s (ROW_GROUP_SIZE %u", name, group_rows);
 	if (read_only)
-		clew_buf_adds(&sql, " (READ_ONLY)");
+		clew_buf_adds(&sql, ", READ_ONLY)");
 	else if (access(path, F_OK) < 0)
-		clew_buf_addf(&sql, " (BLOCK_SIZE %u)", block_bytes);
+		clew_buf_addf(&sql, ", BLOCK_SIZE %u)", block_bytes);
+	else
+		clew_buf_addc(&sql, ')');
 	r = sql.err ? sql.err : duck_exec(conn, sql.data, ret_error);
 	clew_buf_done(&sql);
 	return r;

@@ -31,6 +31,10 @@ typedef int (*duck_chunk_fn)(void *user, duckdb_data_chunk chunk, idx_t rows);
 int duck_each(duckdb_connection conn, const char *sql, duck_chunk_fn fn, void *user,
 	      char **ret_error);
 
+/** duck_each_whole() - the same; all rows are there before the first is seen, so none is of an answer that fails. */
+int duck_each_whole(duckdb_connection conn, const char *sql, duck_chunk_fn fn, void *user,
+		    char **ret_error);
+
 /** duck_int() - the first column of the first row, as an integer; dflt where there is none or NULL.
  */
 int duck_int(duckdb_connection conn, const char *sql, int64_t dflt, int64_t *ret, char **ret_error);
@@ -41,10 +45,11 @@ int duck_quote(struct clew_buf *b, struct slice s);
 
 /**
  * duck_attach() - attach the database file at path as name. block_bytes is the size of a new file's
- * blocks: DuckDB refuses to open a file that is there with another size than it has.
+ * blocks: DuckDB refuses to open a file that is there with another size than it has. group_rows: of the row groups
+ * that are added, a multiple of its vectors' size.
  */
 int duck_attach(duckdb_connection conn, const char *path, const char *name, bool read_only,
-		unsigned int block_bytes, char **ret_error);
+		unsigned int block_bytes, unsigned int group_rows, char **ret_error);
 
 /** duck_utf8() - s itself where it is UTF-8 without NULs, else a mended copy in *scratch. */
 struct slice duck_utf8(struct slice s, struct clew_buf *scratch);

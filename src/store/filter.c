@@ -7,15 +7,18 @@
  */
 #include <inttypes.h>
 
-#include "store/internal.h"
+#include "store/filter_blocks.h"
+#include "store/hour_ask.h"
 #include "store/latency.h"
 
 #define MINUTE_NS INT64_C(60000000000)
 
-/* Ranges of blocks that one statement opens; nearby ones are joined until there are no more. */
-#define MAX_RANGES 48
 /* Partitions smaller than this are scanned. */
 #define INDEX_MIN_ROWS (8u * BLOCK_SPANS)
+/* Of a filter, that are looked for by pairs. */
+#define MAX_TERMS 6
+/* So few blocks are read sooner than they are narrowed further. */
+#define FEW_BLOCKS 4u
 /* A filter that leaves more blocks than this in one partition is asked window by window. */
 #define BROAD_BLOCKS 64u
 
@@ -269,161 +272,99 @@ void filter_hours(const struct query *q, uint64_t since_ns, uint64_t until_ns, s
 	*ret_to = to;
 }
 
+void filter_look_through(struct query *q, const struct clew_span_filter *f, bool oldest_first,
+			 size_t *ret_from, size_t *ret_to)
+{
+	filter_hours(q, f->since_ns, f->until_ns, ret_from, ret_to);
+	q->hours.from = *ret_from;
+	q->hours.to = *ret_to;
+	q->hours.oldest_first = oldest_first;
+}
+
 /* ---- the block index ---- */
-
-struct block_set {
-	uint8_t *in; /* one for each block: how many conditions it met */
-	uint32_t n;
-	uint8_t round;
-};
-
-static int mark_blocks(void *user, duckdb_data_chunk chunk, idx_t rows)
-{
-	struct duck_col block = duck_col(chunk, 0);
-	struct block_set *b = user;
-
-	for (idx_t i = 0; i < rows; i++) {
-		uint32_t at = ((uint32_t *)block.data)[i];
-
-		if (at < b->n && b->in[at] == b->round)
-			b->in[at]++;
-	}
-	return 0;
-}
-
-static int lookup_where(struct query *q, const struct part_ref *p, const char *table,
-			const char *where, struct block_set *b, char **ret_error)
-{
-	struct clew_buf sql = {0};
-	int r;
-
-	clew_buf_addf(&sql, "SELECT block FROM %s.%s WHERE %s", p->name, table, where);
-	r = sql.err ? sql.err : query_each(q, sql.data, mark_blocks, b, ret_error);
-	clew_buf_done(&sql);
-	b->round++;
-	return r;
-}
-
-static int lookup(struct query *q, const struct part_ref *p, const char *hashes,
-		  struct block_set *b, char **ret_error)
-{
-	struct clew_buf where = {0};
-	int r;
-
-	clew_buf_addf(&where, "hash IN (%s)", hashes);
-	r = where.err ? where.err : lookup_where(q, p, "block_index", where.data, b, ret_error);
-	clew_buf_done(&where);
-	return r;
-}
 
 /* By the least and the greatest value of a block, where it is a number that is compared; else by the key. */
 static int lookup_condition(struct query *q, const struct part_ref *p,
-			    const struct clew_filter_where *w, struct block_set *b,
-			    char **ret_error)
+			    const struct clew_filter_where *w, uint32_t service,
+			    struct block_set *b, char **ret_error)
 {
 	struct clew_buf text = {0};
+	struct number_range range;
 	int r = 0;
 
-	if (p->has_rollups && p->digested >= p->indexed && where_range(q->st, w, &text))
-		r = text.err ? text.err : lookup_where(q, p, "attr_range", text.data, b, ret_error);
-	else if (where_hashes(q->st, w, &text))
-		r = text.err ? text.err : lookup(q, p, text.data, b, ret_error);
+	if (p->has_rollups && p->digested >= p->indexed && where_range(q->st, w, &range))
+		return blocks_in_range(q, p, &range, service, b, ret_error);
+	if (where_hashes(q->st, w, &text))
+		r = text.err ? text.err : blocks_with(q, p, text.data, b, ret_error);
 	clew_buf_done(&text);
 	return r;
 }
 
-/* The blocks that may hold a match: in == round. */
+/* Things that a span must have, each of one entry of the index. */
+struct terms {
+	uint32_t v[MAX_TERMS];
+	uint32_t n;
+};
+
+static void add_term(struct terms *t, uint32_t hash)
+{
+	if (t->n < MAX_TERMS)
+		t->v[t->n++] = hash;
+}
+
+static int narrow_by_attr(struct query *q, const struct part_ref *p,
+			  const struct clew_filter_attr *a, struct terms *t, struct block_set *b,
+			  char **ret_error)
+{
+	struct places pl;
+	int r = 0;
+
+	find_places(q->st, a, &pl);
+	/* A column is not in the index: this attribute narrows nothing. */
+	if (!pl.column.len && pl.hashes.len) {
+		r = blocks_with(q, p, pl.hashes.data, b, ret_error);
+		if (pl.n_keys == 1 && !pl.resources.len)
+			add_term(t, index_hash_attr(pl.keys[0], a->value));
+	}
+	places_done(&pl);
+	return r;
+}
+
+static int narrow_by_term(struct query *q, const struct part_ref *p, uint32_t term, struct terms *t,
+			  struct block_set *b, char **ret_error)
+{
+	char hash[16];
+
+	snprintf(hash, sizeof(hash), "%u", term);
+	add_term(t, term);
+	return blocks_with(q, p, hash, b, ret_error);
+}
+
+/* The blocks that may hold a match. */
 static int find_blocks(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
 		       struct block_set *b, char **ret_error)
 {
 	struct clew_store *st = q->st;
-	char hash[16];
-	uint32_t id;
+	struct terms t = {.n = 0};
+	uint32_t id, service = NO_SERVICE;
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < f->n_attrs; i++) {
-		struct places pl;
-
-		find_places(st, &f->attrs[i], &pl);
-		/* A column is not in the index: this attribute narrows nothing. */
-		if (!pl.column.len && pl.hashes.len)
-			r = lookup(q, p, pl.hashes.data, b, ret_error);
-		places_done(&pl);
-	}
-	for (uint32_t i = 0; r == 0 && i < f->n_where; i++)
-		r = lookup_condition(q, p, &f->where[i], b, ret_error);
-	if (r == 0 && f->service.p && !dict_find(&st->dicts[DICT_SERVICE], f->service, 0, &id)) {
-		snprintf(hash, sizeof(hash), "%u", index_hash_id(DICT_SERVICE, id));
-		r = lookup(q, p, hash, b, ret_error);
-	}
-	if (r == 0 && f->name.p && !dict_find(&st->dicts[DICT_OPERATION], f->name, 0, &id)) {
-		snprintf(hash, sizeof(hash), "%u", index_hash_id(DICT_OPERATION, id));
-		r = lookup(q, p, hash, b, ret_error);
-	}
+	if (f->service.p && dict_find(&st->dicts[DICT_SERVICE], f->service, 0, &id) == 0)
+		service = id;
+	for (uint32_t i = 0; r == 0 && i < f->n_attrs && blocks_count(b); i++)
+		r = narrow_by_attr(q, p, &f->attrs[i], &t, b, ret_error);
+	for (uint32_t i = 0; r == 0 && i < f->n_where && blocks_count(b); i++)
+		r = lookup_condition(q, p, &f->where[i], service, b, ret_error);
+	if (r < 0 || blocks_count(b) <= FEW_BLOCKS)
+		return r;
+	if (r == 0 && service != NO_SERVICE)
+		r = narrow_by_term(q, p, index_hash_id(DICT_SERVICE, service), &t, b, ret_error);
+	if (r == 0 && f->name.p && !dict_find(&st->dicts[DICT_OPERATION], f->name, 0, &id))
+		r = narrow_by_term(q, p, index_hash_id(DICT_OPERATION, id), &t, b, ret_error);
+	for (uint32_t i = 0; r == 0 && i < t.n; i++)
+		for (uint32_t k = 0; r == 0 && k < i && blocks_count(b) > FEW_BLOCKS; k++)
+			r = blocks_with_pair(q, p, t.v[i], t.v[k], b, ret_error);
 	return r;
-}
-
-/* Join blocks that lie at most gap apart; how many ranges are there then? */
-static uint32_t count_ranges(const struct block_set *b, uint32_t gap)
-{
-	uint32_t n = 0, last = 0;
-
-	for (uint32_t i = 0; i < b->n; i++) {
-		if (b->in[i] != b->round)
-			continue;
-		if (!n || i - last > gap)
-			n++;
-		last = i;
-	}
-	return n;
-}
-
-static void add_ranges(const struct block_set *b, uint32_t gap, const char *head, uint64_t rows,
-		       struct clew_buf *out)
-{
-	for (uint32_t i = 0; i < b->n; i++) {
-		uint32_t last = i;
-		uint64_t end;
-
-		if (b->in[i] != b->round)
-			continue;
-		for (uint32_t k = i + 1; k < b->n && k - last <= gap; k++)
-			if (b->in[k] == b->round)
-				last = k;
-		end = ((uint64_t)last + 1) * BLOCK_SPANS;
-		clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64 " AND rowid < %" PRIu64,
-			      head, (uint64_t)i * BLOCK_SPANS, end < rows ? end : rows);
-		i = last;
-	}
-}
-
-/* The ranges of the blocks that were found, and the rows that have no index yet. */
-static void add_found(const struct block_set *b, const char *head, const struct part_ref *p,
-		      struct clew_buf *out)
-{
-	uint32_t gap = 1;
-
-	while (count_ranges(b, gap) > MAX_RANGES)
-		gap *= 2;
-	add_ranges(b, gap, head, p->indexed, out);
-	if (p->has_tail)
-		clew_buf_addf(out, " UNION ALL %s AND rowid >= %" PRIu64, head, p->indexed);
-}
-
-static uint32_t count_found(const struct block_set *b)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < b->n; i++)
-		n += b->in[i] == b->round;
-	return n;
-}
-
-static int blocks_init(struct block_set *b, const struct part_ref *p)
-{
-	*b = (struct block_set){.n = (uint32_t)((p->indexed + BLOCK_SPANS - 1) / BLOCK_SPANS)};
-	b->in = calloc((size_t)b->n + 1, 1);
-	return b->in ? 0 : -ENOMEM;
 }
 
 /* A span is a root when nobody in sight is its parent; that a caller is not traced is usual. */
@@ -442,20 +383,11 @@ struct minutes {
 	int64_t n, first, last;
 };
 
-static int keep_minutes(void *user, duckdb_data_chunk chunk, idx_t rows)
+static void keep_minutes(void *user, const struct hour_row *row)
 {
-	struct duck_col n = duck_col(chunk, 0), first = duck_col(chunk, 1);
-	struct duck_col last = duck_col(chunk, 2);
 	struct minutes *m = user;
 
-	for (idx_t i = 0; i < rows; i++) {
-		m->n = ((int64_t *)n.data)[i];
-		if (!m->n)
-			continue;
-		m->first = ((int32_t *)first.data)[i];
-		m->last = ((int32_t *)last.data)[i];
-	}
-	return 0;
+	*m = (struct minutes){(int64_t)row->c, row->a, row->b};
 }
 
 /* What the rollups know of a filter: spans of the partition that match it are counted in these rows of red. */
@@ -480,7 +412,7 @@ static void red_condition(struct clew_store *st, const struct clew_span_filter *
 
 /*
  * Few spans are slow, or fail: the rollups say in which minutes of the hour there are such. Appends a condition
- * on sealed spans: "", or of those minutes, or false.
+ * on sealed spans: "", or of those minutes, or false; then it returns 1.
  */
 static int add_minutes(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
 		       struct clew_buf *out, char **ret_error)
@@ -492,25 +424,29 @@ static int add_minutes(struct query *q, const struct part_ref *p, const struct c
 	if ((!f->min_duration_ns && !f->max_duration_ns && !f->error) || !p->has_rollups ||
 	    p->digested < p->indexed || p->has_hot || p->has_tail)
 		return 0;
-	clew_buf_addf(&sql, "SELECT count(*), min(minute), max(minute) FROM %s.red WHERE ",
-		      p->name);
+	clew_buf_adds(&sql, "red WHERE ");
 	red_condition(q->st, f, &sql);
-	r = sql.err ? sql.err : query_each(q, sql.data, keep_minutes, &m, ret_error);
+	r = sql.err ? sql.err
+		    : hour_ask(q, p, "min(minute)::BIGINT, max(minute)::BIGINT, count(*)::DOUBLE",
+			       sql.data, true, keep_minutes, &m, ret_error);
 	clew_buf_done(&sql);
 	if (r < 0)
 		return r;
-	if (!m.n)
-		return clew_buf_adds(out, " AND false");
+	if (!m.n) {
+		clew_buf_adds(out, " AND false");
+		return out->err ? out->err : 1;
+	}
 	return clew_buf_addf(out, " AND start_ns >= %" PRId64 " AND start_ns < %" PRId64,
 			     m.first * MINUTE_NS, (m.last + 1) * MINUTE_NS);
 }
 
 int filter_source(struct query *q, const struct part_ref *p, const struct clew_span_filter *f,
-		  const char *cols, const char *where, struct clew_buf *out, bool *ret_broad,
+		  const char *cols, const char *where, struct clew_buf *out, enum much *ret_much,
 		  char **ret_error)
 {
 	struct clew_buf head = {0}, root = {0};
 	struct block_set b = {0};
+	bool none, broad = false;
 	int r = 0;
 
 	if (f->root)
@@ -518,11 +454,13 @@ int filter_source(struct query *q, const struct part_ref *p, const struct clew_s
 	clew_buf_addf(out, "SELECT %s, true AS hot FROM clew_hot(%" PRId64 "%s) WHERE %s%s", cols,
 		      p->hour, strstr(cols, "rowid") ? ", rowid := true" : "",
 		      p->has_hot ? where : "false", root.data ? root.data : "");
-	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s%s", cols, p->name,
-		      where, root.data ? root.data : "");
+	clew_buf_addf(&head, "SELECT %s, false AS hot FROM %s.span WHERE %s%s%s", cols, p->name,
+		      where, not_gone(p), root.data ? root.data : "");
 	r = add_minutes(q, p, f, &head, ret_error);
+	none = r == 1;
+	r = r < 0 ? r : 0;
 	clew_buf_done(&root);
-	if ((!f->n_attrs && !f->n_where) || p->indexed < INDEX_MIN_ROWS) {
+	if (none || (!f->n_attrs && !f->n_where) || p->indexed < INDEX_MIN_ROWS) {
 		clew_buf_addf(out, " UNION ALL %s", head.data ? head.data : "");
 	} else {
 		if (r == 0)
@@ -530,11 +468,13 @@ int filter_source(struct query *q, const struct part_ref *p, const struct clew_s
 		if (r == 0)
 			r = find_blocks(q, p, f, &b, ret_error);
 		if (r == 0)
-			add_found(&b, head.data, p, out);
-		if (r == 0 && ret_broad)
-			*ret_broad = count_found(&b) > BROAD_BLOCKS;
+			blocks_add(&b, head.data, p, out);
+		none = !blocks_count(&b) && !p->has_tail;
+		broad = blocks_count(&b) > BROAD_BLOCKS;
 	}
 	free(b.in);
 	clew_buf_done(&head);
+	if (ret_much)
+		*ret_much = none && !p->has_hot ? MUCH_NONE : broad ? MUCH_BROAD : MUCH_FEW;
 	return r < 0 ? r : out->err;
 }

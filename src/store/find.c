@@ -4,6 +4,7 @@
  * the other in the order of the answer, and only as many as the limit needs.
  */
 #include <inttypes.h>
+#include <math.h>
 
 #include "store/internal.h"
 
@@ -66,16 +67,17 @@ static int find(struct query *q, const struct clew_span_filter *f, const char *w
 	size_t from, to;
 	int r = 0;
 
-	filter_hours(q, f->since_ns, f->until_ns, &from, &to);
+	filter_look_through(q, f, f->sort == CLEW_SORT_DEFAULT, &from, &to);
 	for (size_t i = from; r == 0 && i < to && g->left; i++) {
 		size_t at = f->sort == CLEW_SORT_DEFAULT ? i : to - 1 - (i - from);
+		enum much much;
 
 		if (f->sort != CLEW_SORT_DURATION)
 			clew_buf_clear(&source);
 		else if (source.len)
 			clew_buf_adds(&source, " UNION ALL ");
-		r = filter_source(q, &q->parts[at], f, "*", where, &source, NULL, ret_error);
-		if (r == 0 && f->sort != CLEW_SORT_DURATION)
+		r = filter_source(q, &q->parts[at], f, "*", where, &source, &much, ret_error);
+		if (r == 0 && f->sort != CLEW_SORT_DURATION && much != MUCH_NONE)
 			r = run_source(q, g, source.data, f->sort, ret_error);
 	}
 	if (r == 0 && f->sort == CLEW_SORT_DURATION && source.len)
@@ -87,6 +89,8 @@ static int find(struct query *q, const struct clew_span_filter *f, const char *w
 /* ---- a small limit ---- */
 
 #define FEW 100
+/* The first window of an hour that is asked by windows is a part of it: one of so many. */
+#define FIRST_WINDOWS 64
 
 struct hit {
 	int64_t start_ns, duration_ns;
@@ -178,6 +182,16 @@ static int ask_window(struct query *q, const struct clew_span_filter *f, const c
 	return r;
 }
 
+/* As wide as what was found in the first done ns says that it takes for the rest, and half more. */
+static int64_t next_width(int64_t width, int64_t done, size_t found, size_t wanted)
+{
+	double need = found ? 1.5 * (double)done * (double)wanted / (double)found : INFINITY;
+
+	if (need >= 4.0 * (double)width)
+		return width * 4;
+	return need > (double)HOUR_NS / FIRST_WINDOWS ? (int64_t)need : HOUR_NS / FIRST_WINDOWS;
+}
+
 /*
  * A filter that much of the hour may match: from the end that the answer begins with, in windows
  * that grow, until there are enough. (Sealed spans lie roughly in the order of time.)
@@ -185,10 +199,11 @@ static int ask_window(struct query *q, const struct clew_span_filter *f, const c
 static int ask_by_windows(struct query *q, const struct clew_span_filter *f, const char *source,
 			  int64_t hour, struct hits *h, char **ret_error)
 {
-	int64_t first = hour * HOUR_NS, last = first + HOUR_NS;
+	int64_t first = hour * HOUR_NS, last = first + HOUR_NS, width = HOUR_NS / FIRST_WINDOWS;
+	size_t before = h->n;
 	int r = 0;
 
-	for (int64_t width = HOUR_NS / 64; r == 0 && first < last && h->n < h->max; width *= 4) {
+	while (r == 0 && first < last && h->n < h->max) {
 		if (width > last - first)
 			width = last - first;
 		if (f->sort == CLEW_SORT_DEFAULT) {
@@ -198,6 +213,7 @@ static int ask_by_windows(struct query *q, const struct clew_span_filter *f, con
 			r = ask_window(q, f, source, last - width, last, h, ret_error);
 			last -= width;
 		}
+		width = next_width(width, HOUR_NS - (last - first), h->n - before, h->max - h->n);
 	}
 	return r;
 }
@@ -209,9 +225,9 @@ static int find_hits(struct query *q, const struct clew_span_filter *f, const ch
 	size_t from, to;
 	int r = 0;
 
-	filter_hours(q, f->since_ns, f->until_ns, &from, &to);
+	filter_look_through(q, f, f->sort == CLEW_SORT_DEFAULT, &from, &to);
 	for (size_t i = from; r == 0 && i < to; i++) {
-		bool broad = false;
+		enum much much = MUCH_FEW;
 
 		if (f->sort != CLEW_SORT_DURATION && h->n == h->max)
 			break;
@@ -219,10 +235,12 @@ static int find_hits(struct query *q, const struct clew_span_filter *f, const ch
 		clew_buf_clear(&source);
 		r = filter_source(q, &q->parts[h->part], f,
 				  "rowid AS r, start_ns, duration_ns, span_id", where, &source,
-				  &broad, ret_error);
+				  &much, ret_error);
 		if (r < 0)
 			break;
-		if (broad && f->sort != CLEW_SORT_DURATION)
+		if (much == MUCH_NONE)
+			continue;
+		if (much == MUCH_BROAD && f->sort != CLEW_SORT_DURATION)
 			r = ask_by_windows(q, f, source.data, q->parts[h->part].hour, h, ret_error);
 		else
 			r = ask_window(q, f, source.data, INT64_MIN, 0, h, ret_error);
@@ -257,10 +275,12 @@ static int give_hits(struct query *q, const struct hits *h, enum clew_store_sort
 			continue;
 		clew_buf_adds(&sql, sql.len ? " UNION ALL " : "SELECT * FROM (");
 		if (first->hot)
-			clew_buf_addf(&sql, "SELECT * FROM clew_hot(%" PRId64 ", picked := [",
+			clew_buf_addf(&sql, "SELECT * FROM clew_hot(%" PRId64 ", picked := '",
 				      q->parts[first->part].hour);
 		else
-			clew_buf_addf(&sql, "SELECT * FROM %s.span WHERE rowid IN (SELECT unnest([",
+			clew_buf_addf(&sql,
+				      "SELECT * FROM %s.span WHERE rowid IN"
+				      " (SELECT unnest('[",
 				      q->parts[first->part].name);
 		for (size_t k = i; k < h->n; k++) {
 			if (!same_table(first, &h->v[k]))
@@ -269,7 +289,7 @@ static int give_hits(struct query *q, const struct hits *h, enum clew_store_sort
 			done[k] = true;
 			sep = ",";
 		}
-		clew_buf_adds(&sql, first->hot ? "])" : "]))");
+		clew_buf_adds(&sql, first->hot ? "')" : "]'::BIGINT[]))");
 	}
 	clew_buf_addf(&sql, ") ORDER BY %s", order_of(sort));
 	r = sql.err ? sql.err : query_each(q, sql.data, give_spans, g, ret_error);

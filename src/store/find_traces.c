@@ -267,14 +267,15 @@ static int find_newest(struct finding *fi, size_t from, size_t to, char **ret_er
 	for (size_t i = to; r == 0 && i > from && !done; i--) {
 		size_t lo = i >= 2 ? i - 2 : 0;
 		size_t hi = i < fi->q->n_parts ? i + 1 : i;
+		enum much much = MUCH_FEW;
 
 		/* What begins in older hours cannot be before what is kept. */
 		if (enough(fi, (fi->q->parts[i - 1].hour + 1) * HOUR_NS))
 			break;
 		clew_buf_clear(&source);
 		r = filter_source(fi->q, &fi->q->parts[i - 1], fi->f, "trace_id, start_ns AS v",
-				  fi->where, &source, NULL, ret_error);
-		if (r == 0)
+				  fi->where, &source, &much, ret_error);
+		if (r == 0 && much != MUCH_NONE)
 			r = look_through(fi, source.data, lo, hi, &done, ret_error);
 	}
 	clew_buf_done(&source);
@@ -380,7 +381,7 @@ int clew_store_find_traces(struct clew_store *st, const struct clew_span_filter 
 	if (r < 0)
 		return r;
 	fi.q = &q;
-	filter_hours(&q, f->since_ns, f->until_ns, &from, &to);
+	filter_look_through(&q, f, false, &from, &to);
 	r = filter_where(st, f, &where, ret_error);
 	fi.where = where.data;
 	if (r == 0)

@@ -9,14 +9,17 @@
  *	frame    magic, rows, bytes, sum      one batch; sum: of the rows, with the frame's place as the seed
  *	         row row row ...              each a struct hot_row with its tail
  *	frame    magic, rows, bytes, sum      amendments
- *	         n row n row ...              n, 8 bytes: the number in the log of the row whose place it takes
+ *	         n row n row ...              n, 8 bytes: the number in the log of the row whose place it takes;
+ *	                                      trace_id 0: the span is gone
  *	frame    ...
  *
  *	row      struct hot_row │ hot_text × n_attrs │ their texts │ hot_more │ links, events, texts │ 0 to 7 zeros
  *	                          └ key, length                     └ only with HOT_MORE
  *
  * Integers are in the machine's order (little endian). A log whose N is less than the partition's sealed
- * rows was sealed: it is of no use any more. What follows the last whole frame was never acknowledged.
+ * rows was sealed: it is of no use any more. What follows the last whole frame was never acknowledged. What lies
+ * between whole frames and is none was damaged: the rows behind it have lesser numbers then, so that amendments find
+ * theirs by the span.
  *
  * One thread appends; rows are published to others by `n` under the store's state_lock. A row never changes, but
  * another one may take its place. Whoever reads holds a reference.
@@ -31,17 +34,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
-
-/* A set of 64-bit hashes, open addressing; 0 is never in it. */
-struct id_set {
-	uint64_t *slots;
-	uint32_t n, cap;
-};
-
-bool id_set_has(const struct id_set *s, uint64_t h);
-/** id_set_add() - 1 if it is new, 0 if it was there, -ENOMEM. */
-int id_set_add(struct id_set *s, uint64_t h);
-void id_set_done(struct id_set *s);
+#include "store/id_set.h"
 
 enum {
 	HOT_ROOT = 1 << 0,     /* is_root */
@@ -136,8 +129,15 @@ static inline int64_t hot_time(const struct hot_row *r, int i)
 	return r->times[i] == HOT_UNKNOWN ? -1 : (int64_t)r->times[i];
 }
 
-/* Row i, whose place another may take just now. */
-#define HOT_ROW(h, i) __atomic_load_n(&(h)->rows[i], __ATOMIC_ACQUIRE)
+/* A span that another one tells: its row stays in its place and is shown to nobody. */
+static inline bool hot_is_gone(const struct hot_row *r)
+{
+	return !r->trace_id.lower && !r->trace_id.upper;
+}
+
+/* Row i, and the hash of its trace: another may take its place just now. */
+#define HOT_TRACE(h, i) __atomic_load_n(&(h)->traces[i], __ATOMIC_RELAXED)
+#define HOT_ROW(h, i)	__atomic_load_n(&(h)->rows[i], __ATOMIC_ACQUIRE)
 
 /** hot_row_hash() - of its ids: what span_hash() gives for the span. */
 uint64_t hot_row_hash(const struct hot_row *r);
@@ -208,12 +208,17 @@ int hot_log_write(struct hot *h, struct clew_buf *frame, uint32_t rows, bool cha
 void hot_log_cut(struct hot *h, uint64_t bytes);
 /** hot_log_create() - the log of an empty h, for rows from first_row on. */
 int hot_log_create(struct hot *h, int dir_fd, int64_t hour, uint64_t first_row);
+/* Bytes of a log that are no frames: between some, in so many places; and behind the last one. */
+struct hot_damage {
+	uint64_t bytes, places, end;
+};
+
 /**
- * hot_log_load() - read a log; writer: it is open for more afterwards, without what no whole frame is.
- * ret_left_out: bytes of that. -EUCLEAN: no log of ours.
+ * hot_log_load() - read a log; writer: it is open for more afterwards, without what is behind the last whole frame.
+ * What is damaged before it is passed over. -EUCLEAN: there is no frame of ours in it.
  */
 int hot_log_load(int dir_fd, const char *file, bool writer, uint32_t max, struct hot **ret,
-		 uint64_t *ret_left_out);
+		 struct hot_damage *ret_lost);
 /** hot_log_name() - the file's name; size 64. */
 void hot_log_name(int64_t hour, uint64_t first_row, char *out, size_t size);
 /** hot_log_parse() - a file's name to hour and row. -EINVAL: it is something else. */

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "model/otlp_json.h"
+#include "store/internal.h"
 
 static uint8_t up_to(uint32_t n)
 {
@@ -146,6 +147,9 @@ static void put_more(struct clew_buf *out, const struct clew_span *s, const stru
 int hot_encode(struct clew_buf *out, const struct clew_span *s, const struct span_ids *ids,
 	       struct clew_buf *scratch, struct clew_buf *json)
 {
+	/* Times are signed in the tables. */
+	uint64_t start_ns = s->start_ns < INT64_MAX ? s->start_ns : INT64_MAX;
+	uint64_t end_ns = INT64_MAX - start_ns;
 	const int64_t *times = &s->times.cpu_ns;
 	size_t at = out->len;
 	struct hot_row row = {
@@ -159,8 +163,8 @@ int hot_encode(struct clew_buf *out, const struct clew_span *s, const struct spa
 		.wire_key = id128_huge(&s->wire_key),
 		.span_id = id64_int(&s->span_id),
 		.parent_id = id64_int(&s->parent_span_id),
-		.start_ns = (int64_t)s->start_ns,
-		.duration_ns = (int64_t)s->duration_ns,
+		.start_ns = (int64_t)start_ns,
+		.duration_ns = (int64_t)(s->duration_ns < end_ns ? s->duration_ns : end_ns),
 		.proc_start_ns = (int64_t)s->proc_start_ns,
 		.service = ids->service,
 		.operation = ids->operation,

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "store/hot.h"
-#include "store/internal.h"
+
+struct clew_buf;
+struct clew_span;
 
 /* The names of a span as numbers. */
 struct span_ids {

@@ -18,6 +18,8 @@
 #define CHANGES_MAGIC 0x61686c63u /* "clha" */
 /* A frame holds no more than a batch does; what says more is no frame. */
 #define FRAME_MAX (1ull << 30)
+/* Frames begin at multiples of it. */
+#define FRAME_ALIGN 8
 
 static const char head[16] = "clewhot1";
 
@@ -139,10 +141,13 @@ void hot_log_cut(struct hot *h, uint64_t bytes)
 /* Does the row lie within n bytes, and its tail within the row? */
 static bool row_fits(const struct hot_row *r, uint64_t n)
 {
-	uint64_t end = sizeof(*r) + (uint64_t)r->n_attrs * sizeof(struct hot_text);
 	const struct hot_more *m;
+	uint64_t end;
 
-	if (n < sizeof(*r) || r->bytes > n || r->bytes % 8 || r->bytes < end)
+	if (n < sizeof(*r) || r->bytes > n || r->bytes % 8)
+		return false;
+	end = sizeof(*r) + (uint64_t)r->n_attrs * sizeof(struct hot_text);
+	if (r->bytes < end)
 		return false;
 	for (uint32_t i = 0; i < r->n_attrs; i++)
 		end += hot_attrs(r)[i].len;
@@ -162,8 +167,8 @@ static bool row_fits(const struct hot_row *r, uint64_t n)
 	return end <= r->bytes;
 }
 
-/* The rows of a frame are whole, and number those that are there. */
-static bool rows_fit(const struct hot *h, const struct frame *f, const char *rows)
+/* The rows of a frame are whole, and number those that are there, or were before some were lost. */
+static bool rows_fit(const struct hot *h, const struct frame *f, const char *rows, bool lost)
 {
 	uint64_t skip = f->magic == CHANGES_MAGIC ? sizeof(uint64_t) : 0, done = 0;
 
@@ -171,15 +176,36 @@ static bool rows_fit(const struct hot *h, const struct frame *f, const char *row
 		const struct hot_row *r = (const struct hot_row *)(rows + done + skip);
 
 		if (f->bytes - done < skip || !row_fits(r, f->bytes - done - skip) ||
-		    (skip && *(const uint64_t *)(rows + done) >= h->n))
+		    (skip && *(const uint64_t *)(rows + done) >= h->n && !lost))
 			return false;
 		done += skip + r->bytes;
 	}
 	return f->rows <= h->cap - (skip ? 0 : h->n);
 }
 
-/* The frame at a place of the log becomes h's: its bytes with the head, or 0 if there is no whole one. */
-static uint64_t take_frame(struct hot *h, const char *bytes, uint64_t n, uint64_t at)
+/*
+ * The row whose place another takes. Where batches before it were lost its number is less than it was: it is the span
+ * that tells. False: it was lost.
+ */
+static bool find_row(const struct hot *h, uint64_t number, const struct hot_row *r, bool lost,
+		     uint64_t *ret)
+{
+	uint64_t i = number < h->n ? number : (uint64_t)h->n - 1;
+
+	*ret = number;
+	if (!lost)
+		return true;
+	for (; h->n && i < h->n; i--)
+		if (h->rows[i]->span_id == r->span_id && h->rows[i]->start_ns == r->start_ns) {
+			*ret = i;
+			return true;
+		}
+	return false;
+}
+
+/* The frame at a place of the log becomes h's: its bytes with the head, or 0 if there is no whole one. lost: some were
+ * before it. */
+static uint64_t take_frame(struct hot *h, const char *bytes, uint64_t n, uint64_t at, bool lost)
 {
 	const char *rows = bytes + at + HOT_FRAME_HEAD;
 	struct frame f;
@@ -189,14 +215,16 @@ static uint64_t take_frame(struct hot *h, const char *bytes, uint64_t n, uint64_
 	memcpy(&f, bytes + at, sizeof(f));
 	if ((f.magic != ROWS_MAGIC && f.magic != CHANGES_MAGIC) || f.bytes > FRAME_MAX ||
 	    f.bytes % 8 || f.bytes > n - at - sizeof(f) || sum_of(&f, rows, at) != f.sum ||
-	    !rows_fit(h, &f, rows))
+	    !rows_fit(h, &f, rows, lost))
 		return 0;
 	for (uint32_t i = 0; i < f.rows; i++) {
 		const struct hot_row *r;
+		uint64_t number;
 
 		if (f.magic == CHANGES_MAGIC) {
 			r = (const struct hot_row *)(rows + sizeof(uint64_t));
-			hot_replace_row(h, *(const uint64_t *)rows, r);
+			if (find_row(h, *(const uint64_t *)rows, r, lost, &number))
+				hot_replace_row(h, number, r);
 			rows += sizeof(uint64_t);
 		} else {
 			r = (const struct hot_row *)rows;
@@ -229,8 +257,29 @@ static int read_all(int fd, char *p, uint64_t n)
 	return 0;
 }
 
+/* What is no frame is passed over up to the next one: a frame tells its place, so that no other bytes pass for one. */
+static void take_frames(struct hot *h, const char *bytes, uint64_t size, struct hot_damage *lost)
+{
+	uint64_t at = sizeof(head), n;
+
+	if (memcmp(bytes, head, sizeof(head)) != 0)
+		at = 0;
+	for (h->bytes = at; at < size; at += n) {
+		n = take_frame(h, bytes, size, at, lost->places || at > h->bytes);
+		if (!n) {
+			n = FRAME_ALIGN;
+			continue;
+		}
+		if (at > h->bytes) {
+			lost->bytes += at - h->bytes;
+			lost->places++;
+		}
+		h->bytes = at + n;
+	}
+}
+
 /* The whole file in one block; its frames' rows. */
-static int load(struct hot *h, int fd, uint64_t size)
+static int load(struct hot *h, int fd, uint64_t size, struct hot_damage *lost)
 {
 	struct hot_block *b = calloc(1, sizeof(*b));
 	int r;
@@ -245,17 +294,14 @@ static int load(struct hot *h, int fd, uint64_t size)
 	r = read_all(fd, b->bytes, size);
 	if (r < 0)
 		return r;
-	if (memcmp(b->bytes, head, sizeof(head)))
-		return -EUCLEAN;
-	h->bytes = sizeof(head);
-	for (uint64_t n; (n = take_frame(h, b->bytes, size, h->bytes));)
-		h->bytes += n;
-	return 0;
+	take_frames(h, b->bytes, size, lost);
+	return h->bytes ? 0 : -EUCLEAN;
 }
 
 int hot_log_load(int dir_fd, const char *file, bool writer, uint32_t max, struct hot **ret,
-		 uint64_t *ret_left_out)
+		 struct hot_damage *ret_lost)
 {
+	struct hot_damage lost = {0};
 	_cleanup_(closep) int fd =
 		openat(dir_fd, file, (writer ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
 	struct stat sb;
@@ -269,7 +315,7 @@ int hot_log_load(int dir_fd, const char *file, bool writer, uint32_t max, struct
 	if (!h)
 		return -ENOMEM;
 	snprintf(h->file, sizeof(h->file), "%s", file);
-	r = (uint64_t)sb.st_size < sizeof(head) ? 0 : load(h, fd, (uint64_t)sb.st_size);
+	r = (uint64_t)sb.st_size < sizeof(head) ? 0 : load(h, fd, (uint64_t)sb.st_size, &lost);
 	if (r == 0 && writer && !h->bytes) {
 		r = write_at(fd, head, sizeof(head), 0);
 		h->bytes = sizeof(head);
@@ -283,7 +329,8 @@ int hot_log_load(int dir_fd, const char *file, bool writer, uint32_t max, struct
 		hot_unref(h);
 		return r;
 	}
-	*ret_left_out = (uint64_t)sb.st_size > h->bytes ? (uint64_t)sb.st_size - h->bytes : 0;
+	lost.end = (uint64_t)sb.st_size > h->bytes ? (uint64_t)sb.st_size - h->bytes : 0;
+	*ret_lost = lost;
 	if (writer) {
 		h->fd = fd;
 		fd = -1;

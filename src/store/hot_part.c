@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "store/internal.h"
+#include "store/damaged.h"
 
 /* Of a partition while it is written; more are found after crashes only. */
 #define GENERATIONS 2
@@ -32,12 +32,16 @@ static void add_generation(struct clew_store *st, struct part *p, struct hot *h)
 	pthread_mutex_unlock(&st->state_lock);
 }
 
-static struct hot *newest(struct clew_store *st, const struct part *p, uint32_t *ret_n)
+/* The generation that takes more spans, or NULL; ret_n: how many there are. One that is being sealed may be gone as soon
+ * as the lock is let go. */
+static struct hot *takes_more(struct clew_store *st, const struct part *p, uint32_t *ret_n)
 {
 	struct hot *h;
 
 	pthread_mutex_lock(&st->state_lock);
 	h = p->n_hots ? p->hots[p->n_hots - 1] : NULL;
+	if (h && (h->frozen || h->n >= st->opts.hot_spans))
+		h = NULL;
 	*ret_n = p->n_hots;
 	pthread_mutex_unlock(&st->state_lock);
 	return h;
@@ -46,9 +50,9 @@ static struct hot *newest(struct clew_store *st, const struct part *p, uint32_t 
 uint32_t hot_left(struct clew_store *st, const struct part *p)
 {
 	uint32_t n;
-	struct hot *h = newest(st, p, &n);
+	struct hot *h = takes_more(st, p, &n);
 
-	return h && !h->frozen && h->n < st->opts.hot_spans ? st->opts.hot_spans - h->n : 0;
+	return h ? st->opts.hot_spans - h->n : 0;
 }
 
 /* Until there is room for one more generation. */
@@ -58,7 +62,7 @@ static int wait_for_room(struct clew_store *st, struct part *p, char **ret_error
 	int r = 0;
 
 	(void)seal_wait(st); /* perhaps of another partition */
-	while (newest(st, p, &n) && n >= GENERATIONS) {
+	while ((void)takes_more(st, p, &n), n >= GENERATIONS) {
 		if (!seal_begin(st, p))
 			return -EAGAIN;
 		r = seal_wait(st);
@@ -71,10 +75,11 @@ static int wait_for_room(struct clew_store *st, struct part *p, char **ret_error
 int hot_to_fill(struct clew_store *st, struct part *p, struct hot **ret, char **ret_error)
 {
 	uint32_t n;
-	struct hot *h = newest(st, p, &n);
+	struct hot *h = takes_more(st, p, &n);
+	uint64_t base;
 	int r;
 
-	if (h && !h->frozen && h->n < st->opts.hot_spans) {
+	if (h) {
 		*ret = h;
 		return 0;
 	}
@@ -86,11 +91,11 @@ int hot_to_fill(struct clew_store *st, struct part *p, struct hot **ret, char **
 		return -ENOMEM;
 	/* Sealing moves rows from one to the other, the sum stays. */
 	pthread_mutex_lock(&st->state_lock);
-	n = 0;
+	base = p->rows;
 	for (uint32_t i = 0; i < p->n_hots; i++)
-		n += p->hots[i]->n;
+		base += p->hots[i]->n;
 	pthread_mutex_unlock(&st->state_lock);
-	r = hot_log_create(h, st->dir_fd, p->hour, p->rows + n);
+	r = hot_log_create(h, st->dir_fd, p->hour, base);
 	if (r < 0) {
 		hot_unref(h);
 		return set_error(ret_error, r, "cannot make a log in %s: %s", st->dir,
@@ -99,6 +104,25 @@ int hot_to_fill(struct clew_store *st, struct part *p, struct hot **ret, char **
 	add_generation(st, p, h);
 	*ret = h;
 	return 0;
+}
+
+size_t hots_newest(struct clew_store *st, struct hot_view **ret)
+{
+	struct hot_view *v;
+	size_t n = 0;
+
+	pthread_mutex_lock(&st->state_lock);
+	v = malloc((st->n_parts + 1) * sizeof(*v));
+	for (size_t i = 0; v && i < st->n_parts; i++) {
+		const struct part *p = st->parts[i];
+
+		if (p->n_hots)
+			v[n++] = (struct hot_view){hot_ref(p->hots[p->n_hots - 1]),
+						   p->hots[p->n_hots - 1]->n};
+	}
+	pthread_mutex_unlock(&st->state_lock);
+	*ret = v;
+	return n;
 }
 
 uint64_t hot_bytes(struct clew_store *st, const struct part *p)
@@ -119,6 +143,42 @@ void hot_unlink(struct clew_store *st, const struct part *p)
 			(void)!unlinkat(st->dir_fd, p->hots[i]->file, 0);
 }
 
+/* Under ids_lock. */
+static void forget(struct part *p)
+{
+	id_set_done(&p->last_ids);
+	if (p->last_max_ns > p->sealed_max_ns)
+		p->sealed_max_ns = p->last_max_ns;
+}
+
+void ids_forget(struct clew_store *st, struct part *p)
+{
+	pthread_mutex_lock(&st->ids_lock);
+	forget(p);
+	pthread_mutex_unlock(&st->ids_lock);
+}
+
+/* One set came: the one of the oldest sealing goes if they are too many. Under ids_lock. */
+static void forget_oldest(struct clew_store *st)
+{
+	struct part *oldest = NULL;
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&st->state_lock);
+	for (size_t i = 0; i < st->n_parts; i++) {
+		struct part *p = st->parts[i];
+
+		if (!p->last_ids.cap)
+			continue;
+		n++;
+		if (!oldest || p->last_seq < oldest->last_seq)
+			oldest = p;
+	}
+	pthread_mutex_unlock(&st->state_lock);
+	if (n > KNOWN_RUNS)
+		forget(oldest);
+}
+
 void hot_sealed(struct clew_store *st, struct part *p, bool digested)
 {
 	struct hot *h = p->hots[0];
@@ -129,17 +189,18 @@ void hot_sealed(struct clew_store *st, struct part *p, bool digested)
 	for (uint32_t i = 0; i < p->n_hots; i++)
 		p->hots[i] = p->hots[i + 1];
 	p->hot_rows -= h->n;
+	p->last_run = p->rows;
 	p->rows += h->n;
 	p->indexed = p->rows;
 	if (digested)
 		p->digested = p->rows;
 	pthread_mutex_unlock(&st->state_lock);
-	if (p->last_max_ns > p->sealed_max_ns)
-		p->sealed_max_ns = p->last_max_ns;
+	forget(p);
 	p->last_max_ns = h->max_ns;
-	id_set_done(&p->last_ids);
 	p->last_ids = h->ids;
+	p->last_seq = ++st->last_seq;
 	h->ids = (struct id_set){0};
+	forget_oldest(st);
 	pthread_mutex_unlock(&st->ids_lock);
 }
 
@@ -234,7 +295,7 @@ static int name_log(struct clew_store *st, struct hot *h, const struct log_file 
 static int load_log(struct clew_store *st, const struct log_file *l, char **ret_error)
 {
 	bool writer = !st->opts.read_only;
-	uint64_t left_out;
+	struct hot_damage lost;
 	struct part *p;
 	struct hot *h;
 	int r = part_of(st, l, &p, ret_error);
@@ -246,16 +307,21 @@ static int load_log(struct clew_store *st, const struct log_file *l, char **ret_
 			(void)!unlinkat(st->dir_fd, l->name, 0);
 		return 0;
 	}
-	r = hot_log_load(st->dir_fd, l->name, writer, generation_max(st), &h, &left_out);
-	if (r < 0)
-		return set_error(ret_error, r,
-				 r == -EUCLEAN ? "%s/%s is not a log of clew%s"
-					       : "cannot read %s/%s: %s",
-				 st->dir, l->name, r == -EUCLEAN ? "" : strerror(-r));
-	if (left_out && writer)
+	r = hot_log_load(st->dir_fd, l->name, writer, generation_max(st), &h, &lost);
+	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+		return set_error(ret_error, r, "cannot read %s/%s: %s", st->dir, l->name,
+				 strerror(-r));
+	if (r < 0) {
+		(void)damaged_file(st, l->name,
+				   r == -EUCLEAN ? "it is no log of clew" : strerror(-r));
+		return 0;
+	}
+	if (lost.bytes)
+		damaged_bytes(st, l->name, lost.bytes, lost.places);
+	if (lost.end && writer)
 		log_warn("%s/%s: its last %" PRIu64 " bytes are no whole batch (a crash in the "
 			 "middle of it, or damage): left out",
-			 st->dir, l->name, left_out);
+			 st->dir, l->name, lost.end);
 	if (!h->n && writer) {
 		(void)!unlinkat(st->dir_fd, l->name, 0);
 		hot_unref(h);

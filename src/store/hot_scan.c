@@ -4,11 +4,11 @@
  *
  *	clew_hot(490923)                        what the query's snapshot has
  *	clew_hot(490923, rowid := true)         with a last column that numbers them, the same in the whole query
- *	clew_hot(490923, picked := [3, 17])     only these
- *	clew_hot(490923, traces := [1, 2])      only rows of traces of these hashes: index_hash_trace()
+ *	clew_hot(490923, picked := '3,17')      only these
+ *	clew_hot(490923, traces := '1,2')       only rows of traces of these hashes: index_hash_trace(); a few of others may be among them
  *
  * Which query asks is told by its connection. On the connection that seals, it is the generation that is
- * being sealed, in the order of the run. Text is not copied: the query holds the rows until it ends.
+ * being sealed, in the order of the run, those that are gone (hot.h) among them. Text is not copied: the query holds the rows until it ends.
  */
 #include "store/hot_fill.h"
 #include "store/internal.h"
@@ -82,38 +82,62 @@ static bool take_views(struct scan *s, struct clew_store *st, idx_t connection, 
 	return q != NULL;
 }
 
+/* "1,2,3": the numbers one after the other. False: no more. */
+static bool next_number(const char **text, uint64_t *ret)
+{
+	char *end;
+
+	*text += strspn(*text, ",");
+	if (!**text)
+		return false;
+	*ret = strtoull(*text, &end, 10);
+	if (end == *text)
+		return false;
+	*text = end;
+	return true;
+}
+
+static uint64_t count_numbers(const char *text)
+{
+	uint64_t n = *text != '\0';
+
+	for (; *text; text++)
+		n += *text == ',';
+	return n;
+}
+
 static bool add_picked(struct scan *s, duckdb_value list)
 {
-	s->by_row = true;
-	s->n_picked = duckdb_get_list_size(list);
-	s->picked = calloc(s->n_picked + 1, sizeof(*s->picked));
-	for (uint64_t i = 0; s->picked && i < s->n_picked; i++) {
-		duckdb_value v = duckdb_get_list_child(list, i);
+	char *text = duckdb_get_varchar(list);
+	const char *at = text ? text : "";
+	uint64_t row;
 
-		s->picked[i] = duckdb_get_uint64(v);
-		duckdb_destroy_value(&v);
-	}
+	s->by_row = true;
+	s->picked = calloc(count_numbers(at) + 1, sizeof(*s->picked));
+	while (s->picked && next_number(&at, &row))
+		s->picked[s->n_picked++] = row;
+	duckdb_free(text);
 	return s->picked;
 }
 
 static bool add_traces(struct scan *s, duckdb_value list)
 {
-	uint64_t n = duckdb_get_list_size(list);
+	char *text = duckdb_get_varchar(list);
+	const char *at = text ? text : "";
+	uint64_t n = count_numbers(at), hash;
 
 	s->by_trace = true;
 	for (s->n_slots = 64; s->n_slots < n * 2;)
 		s->n_slots *= 2;
 	s->traces = calloc(s->n_slots, sizeof(*s->traces));
-	for (uint64_t i = 0; s->traces && i < n; i++) {
-		duckdb_value v = duckdb_get_list_child(list, i);
-		uint32_t hash = (uint32_t)duckdb_get_uint64(v);
-		uint32_t at = hash & (s->n_slots - 1);
+	while (s->traces && next_number(&at, &hash)) {
+		uint32_t slot = (uint32_t)hash & (s->n_slots - 1);
 
-		while (s->traces[at] && s->traces[at] != hash)
-			at = (at + 1) & (s->n_slots - 1);
-		s->traces[at] = hash;
-		duckdb_destroy_value(&v);
+		while (s->traces[slot] && s->traces[slot] != hash)
+			slot = (slot + 1) & (s->n_slots - 1);
+		s->traces[slot] = (uint32_t)hash;
 	}
+	duckdb_free(text);
 	return s->traces;
 }
 
@@ -121,7 +145,7 @@ static bool wanted(const struct scan *s, uint32_t hash)
 {
 	uint32_t at = hash & (s->n_slots - 1);
 
-	if (!hash) /* it cannot be in the set: let the condition decide */
+	if (!hash) /* it cannot be in the set */
 		return true;
 	while (s->traces[at] && s->traces[at] != hash)
 		at = (at + 1) & (s->n_slots - 1);
@@ -132,6 +156,7 @@ static bool wanted(const struct scan *s, uint32_t hash)
 static idx_t next_rows(const struct scan *s, struct place *p, const struct hot_row **rows,
 		       uint32_t *nums, idx_t max)
 {
+	const struct hot_row *row;
 	idx_t n = 0;
 
 	while (s->by_row && n < max && p->pick < s->n_picked) {
@@ -142,8 +167,11 @@ static idx_t next_rows(const struct scan *s, struct place *p, const struct hot_r
 			v++;
 		if (!s->n_views || at - s->first[v] >= s->views[v].n)
 			continue;
+		row = HOT_ROW(s->views[v].hot, at - s->first[v]);
+		if (hot_is_gone(row))
+			continue;
 		nums[n] = (uint32_t)at;
-		rows[n++] = HOT_ROW(s->views[v].hot, at - s->first[v]);
+		rows[n++] = row;
 	}
 	while (!s->by_row && n < max && p->view < s->n_views) {
 		const struct hot_view *v = &s->views[p->view];
@@ -155,10 +183,13 @@ static idx_t next_rows(const struct scan *s, struct place *p, const struct hot_r
 			continue;
 		}
 		p->row++;
-		if (s->by_trace && !wanted(s, v->hot->traces[i]))
+		if (s->by_trace && !wanted(s, HOT_TRACE(v->hot, i)))
+			continue;
+		row = HOT_ROW(v->hot, s->order ? s->order[i] : i);
+		if (!s->order && hot_is_gone(row)) /* a run has as many rows as its log */
 			continue;
 		nums[n] = s->first[p->view] + i;
-		rows[n++] = HOT_ROW(v->hot, s->order ? s->order[i] : i);
+		rows[n++] = row;
 	}
 	return n;
 }
@@ -244,28 +275,19 @@ static void scan(duckdb_function_info info, duckdb_data_chunk out)
 	duckdb_data_chunk_set_size(out, n);
 }
 
-static void add_list_option(duckdb_table_function fn, const char *name, duckdb_type type)
-{
-	duckdb_logical_type of = duckdb_create_logical_type(type);
-	duckdb_logical_type list = duckdb_create_list_type(of);
-
-	duckdb_table_function_add_named_parameter(fn, name, list);
-	duckdb_destroy_logical_type(&list);
-	duckdb_destroy_logical_type(&of);
-}
-
 int hot_register(struct clew_store *st, char **ret_error)
 {
 	duckdb_table_function fn = duckdb_create_table_function();
 	duckdb_logical_type hour = duckdb_create_logical_type(DUCKDB_TYPE_BIGINT);
 	duckdb_logical_type flag = duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN);
+	duckdb_logical_type text = duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
 	int r = 0;
 
 	duckdb_table_function_set_name(fn, "clew_hot");
 	duckdb_table_function_add_parameter(fn, hour);
 	duckdb_table_function_add_named_parameter(fn, "rowid", flag);
-	add_list_option(fn, "picked", DUCKDB_TYPE_UBIGINT);
-	add_list_option(fn, "traces", DUCKDB_TYPE_UBIGINT);
+	duckdb_table_function_add_named_parameter(fn, "picked", text);
+	duckdb_table_function_add_named_parameter(fn, "traces", text);
 	duckdb_table_function_set_extra_info(fn, st, NULL);
 	duckdb_table_function_set_bind(fn, bind);
 	duckdb_table_function_set_init(fn, init);
@@ -275,6 +297,7 @@ int hot_register(struct clew_store *st, char **ret_error)
 		r = set_error(ret_error, -EIO, "cannot register clew_hot() with DuckDB");
 	duckdb_destroy_logical_type(&hour);
 	duckdb_destroy_logical_type(&flag);
+	duckdb_destroy_logical_type(&text);
 	duckdb_destroy_table_function(&fn);
 	return r;
 }

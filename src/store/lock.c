@@ -25,6 +25,23 @@ static int open_lock(int dir_fd, const char *dir, const char *name, char **ret_e
 	return fd;
 }
 
+/*
+ * A reader's: it writes nothing, so that a directory that cannot be written can be read. -1 where there is no such file
+ * and none can be made: then no writer has been there, nor can be.
+ */
+static int open_to_read(int dir_fd, const char *dir, const char *name, int *ret, char **ret_error)
+{
+	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 && (errno == EROFS || errno == EACCES || errno == EPERM))
+		fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno != ENOENT)
+		return set_error(ret_error, -errno, "cannot open %s/%s: %s", dir, name,
+				 strerror(errno));
+	*ret = fd;
+	return 0;
+}
+
 static int take(int fd, short type)
 {
 	struct flock fl = {.l_type = type, .l_whence = SEEK_SET};
@@ -36,7 +53,7 @@ static bool is_locked(int fd)
 {
 	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	return fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
 }
 
 /* The writer's own words, on one line. */
@@ -109,14 +126,13 @@ int clew_lock_read(int dir_fd, const char *dir, struct clew_lock *ret, char **re
 	_cleanup_(closep) int writer = -1;
 	_cleanup_(closep) int readers = -1;
 	char owner[256];
+	int r = open_to_read(dir_fd, dir, WRITER_FILE, &writer, ret_error);
 
-	writer = open_lock(dir_fd, dir, WRITER_FILE, ret_error);
-	if (writer < 0)
-		return writer;
-	readers = open_lock(dir_fd, dir, READERS_FILE, ret_error);
-	if (readers < 0)
-		return readers;
-	if (is_locked(writer) || take(readers, F_RDLCK) < 0) {
+	if (r == 0)
+		r = open_to_read(dir_fd, dir, READERS_FILE, &readers, ret_error);
+	if (r < 0)
+		return r;
+	if (is_locked(writer) || (readers >= 0 && take(readers, F_RDLCK) < 0)) {
 		read_owner(writer, owner, sizeof(owner));
 		return set_error(ret_error, -EBUSY, "%s is being written by %s", dir, owner);
 	}

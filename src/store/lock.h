@@ -26,7 +26,7 @@ struct clew_lock {
  */
 int clew_lock_write(int dir_fd, const char *dir, const char *command, uint64_t wait_ns,
 		    struct clew_lock *ret, char **ret_error);
-/** clew_lock_read() - become a reader. -EBUSY: a writer lives, or is about to. */
+/** clew_lock_read() - become a reader; the directory need not be writable. -EBUSY: a writer lives, or is about to. */
 int clew_lock_read(int dir_fd, const char *dir, struct clew_lock *ret, char **ret_error);
 /** clew_lock_writer_waits() - a reader asks: has a writer come? */
 bool clew_lock_writer_waits(const struct clew_lock *l);

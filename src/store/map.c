@@ -16,9 +16,9 @@ void spans_of(struct query *q, uint64_t since_ns, uint64_t until_ns, const char 
 	filter_hours(q, since_ns, until_ns, &from, &to);
 	for (size_t i = from; i < to; i++)
 		for (int hot = 0; hot < 2; hot++) {
-			clew_buf_addf(out, "%sSELECT %s FROM %s%s WHERE %s", sep, cols,
+			clew_buf_addf(out, "%sSELECT %s FROM %s%s WHERE %s%s", sep, cols,
 				      hot ? q->parts[i].hot : q->parts[i].name, hot ? "" : ".span",
-				      where);
+				      where, not_gone(&q->parts[i]));
 			if (since_ns)
 				clew_buf_addf(out, " AND start_ns >= %" PRIu64, since_ns);
 			if (until_ns)

@@ -92,8 +92,6 @@ int names_resource(struct clew_store *st, struct clew_resource *r, uint32_t *ret
 	if (e < 0)
 		return e;
 	*ret_id = id;
-	st->last_resource = r->id;
-	st->last_resource_id = id;
 	/* Its names must be in the catalog with it. */
 	for (uint32_t i = 0; id >= st->resource_ids.saved && i < r->n_attrs; i++) {
 		e = dict_add(&st->dicts[DICT_KEY], r->attrs[i].key, key_type(&r->attrs[i]),
@@ -103,7 +101,11 @@ int names_resource(struct clew_store *st, struct clew_resource *r, uint32_t *ret
 	}
 	if (id >= st->resource_ids.saved)
 		e = dict_add(&st->dicts[DICT_HOST], r->host, 0, &unused);
-	return e < 0 ? e : 0;
+	if (e < 0)
+		return e;
+	st->last_resource = r->id;
+	st->last_resource_id = id;
+	return 0;
 }
 
 /* ---- loading ---- */

@@ -60,6 +60,18 @@ static void append_list(duckdb_appender a, duckdb_logical_type type, duckdb_valu
 		duckdb_destroy_value(&v[i]);
 }
 
+/* It is there: names_resource() has added it. */
+static uint32_t number_of(struct clew_store *st, enum dict_kind kind, struct slice name,
+			  uint8_t type)
+{
+	uint32_t id = 0;
+
+	pthread_mutex_lock(&st->names_lock);
+	(void)dict_add(&st->dicts[kind], name, type, &id);
+	pthread_mutex_unlock(&st->names_lock);
+	return id;
+}
+
 static void append_attrs(struct saving *s, duckdb_appender a, const struct clew_resource *r)
 {
 	_cleanup_(freep) duckdb_value *v = calloc(r->n_attrs + 1, sizeof(*v));
@@ -71,7 +83,7 @@ static void append_attrs(struct saving *s, duckdb_appender a, const struct clew_
 		return;
 	}
 	for (uint32_t i = 0; i < r->n_attrs; i++) {
-		(void)dict_add(&s->st->dicts[DICT_KEY], r->attrs[i].key, key_type(&r->attrs[i]), &key);
+		key = number_of(s->st, DICT_KEY, r->attrs[i].key, key_type(&r->attrs[i]));
 		v[i] = duckdb_create_uint32(key);
 	}
 	append_list(a, s->key_type, v, r->n_attrs);
@@ -87,11 +99,9 @@ static void append_attrs(struct saving *s, duckdb_appender a, const struct clew_
 static void resource_row(struct saving *s, duckdb_appender a, const void *what, uint32_t id)
 {
 	const struct clew_resource *r = s->st->resources[id];
-	uint32_t service = 0, host = 0;
+	uint32_t service = number_of(s->st, DICT_SERVICE, r->service, 0);
+	uint32_t host = number_of(s->st, DICT_HOST, r->host, 0);
 
-	/* They are there: names_resource() has added them. */
-	(void)dict_add(&s->st->dicts[DICT_SERVICE], r->service, 0, &service);
-	(void)dict_add(&s->st->dicts[DICT_HOST], r->host, 0, &host);
 	duckdb_append_uint32(a, id);
 	duckdb_append_uint64(a, r->id);
 	duckdb_append_uint32(a, service);
@@ -112,11 +122,15 @@ static bool nothing_new(struct clew_store *st)
 int names_save(struct clew_store *st, char **ret_error)
 {
 	struct saving s = {.st = st};
-	uint32_t n[N_DICTS], n_resources = atomic_load(&st->resource_ids.n);
+	uint32_t n[N_DICTS], n_resources;
 	int r;
 
 	if (nothing_new(st))
 		return 0;
+	/* Not in the middle of names_resource(): with each of these, all of its names are there. */
+	pthread_mutex_lock(&st->names_lock);
+	n_resources = atomic_load(&st->resource_ids.n);
+	pthread_mutex_unlock(&st->names_lock);
 	s.key_type = duckdb_create_logical_type(DUCKDB_TYPE_UINTEGER);
 	s.value_type = duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
 	r = duck_exec(st->conn, "BEGIN TRANSACTION;", ret_error);
@@ -140,6 +154,8 @@ int names_save(struct clew_store *st, char **ret_error)
 	}
 	for (int i = 0; i < N_DICTS; i++)
 		st->dicts[i].saved = n[i];
+	pthread_mutex_lock(&st->names_lock); /* names_resource() looks at it */
 	st->resource_ids.saved = n_resources;
+	pthread_mutex_unlock(&st->names_lock);
 	return 0;
 }

@@ -10,37 +10,25 @@
  */
 #include <inttypes.h>
 
-#include "store/hot_encode.h"
 #include "store/internal.h"
+#include "store/rows.h"
 
 struct reading {
 	struct clew_store *st;
 	struct hot *h;	      /* that is filled */
 	struct id_set *known; /* spans of these hashes are left out; may be NULL */
-	struct clew_buf frame, scratch, json;
+	struct clew_buf frame;
 	uint32_t n;
 };
 
-/* The numbers that its names have. */
 static int encode(struct reading *r, const struct clew_span *s)
 {
-	_cleanup_(freep) uint32_t *keys = malloc((s->n_attrs + 1) * sizeof(*keys));
-	struct dict *dicts = r->st->dicts;
-	struct span_ids ids = {.keys = keys};
-	int e = keys ? 0 : -ENOMEM;
+	int e;
 
-	if (e == 0)
-		e = dict_add(&dicts[DICT_SERVICE], s->resource ? s->resource->service : SLICE(""),
-			     0, &ids.service);
-	if (e == 0)
-		e = dict_add(&dicts[DICT_OPERATION], s->name, 0, &ids.operation);
-	if (e == 0)
-		e = dict_add(&dicts[DICT_SCOPE], s->scope, 0, &ids.scope);
-	if (e == 0)
-		e = names_resource(r->st, s->resource, &ids.resource);
-	for (uint32_t i = 0; e == 0 && i < s->n_attrs; i++)
-		e = dict_add(&dicts[DICT_KEY], s->attrs[i].key, key_type(&s->attrs[i]), &keys[i]);
-	return e < 0 ? e : hot_encode(&r->frame, s, &ids, &r->scratch, &r->json);
+	pthread_mutex_lock(&r->st->names_lock);
+	e = rows_encode(r->st, s, &r->frame);
+	pthread_mutex_unlock(&r->st->names_lock);
+	return e;
 }
 
 static int read_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
@@ -65,8 +53,6 @@ static int read_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 static void reading_done(struct reading *r)
 {
 	clew_buf_done(&r->frame);
-	clew_buf_done(&r->scratch);
-	clew_buf_done(&r->json);
 }
 
 /* Rows of a table ("h1.hot", "h1.span WHERE ...") as a frame. */

@@ -53,7 +53,9 @@ static int confine(struct clew_store *st, char **ret_error)
 	struct clew_buf sql = {0}, tmp = {0};
 	int r;
 
-	clew_buf_addf(&tmp, "%s/tmp", st->dir);
+	/* Where nothing can be written, nothing is spilled: what needs more memory says so. */
+	if (!st->opts.read_only || faccessat(st->dir_fd, ".", W_OK, 0) == 0)
+		clew_buf_addf(&tmp, "%s/tmp", st->dir);
 	/* Rows that a list names are looked up rather than scanned for, also in long lists. */
 	clew_buf_adds(&sql, "SET GLOBAL dynamic_or_filter_threshold=100000;");
 	clew_buf_adds(&sql, "SET temp_directory=");
@@ -170,10 +172,16 @@ static int attach_catalog(struct clew_store *st, char **ret_error)
 	int64_t tables = 0;
 	int r;
 
+	if (faccessat(st->dir_fd, "catalog.duckdb", F_OK, 0) < 0 && parts_exist(st))
+		return set_error(
+			ret_error, -EUCLEAN,
+			"%s has spans and no catalog.duckdb, which has their names: bring that "
+			"file back, or use another directory",
+			st->dir);
 	clew_buf_addf(&path, "%s/catalog.duckdb", st->dir);
 	r = path.err ? path.err
 		     : duck_attach(st->conn, path.data, "c", st->opts.read_only, NEW_CATALOG_BLOCK,
-				   ret_error);
+				   CLEW_STORE_GROUP_SPANS, ret_error);
 	if (r == 0)
 		r = duck_int(st->conn,
 			     "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'c'", 0,
@@ -216,7 +224,21 @@ void fix_modes(struct clew_store *st)
 	closedir(d);
 }
 
-int engine_open(struct clew_store *st, char **ret_error)
+/* What a query reads instead of an hour that cannot be read: query_each(). */
+static int make_empty_hour(struct clew_store *st, char **ret_error)
+{
+	struct clew_buf sql = {0};
+	int r;
+
+	clew_buf_adds(&sql, "CREATE SCHEMA " EMPTY_HOUR ";");
+	schema_partition(&sql, EMPTY_HOUR);
+	schema_rollups(&sql, EMPTY_HOUR);
+	r = sql.err ? sql.err : duck_exec(st->conn, sql.data, ret_error);
+	clew_buf_done(&sql);
+	return r;
+}
+
+static int open_once(struct clew_store *st, char **ret_error)
 {
 	duckdb_config config = NULL;
 	char *text = NULL;
@@ -243,15 +265,30 @@ int engine_open(struct clew_store *st, char **ret_error)
 	if (r == 0)
 		r = confine(st, ret_error);
 	if (r == 0)
+		r = make_empty_hour(st, ret_error);
+	if (r == 0)
 		r = attach_catalog(st, ret_error);
 	if (r == 0)
 		r = parts_attach_all(st, ret_error);
+	if (r == 0)
+		r = gone_load(st, ret_error);
 	if (r == 0)
 		r = hots_load(st, ret_error);
 	if (r < 0)
 		engine_close(st);
 	else if (!st->opts.read_only)
 		fix_modes(st);
+	return r;
+}
+
+int engine_open(struct clew_store *st, char **ret_error)
+{
+	int r;
+
+	/* The file that the engine has given up with is out of its way the next time. */
+	do
+		r = open_once(st, ret_error);
+	while (r == -ESTALE);
 	return r;
 }
 

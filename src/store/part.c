@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "store/internal.h"
+#include "store/damaged.h"
 
 /* DuckDB's 256 KiB blocks make small partitions large; 16 KiB doubled large ones. */
 #define NEW_PARTITION_BLOCK 65536
@@ -23,52 +23,6 @@ uint64_t span_hash(const struct clew_span *s)
 	memcpy(id, s->trace_id.b, 16);
 	memcpy(id + 16, s->span_id.b, 8);
 	return clew_hash64(id, sizeof(id), 0) | 1;
-}
-
-bool id_set_has(const struct id_set *s, uint64_t h)
-{
-	if (!s->cap)
-		return false;
-	for (uint32_t i = (uint32_t)(h >> 1) & (s->cap - 1); s->slots[i];
-	     i = (i + 1) & (s->cap - 1))
-		if (s->slots[i] == h)
-			return true;
-	return false;
-}
-
-static int id_set_grow(struct id_set *s)
-{
-	struct id_set bigger = {.cap = s->cap ? s->cap * 2 : 4096};
-
-	bigger.slots = calloc(bigger.cap, sizeof(*bigger.slots));
-	if (!bigger.slots)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < s->cap; i++)
-		if (s->slots[i])
-			(void)id_set_add(&bigger, s->slots[i]);
-	free(s->slots);
-	*s = bigger;
-	return 0;
-}
-
-int id_set_add(struct id_set *s, uint64_t h)
-{
-	uint32_t i;
-
-	if (s->n * 2 >= s->cap && id_set_grow(s) < 0)
-		return -ENOMEM;
-	for (i = (uint32_t)(h >> 1) & (s->cap - 1); s->slots[i]; i = (i + 1) & (s->cap - 1))
-		if (s->slots[i] == h)
-			return 0;
-	s->slots[i] = h;
-	s->n++;
-	return 1;
-}
-
-void id_set_done(struct id_set *s)
-{
-	free(s->slots);
-	*s = (struct id_set){0};
 }
 
 static void hour_text(int64_t hour, char *out, size_t size)
@@ -112,7 +66,7 @@ static int attach(struct clew_store *st, struct part *p, char **ret_error)
 	clew_buf_addf(&path, "%s/%s", st->dir, file);
 	r = path.err ? path.err
 		     : duck_attach(st->conn, path.data, p->name, st->opts.read_only,
-				   NEW_PARTITION_BLOCK, ret_error);
+				   NEW_PARTITION_BLOCK, CLEW_STORE_GROUP_SPANS, ret_error);
 	clew_buf_done(&path);
 	return r;
 }
@@ -120,7 +74,7 @@ static int attach(struct clew_store *st, struct part *p, char **ret_error)
 static int count_rows(struct clew_store *st, struct part *p, char **ret_error)
 {
 	char sql[160];
-	int64_t rows, indexed, newest, digested = 0;
+	int64_t rows, indexed, newest, last_run, digested = 0;
 	int r;
 
 	snprintf(sql, sizeof(sql), "SELECT sum(spans)::BIGINT FROM %s.run", p->name);
@@ -131,6 +85,9 @@ static int count_rows(struct clew_store *st, struct part *p, char **ret_error)
 	snprintf(sql, sizeof(sql), "SELECT max(max_start_ns) FROM %s.run", p->name);
 	if (r == 0)
 		r = duck_int(st->conn, sql, INT64_MIN, &newest, ret_error);
+	snprintf(sql, sizeof(sql), "SELECT max(first_row) FROM %s.run", p->name);
+	if (r == 0)
+		r = duck_int(st->conn, sql, 0, &last_run, ret_error);
 	if (r < 0)
 		return r;
 	if (p->has_rollups) {
@@ -144,6 +101,7 @@ static int count_rows(struct clew_store *st, struct part *p, char **ret_error)
 	p->digested = (uint64_t)digested;
 	p->rows = (uint64_t)rows;
 	p->indexed = (uint64_t)indexed;
+	p->last_run = (uint64_t)last_run;
 	p->sealed_max_ns = newest;
 	p->last_max_ns = INT64_MIN;
 	return 0;
@@ -256,6 +214,11 @@ int part_get(struct clew_store *st, int64_t hour, struct part **ret, char **ret_
 			*ret = st->parts[i - 1];
 			return 0;
 		}
+	if (damaged_is(st, hour))
+		return set_error(
+			ret_error, -EMFILE,
+			"the file of that hour in %s is damaged and could not be set aside",
+			st->dir);
 	if (st->n_parts >= st->opts.max_hours && !retention_make_room(st, hour))
 		return set_error(ret_error, -EMFILE,
 				 "the store has %u hours already: remove the oldest spans-*.duckdb "
@@ -305,6 +268,123 @@ static ssize_t list_hours(struct clew_store *st, int64_t **ret)
 	return (ssize_t)n;
 }
 
+bool parts_exist(struct clew_store *st)
+{
+	_cleanup_(freep) int64_t *hours = NULL;
+
+	return list_hours(st, &hours) > 0;
+}
+
+/* The file can be opened: what cannot be (its rights, the disk) is as good as damaged. */
+static int can_open(struct clew_store *st, int64_t hour, char **ret_error)
+{
+	_cleanup_(closep) int fd = -1;
+	char file[64];
+	int r;
+
+	part_file(hour, file, sizeof(file));
+	fd = openat(st->dir_fd, file, (st->opts.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	r = fd < 0 ? -errno : 0;
+	return r < 0 ? set_error(ret_error, r, "%s", strerror(-r)) : 0;
+}
+
+/* Perhaps it is only the engine's log of what is not in the file yet. */
+static int attach_without_log(struct clew_store *st, int64_t hour, const char *why)
+{
+	char file[64], log[72];
+
+	part_file(hour, file, sizeof(file));
+	snprintf(log, sizeof(log), "%s.wal", file);
+	if (st->opts.read_only || faccessat(st->dir_fd, log, F_OK, 0) < 0 ||
+	    !damaged_file(st, log, why))
+		return -EIO;
+	return add_part(st, hour, NULL, NULL);
+}
+
+/*
+ * An hour that is there. One that cannot be attached is set aside; -ESTALE: with it the engine has given up, so that
+ * it must be opened again.
+ */
+static int attach_old(struct clew_store *st, int64_t hour, char **ret_error)
+{
+	_cleanup_(freep) char *error = NULL;
+	int r = can_open(st, hour, &error);
+
+	if (r == 0)
+		r = add_part(st, hour, NULL, &error);
+	if (r == 0 || r == -ENODATA) /* made by a writer that died before its first commit */
+		return 0;
+	if (!damaged_error(r, error))
+		return set_error(ret_error, r, "%s", error ? error : strerror(-r));
+	if (duck_exec(st->conn, "SELECT 1;", NULL) == 0 &&
+	    attach_without_log(st, hour, error ? error : "?") == 0)
+		return 0;
+	r = damaged_part(st, hour, error ? error : "?", ret_error);
+	return r == 0 && duck_exec(st->conn, "SELECT 1;", NULL) < 0 ? -ESTALE : r;
+}
+
+#define CUT_HOURS 64 /* that are left out at a time */
+
+/* What was attached, and is shorter than its blocks. */
+struct cut_hours {
+	struct clew_store *st;
+	size_t n;
+	int64_t v[CUT_HOURS];
+};
+
+static int find_cut(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col hour = duck_col(chunk, 0), bytes = duck_col(chunk, 1);
+	struct cut_hours *c = user;
+	struct stat sb;
+	char file[64];
+
+	for (idx_t i = 0; i < rows && c->n < CUT_HOURS; i++) {
+		part_file(((int64_t *)hour.data)[i], file, sizeof(file));
+		if (fstatat(c->st->dir_fd, file, &sb, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    sb.st_size < ((int64_t *)bytes.data)[i])
+			c->v[c->n++] = ((int64_t *)hour.data)[i];
+	}
+	return 0;
+}
+
+static int leave_out(struct clew_store *st, int64_t hour, char **ret_error)
+{
+	size_t at = 0;
+	int r;
+
+	while (at < st->n_parts && st->parts[at]->hour != hour)
+		at++;
+	if (at == st->n_parts)
+		return 0;
+	r = duck_execf(st->conn, ret_error, "DETACH %s;", st->parts[at]->name);
+	if (r < 0)
+		return r;
+	part_free(st, st->parts[at]);
+	memmove(&st->parts[at], &st->parts[at + 1], (--st->n_parts - at) * sizeof(*st->parts));
+	return damaged_part(st, hour, "the file is shorter than it was", ret_error);
+}
+
+/* A file that was cut can be attached as long as what is said of its tables is there: queries would fail. */
+static int leave_out_cut(struct clew_store *st, char **ret_error)
+{
+	struct cut_hours c = {.st = st};
+	size_t before;
+	int r;
+
+	do {
+		before = st->n_parts;
+		c.n = 0;
+		r = duck_each(st->conn,
+			      "SELECT substr(database_name, 2)::BIGINT, block_size * used_blocks"
+			      " FROM pragma_database_size() WHERE database_name LIKE 'h%'",
+			      find_cut, &c, ret_error);
+		for (size_t i = 0; r == 0 && i < c.n; i++)
+			r = leave_out(st, c.v[i], ret_error);
+	} while (r == 0 && c.n == CUT_HOURS && st->n_parts < before); /* there may be more */
+	return r;
+}
+
 int parts_attach_all(struct clew_store *st, char **ret_error)
 {
 	_cleanup_(freep) int64_t *hours = NULL;
@@ -316,20 +396,17 @@ int parts_attach_all(struct clew_store *st, char **ret_error)
 				 strerror((int)-n));
 	for (ssize_t i = 0; i < n; i++) {
 		if (i >= (ssize_t)st->opts.max_hours) {
-			st->left_out_parts = (uint64_t)(n - i);
 			/* Rare, and nothing else would tell: the answers lack these hours. */
 			log_warn("%s has more than %u hours: the oldest %zd are left out; remove "
 				 "spans-*.duckdb that are not needed",
 				 st->dir, st->opts.max_hours, n - i);
 			break;
 		}
-		r = add_part(st, hours[i], NULL, ret_error);
-		if (r == -ENODATA) /* made by a writer that died before its first commit */
-			continue;
+		r = damaged_is(st, hours[i]) ? 0 : attach_old(st, hours[i], ret_error);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return leave_out_cut(st, ret_error);
 }
 
 void part_free(struct clew_store *st, struct part *p)

@@ -3,13 +3,15 @@
  * A query: a connection of its own, a snapshot of the partitions, a deadline.
  *
  * One watchdog thread a store looks at all queries that run and interrupts those that are over
- * their time; in a store that is open read-only it also looks for a writer that waits.
+ * their time, and sleeps while there are none; in a store that is open read-only it also looks for a writer that waits.
  */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "store/internal.h"
+#include "store/damaged.h"
+#include "store/hour_ask.h"
 
 #define TICK_NS (20 * 1000 * 1000)
 
@@ -29,11 +31,15 @@ int query_snapshot(struct query *q)
 		memcpy(ref->name, p->name, sizeof(ref->name));
 		snprintf(ref->hot, sizeof(ref->hot), "clew_hot(%" PRId64 ")", p->hour);
 		ref->indexed = p->indexed;
+		ref->last_run = p->last_run;
+		ref->sealed = p->rows;
 		ref->has_tail = p->rows > p->indexed;
 		ref->has_hot = p->hot_rows > 0;
 		ref->rows = p->rows + p->hot_rows;
 		ref->digested = p->digested;
 		ref->has_rollups = p->has_rollups;
+		ref->has_gone = p->has_gone;
+		q->has_damage |= p->has_damage;
 		for (uint32_t k = 0; k < p->n_hots; k++)
 			ref->hots[ref->n_hots++] =
 				(struct hot_view){hot_ref(p->hots[k]), p->hots[k]->n};
@@ -105,6 +111,7 @@ static int enter(struct clew_store *st, struct query *q)
 		q->seq = ++st->query_seq;
 		q->next = st->queries;
 		st->queries = q;
+		pthread_cond_signal(&st->watch_cond);
 	}
 	pthread_mutex_unlock(&st->state_lock);
 	return r;
@@ -173,6 +180,7 @@ void query_end(struct query *q)
 	pthread_mutex_unlock(&st->state_lock);
 	(void)duck_exec(q->conn, "ROLLBACK;", NULL);
 	duckdb_disconnect(&q->conn);
+	hour_ask_done(q);
 	query_snapshot_done(q);
 	pthread_rwlock_unlock(&st->gate);
 }
@@ -196,15 +204,136 @@ static int stopped(struct query *q, char **ret_error)
 	}
 }
 
+/* ---- without hours that cannot be read ---- */
+
+/* Of the name of an hour ("h490923.") at the beginning of a text: the hour, if it is left out. */
+static const struct part_ref *hour_named(const struct query *q, const char *sql)
+{
+	for (size_t i = 0; *sql == 'h' && i < q->n_parts; i++) {
+		const struct part_ref *p = &q->parts[i];
+		size_t n = strlen(p->name);
+
+		if (p->left_out && !strncmp(sql, p->name, n) && sql[n] == '.')
+			return p;
+	}
+	return NULL;
+}
+
+/* The statement with tables that are empty in place of these hours'. Texts in quotes stay as they are. */
+static int without_hours(const struct query *q, const char *sql, struct clew_buf *out)
+{
+	bool in_text = false, in_word = false;
+
+	while (*sql) {
+		const struct part_ref *p = in_text || in_word ? NULL : hour_named(q, sql);
+
+		in_text ^= *sql == '\'';
+		in_word = isalnum((unsigned char)*sql) || *sql == '_' || *sql == '.';
+		clew_buf_add(out, p ? EMPTY_HOUR : sql, p ? strlen(EMPTY_HOUR) : 1);
+		sql += p ? strlen(p->name) : 1;
+	}
+	return clew_buf_addc(out, '\0');
+}
+
+/* Was something sealed since the query began? What is in memory and what is in files would not fit together. */
+static bool still_fits(struct query *q)
+{
+	bool fits = true;
+
+	pthread_mutex_lock(&q->st->state_lock);
+	for (size_t i = 0; i < q->n_parts; i++)
+		fits = fits &&
+		       (!q->parts[i].has_hot || q->parts[i].part->rows == q->parts[i].sealed);
+	pthread_mutex_unlock(&q->st->state_lock);
+	return fits;
+}
+
+static int ask_again(char **ret_error)
+{
+	return set_error(ret_error, -ERESTART,
+			 "a part of the store was found to be damaged: ask again");
+}
+
+/* After an error the engine takes nothing more in a transaction: another one, of the same state. */
+static int begin_again(struct query *q, char **ret_error)
+{
+	int r = duck_exec(q->conn, "ROLLBACK;", ret_error);
+
+	if (r == 0)
+		r = duck_exec(q->conn, "BEGIN TRANSACTION READ ONLY;", ret_error);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&q->st->publish_lock);
+	r = still_fits(q) ? touch(q, ret_error) : ask_again(ret_error);
+	pthread_mutex_unlock(&q->st->publish_lock);
+	return r;
+}
+
+/* Has a statement given something? */
+struct giving {
+	duck_chunk_fn fn;
+	void *user;
+	bool given;
+};
+
+static int give(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct giving *g = user;
+
+	g->given = true;
+	return g->fn(g->user, chunk, rows);
+}
+
+static int ask(struct query *q, const char *sql, struct giving *g, char **ret_error)
+{
+	struct clew_buf other = {0};
+	int r;
+
+	if (!q->has_damage)
+		return duck_each(q->conn, sql, give, g, ret_error);
+	r = without_hours(q, sql, &other);
+	if (r == 0)
+		r = duck_each_whole(q->conn, other.data, give, g, ret_error);
+	clew_buf_done(&other);
+	return r;
+}
+
+/* The statement failed: if a block is why, leave out its hour. 1: ask again. */
+static int look_for_damage(struct query *q, const char *error, bool given, char **ret_error)
+{
+	size_t at = 0;
+	int r;
+
+	while (at < q->n_parts && !damaged_block(q->st, q->parts[at].hour, error))
+		at++;
+	if (at == q->n_parts || q->parts[at].left_out)
+		return 0;
+	damaged_note(q->st, q->parts[at].part, error);
+	q->parts[at].left_out = true;
+	q->n_left_out++;
+	q->has_damage = true;
+	r = q->connection ? begin_again(q, ret_error) : 0;
+	if (r == 0 && given)
+		r = ask_again(ret_error);
+	return r < 0 ? r : 1;
+}
+
 int query_each(struct query *q, const char *sql, duck_chunk_fn fn, void *user, char **ret_error)
 {
 	_cleanup_(freep) char *error = NULL;
-	int r = stopped(q, ret_error);
+	struct giving g = {fn, user, false};
+	int r = stopped(q, ret_error), again = 1;
 
-	if (r == 0)
-		r = duck_each(q->conn, sql, fn, user, &error);
-	else
+	if (r < 0)
 		return r;
+	while (again > 0) {
+		free(error);
+		error = NULL;
+		r = ask(q, sql, &g, &error);
+		again = r == -EIO ? look_for_damage(q, error, g.given, ret_error) : 0;
+	}
+	if (again < 0)
+		return again;
 	if (r < 0 && atomic_load(&q->stop))
 		return stopped(q, ret_error);
 	if (r == -ENOMEM)
@@ -226,13 +355,24 @@ void queries_interrupt(struct clew_store *st, int reason)
 	pthread_mutex_unlock(&st->state_lock);
 }
 
+/* Nothing is to be watched: no query runs, and no writer can wait for us. */
+static void wait_for_query(struct clew_store *st)
+{
+	pthread_mutex_lock(&st->state_lock);
+	while (!st->queries && !st->opts.read_only && !atomic_load(&st->stop))
+		pthread_cond_wait(&st->watch_cond, &st->state_lock);
+	pthread_mutex_unlock(&st->state_lock);
+}
+
 static void *watchdog_main(void *arg)
 {
 	struct clew_store *st = arg;
 
 	while (!atomic_load(&st->stop)) {
-		uint64_t now = clew_mono_ns();
+		uint64_t now;
 
+		wait_for_query(st);
+		now = clew_mono_ns();
 		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
 		if (st->opts.read_only && clew_lock_writer_waits(&st->lock))
 			queries_interrupt(st, -EAGAIN);
@@ -262,7 +402,10 @@ int watchdog_start(struct clew_store *st)
 
 void watchdog_stop(struct clew_store *st)
 {
+	pthread_mutex_lock(&st->state_lock);
 	atomic_store(&st->stop, true);
+	pthread_cond_broadcast(&st->watch_cond);
+	pthread_mutex_unlock(&st->state_lock);
 	if (st->has_watchdog)
 		pthread_join(st->watchdog, NULL);
 	st->has_watchdog = false;

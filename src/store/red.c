@@ -37,8 +37,8 @@ void beside_rollups(const struct part_ref *p, const char *cols, const char *wher
 		*sep = " UNION ALL ";
 	}
 	if (p->has_tail || p->digested < p->indexed) {
-		clew_buf_addf(out, "%sSELECT %s FROM %s.span WHERE rowid >= %" PRIu64 " AND %s",
-			      *sep, cols, p->name, p->digested, where);
+		clew_buf_addf(out, "%sSELECT %s FROM %s.span WHERE rowid >= %" PRIu64 " AND %s%s",
+			      *sep, cols, p->name, p->digested, where, not_gone(p));
 		*sep = " UNION ALL ";
 	}
 }
@@ -148,9 +148,9 @@ static void exact_source(struct query *q, const struct clew_red_query *rq, const
 			clew_buf_addf(sql,
 				      ", service, operation, kind,"
 				      " clew_bucket(duration_ns) AS bucket, 1 AS n,"
-				      " (status = 2)::INTEGER AS errors FROM %s%s WHERE %s",
+				      " (status = 2)::INTEGER AS errors FROM %s%s WHERE %s%s",
 				      hot ? q->parts[i].hot : q->parts[i].name, hot ? "" : ".span",
-				      where);
+				      where, not_gone(&q->parts[i]));
 			if (rq->since_ns)
 				clew_buf_addf(sql, " AND start_ns >= %" PRIu64, rq->since_ns);
 			if (rq->until_ns)

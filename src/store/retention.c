@@ -20,7 +20,8 @@
 
 #define LOOK_NS (10ull * 1000 * 1000 * 1000)
 /* A query that is in the way for longer than its own time limit is stopped. */
-#define PATIENCE_NS (60ull * 1000 * 1000 * 1000)
+#define PATIENCE_NS   (60ull * 1000 * 1000 * 1000)
+#define KEEP_CLOCK_NS (600ull * 1000 * 1000 * 1000)
 
 void clew_store_set_retention(struct clew_store *st, const struct clew_store_retention *r)
 {
@@ -65,6 +66,7 @@ static void leave(struct clew_store *st, size_t at, const char *why)
 	uint64_t bytes = part_bytes(st, p), spans = p->rows + p->hot_rows;
 	char size[CLEW_UNITS_TEXT], hour[CLEW_UNITS_TEXT];
 
+	ids_forget(st, p);
 	pthread_mutex_lock(&st->state_lock);
 	memmove(&st->parts[at], &st->parts[at + 1], (st->n_parts - at - 1) * sizeof(*st->parts));
 	st->n_parts--;
@@ -140,11 +142,80 @@ void leaving_free(struct clew_store *st)
 
 /* ---- what is to leave ---- */
 
-static bool too_old(const struct clew_store_retention *r, const struct part *p)
+static bool too_old(uint64_t max_age_ns, uint64_t now, const struct part *p)
 {
-	uint64_t now = clew_now_ns(), end = (uint64_t)(p->hour + 1) * (uint64_t)HOUR_NS;
+	uint64_t end = (uint64_t)(p->hour + 1) * (uint64_t)HOUR_NS;
 
-	return r->max_age_ns && p->hour >= 0 && now > r->max_age_ns && end <= now - r->max_age_ns;
+	return p->hour >= 0 && now > max_age_ns && end <= now - max_age_ns;
+}
+
+/* What an earlier run believed; where none has, what the newest hour says that is not ahead of the clock. */
+static void clock_load(struct clew_store *st, uint64_t now)
+{
+	int64_t believed = 0, waited = 0;
+
+	(void)duck_int(st->conn,
+		       "SELECT try_cast(value AS BIGINT) FROM c.meta WHERE key = 'clock_ns'", 0,
+		       &believed, NULL);
+	(void)duck_int(st->conn,
+		       "SELECT try_cast(value AS BIGINT) FROM c.meta WHERE key = 'clock_waited_ns'",
+		       0, &waited, NULL);
+	for (size_t i = st->n_parts; !believed && i > 0; i--) {
+		int64_t end = (st->parts[i - 1]->hour + 1) * HOUR_NS;
+
+		if (end - HOUR_NS <= (int64_t)now)
+			believed = end;
+	}
+	st->clock = (struct retention_clock){.believed_ns = believed > 0 ? (uint64_t)believed : now,
+					     .waited_ns = waited > 0 ? (uint64_t)waited : 0};
+}
+
+/* For the next run. What is not written costs a day's wait at most. */
+static void clock_keep(struct clew_store *st)
+{
+	uint64_t now = clew_mono_ns();
+
+	if (st->clock_kept_ns && now - st->clock_kept_ns < KEEP_CLOCK_NS)
+		return;
+	st->clock_kept_ns = now;
+	if (duck_execf(st->conn, NULL,
+		       "BEGIN TRANSACTION; DELETE FROM c.meta WHERE key LIKE 'clock%%';"
+		       "INSERT INTO c.meta VALUES ('clock_ns', '%" PRIu64
+		       "'), ('clock_waited_ns', '%" PRIu64 "'); COMMIT;",
+		       st->clock.believed_ns, st->clock.waited_ns) < 0)
+		(void)duck_exec(st->conn, "ROLLBACK;", NULL);
+}
+
+/* The time to go by. */
+static uint64_t clock_now(struct clew_store *st)
+{
+	uint64_t wall = clew_now_ns(), now;
+	bool waits, waited;
+
+	if (!st->clock.believed_ns)
+		clock_load(st, wall);
+	now = retention_now(&st->clock, wall, clew_clock_ns(CLOCK_BOOTTIME), &waits);
+	pthread_mutex_lock(&st->queue_lock);
+	waited = st->stats.retention_waits;
+	st->stats.retention_waits = waits;
+	pthread_mutex_unlock(&st->queue_lock);
+	if (waits && !waited)
+		log_warn("%s: the clock has gone ahead by %" PRIu64
+			 " hours: if it stays there, --retention-age goes by it in a day",
+			 st->dir, (wall - now) / (uint64_t)HOUR_NS);
+	clock_keep(st);
+	return now;
+}
+
+static void drop_by_age(struct clew_store *st, uint64_t max_age_ns)
+{
+	uint64_t now = clock_now(st);
+
+	for (size_t i = 0; i < st->n_parts;)
+		if (too_old(max_age_ns, now, st->parts[i]))
+			leave(st, i, "older than --retention-age");
+		else
+			i++;
 }
 
 static void drop_by_size(struct clew_store *st, uint64_t max_bytes)
@@ -179,11 +250,8 @@ void retention_look(struct clew_store *st)
 	pthread_mutex_lock(&st->queue_lock);
 	r = st->retention;
 	pthread_mutex_unlock(&st->queue_lock);
-	for (size_t i = 0; i < st->n_parts;)
-		if (too_old(&r, st->parts[i]))
-			leave(st, i, "older than --retention-age");
-		else
-			i++;
+	if (r.max_age_ns)
+		drop_by_age(st, r.max_age_ns);
 	if (r.max_bytes)
 		drop_by_size(st, r.max_bytes);
 	if (st->leaving)

@@ -245,15 +245,60 @@ static int add_old(void *user, duckdb_data_chunk chunk, idx_t rows)
 	return digest_add(c->d, chunk, 0, rows, true, NULL);
 }
 
+/* Traces that may be known are named one by one if they are not more. */
+#define MAX_NAMED 2000u
+
+/* Hours of a run's and those beside, of an ascending list. */
+static void hours_beside(const struct query *q, int64_t hour, size_t *ret_from, size_t *ret_to)
+{
+	size_t from = 0, to = q->n_parts;
+
+	while (from < to && q->parts[from].hour < hour - CONTINUE_HOURS)
+		from++;
+	while (to > from && q->parts[to - 1].hour > hour + CONTINUE_HOURS)
+		to--;
+	*ret_from = from;
+	*ret_to = to;
+}
+
+/* Hardly any trace has been there before: the filters of the runs say which may have. Appends them as "1,2,3", or
+ * new_ids if they are many. */
+static int name_known(struct query *q, const struct digest *d, const char *new_ids, int64_t hour,
+		      struct clew_buf *out, char **ret_error)
+{
+	uint32_t n = digest_n_ids(d), named = 0;
+	_cleanup_(freep) uint32_t *hashes = malloc(((size_t)n + 1) * sizeof(*hashes));
+	_cleanup_(freep) bool *may = calloc((size_t)n + 1, sizeof(*may));
+	size_t from, to;
+	char num[64];
+	int r;
+
+	if (!hashes || !may)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		hashes[i] = index_hash_trace(digest_id(d, i));
+	hours_beside(q, hour, &from, &to);
+	r = trace_filter_known(q, from, to, hashes, n, may, ret_error);
+	for (uint32_t i = 0; r == 0 && i < n && named <= MAX_NAMED; i++)
+		if (may[i])
+			clew_buf_addf(out, "%s%s", named++ ? "," : "",
+				      huge_sql(digest_id(d, i), num));
+	if (named > MAX_NAMED) {
+		clew_buf_clear(out);
+		clew_buf_adds(out, new_ids);
+	}
+	return r < 0 ? r : out->err;
+}
+
 int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int64_t hour,
 		    char **ret_error)
 {
 	struct continuing c = {.d = d};
-	struct clew_buf sql = {0};
+	struct clew_buf sql = {0}, known = {0};
 	size_t n = 0;
-	int r = 0;
+	int r = name_known(q, d, new_ids, hour, &known, ret_error);
 
-	for (size_t i = 0; i < q->n_parts; i++) {
+	for (size_t i = 0; r == 0 && known.len && i < q->n_parts; i++) {
 		const struct part_ref *p = &q->parts[i];
 
 		if (p->hour < hour - CONTINUE_HOURS || p->hour > hour + CONTINUE_HOURS ||
@@ -262,8 +307,8 @@ int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int6
 		clew_buf_addf(&sql, "%sSELECT trace_id FROM %s.trace",
 			      n++ ? " UNION ALL " : "SELECT DISTINCT trace_id FROM (", p->name);
 	}
-	clew_buf_addf(&sql, ") WHERE trace_id IN (%s)", new_ids);
-	if (n)
+	clew_buf_addf(&sql, ") WHERE trace_id IN (%s)", known.data ? known.data : "");
+	if (r == 0 && n)
 		r = sql.err ? sql.err : query_each(q, sql.data, list_ids, &c, ret_error);
 	for (size_t i = 0; r == 0 && c.ids.len && i < q->n_parts; i++) {
 		struct part_ref *p = &q->parts[i];
@@ -280,6 +325,7 @@ int rollup_continue(struct query *q, struct digest *d, const char *new_ids, int6
 		clew_buf_done(&rows);
 	}
 	clew_buf_done(&sql);
+	clew_buf_done(&known);
 	clew_buf_done(&c.ids);
 	return r;
 }

@@ -23,7 +23,9 @@ const char schema_later[] =
 	"CREATE TABLE IF NOT EXISTS c.service_model (service VARCHAR, time_ns UBIGINT,"
 	" runtime VARCHAR, runtime_version VARCHAR, task VARCHAR, model VARCHAR, groups UBIGINT,"
 	" answers UBIGINT, hits UBIGINT, misses UBIGINT, roots UBIGINT, certain UBIGINT,"
-	" probable UBIGINT, orphans UBIGINT, settled VARCHAR, orphaned VARCHAR, options VARCHAR);";
+	" probable UBIGINT, orphans UBIGINT, settled VARCHAR, orphaned VARCHAR, options VARCHAR);"
+	"CREATE TABLE IF NOT EXISTS c.shed (trace_id UHUGEINT, spans UINTEGER, at_ns BIGINT);"
+	"CREATE TABLE IF NOT EXISTS c.gone (hour BIGINT);";
 
 static int span_table(struct clew_buf *sql, const char *part, const char *table);
 
@@ -151,15 +153,15 @@ int schema_select(struct clew_buf *sql, const char *source)
 	return clew_buf_addf(sql, "%s FROM (%s) s%s", view_columns, source, view_joins);
 }
 
-int schema_views(struct clew_buf *sql, const char (*parts)[24], const char (*hots)[32],
+int schema_views(struct clew_buf *sql, const char (*sealed)[64], const char (*hots)[32],
 		 size_t n_parts)
 {
 	clew_buf_adds(sql, "CREATE TEMP VIEW spans AS ");
 	clew_buf_adds(sql, view_columns);
 	clew_buf_adds(sql, " FROM (");
 	for (size_t i = 0; i < n_parts; i++)
-		clew_buf_addf(sql, "%sSELECT * FROM %s.span UNION ALL SELECT * FROM %s",
-			      i ? " UNION ALL " : "", parts[i], hots[i]);
+		clew_buf_addf(sql, "%sSELECT * FROM %s UNION ALL SELECT * FROM %s",
+			      i ? " UNION ALL " : "", sealed[i], hots[i]);
 	if (!n_parts)
 		clew_buf_adds(sql, "SELECT * FROM c.no_spans");
 	clew_buf_addf(sql, ") s%s;", view_joins);

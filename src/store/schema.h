@@ -7,6 +7,9 @@
 
 #include "base/buf.h"
 
+/* A schema in memory with the tables of an hour, all empty. */
+#define EMPTY_HOUR "empty_hour"
+
 /*
  * Version of all of it. A store of a higher version is refused; of a lower one, migrated.
  *
@@ -92,8 +95,9 @@ int schema_partition(struct clew_buf *sql, const char *part);
  * add up to. Readers do without, writers make them.
  */
 void schema_rollups(struct clew_buf *sql, const char *part);
-/** schema_views() - the statements that make the views for users' SQL over these partitions. */
-int schema_views(struct clew_buf *sql, const char (*parts)[24], const char (*hots)[32],
+/** schema_views() - the statements that make the views for users' SQL over the rows of partitions: what
+ * stands behind FROM. */
+int schema_views(struct clew_buf *sql, const char (*sealed)[64], const char (*hots)[32],
 		 size_t n_parts);
 /** schema_select() - the view `spans` of these rows: a statement that gives all their columns. */
 int schema_select(struct clew_buf *sql, const char *source);

@@ -324,25 +324,27 @@ static int describe(struct query *q, struct answer *a, const char *statement, bo
 static int make_views(struct query *q, char **ret_error)
 {
 	struct clew_buf sql = {0};
-	char(*names)[24] = calloc(q->n_parts ? q->n_parts : 1, sizeof(*names));
+	char(*sealed)[64] = calloc(q->n_parts ? q->n_parts : 1, sizeof(*sealed));
 	char(*hots)[32] = calloc(q->n_parts ? q->n_parts : 1, sizeof(*hots));
-	int r = names && hots ? 0 : -ENOMEM;
+	int r = sealed && hots ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < q->n_parts; i++) {
-		memcpy(names[i], q->parts[i].name, sizeof(names[i]));
+		snprintf(sealed[i], sizeof(sealed[i]), "%s.span WHERE true%s",
+			 q->parts[i].left_out ? EMPTY_HOUR : q->parts[i].name,
+			 not_gone(&q->parts[i]));
 		memcpy(hots[i], q->parts[i].hot, sizeof(hots[i]));
 	}
 	if (r == 0) {
-		schema_views(&sql, (const char(*)[24])names, (const char(*)[32])hots, q->n_parts);
+		schema_views(&sql, (const char(*)[64])sealed, (const char(*)[32])hots, q->n_parts);
 		r = sql.err ? sql.err : duck_exec(q->conn, sql.data, ret_error);
 	}
-	free(names);
+	free(sealed);
 	free(hots);
 	clew_buf_done(&sql);
 	return r;
 }
 
-static int run(struct query *q, const char *statement, struct clew_buf *out, char **ret_error)
+static int run_once(struct query *q, const char *statement, struct clew_buf *out, char **ret_error)
 {
 	struct answer a = {.out = out};
 	struct clew_buf sql = {0};
@@ -363,6 +365,26 @@ static int run(struct query *q, const char *statement, struct clew_buf *out, cha
 	if (r == -EFBIG)
 		set_error(ret_error, r, "the answer is larger than %u MiB: ask for less",
 			  MAX_ANSWER >> 20);
+	return r;
+}
+
+/* The views name hours, the statement does not: where one was left out, they are made anew. */
+static int run(struct query *q, const char *statement, struct clew_buf *out, char **ret_error)
+{
+	_cleanup_(freep) char *error = NULL;
+	size_t before, left_out;
+	int r;
+
+	before = out->len;
+	do {
+		free(error);
+		error = NULL;
+		left_out = q->n_left_out;
+		out->len = before;
+		r = run_once(q, statement, out, &error);
+	} while (r < 0 && q->n_left_out > left_out);
+	if (r < 0 && error && ret_error)
+		*ret_error = clew_steal(error);
 	return r;
 }
 

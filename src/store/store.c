@@ -5,7 +5,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "store/internal.h"
+#include "store/damaged.h"
+#include "store/rows.h"
 
 /* Readers end within their own limit; a writer that starts stops them sooner. */
 #define READERS_WAIT_NS (10ull * 1000 * 1000 * 1000)
@@ -99,6 +100,9 @@ static int init_memory(struct clew_store *st)
 	pthread_mutex_init(&st->ids_lock, NULL);
 	pthread_mutex_init(&st->stored_lock, NULL);
 	pthread_mutex_init(&st->filter_lock, NULL);
+	pthread_mutex_init(&st->names_lock, NULL);
+	pthread_cond_init(&st->watch_cond, NULL);
+	rows_init(&st->rows);
 	st->resources = calloc(DICT_MAX, sizeof(*st->resources));
 	if (!st->resources)
 		return -ENOMEM;
@@ -126,11 +130,15 @@ int clew_store_open(const char *dir, const struct clew_store_opts *opts, struct 
 				       : clew_lock_write(st->dir_fd, dir, st->opts.command,
 							 READERS_WAIT_NS, &st->lock, ret_error);
 	if (r == 0)
+		r = damaged_look(st, ret_error);
+	if (r == 0)
 		r = engine_open(st, ret_error);
 	if (r == 0)
 		r = names_load(st, ret_error);
 	if (r == 0)
 		r = aliases_load(st, ret_error);
+	if (r == 0)
+		r = shed_notes_load(st, ret_error);
 	if (r == 0)
 		r = old_take_over(st, ret_error);
 	if (r == 0)
@@ -142,6 +150,7 @@ int clew_store_open(const char *dir, const struct clew_store_opts *opts, struct 
 		clew_store_close(st);
 		return r;
 	}
+	st->is_open = true;
 	*ret = st;
 	return 0;
 }
@@ -154,6 +163,8 @@ void clew_store_close(struct clew_store *st)
 	watchdog_stop(st);
 	engine_close(st);
 	names_free(st);
+	shed_notes_done(&st->notes);
+	free(st->damaged_hours);
 	free(st->aliases.rows);
 	free(st->aliases.slots);
 	free(st->aliases.heads);
@@ -167,6 +178,9 @@ void clew_store_close(struct clew_store *st)
 	pthread_mutex_destroy(&st->ids_lock);
 	pthread_mutex_destroy(&st->stored_lock);
 	pthread_mutex_destroy(&st->filter_lock);
+	pthread_mutex_destroy(&st->names_lock);
+	pthread_cond_destroy(&st->watch_cond);
+	rows_done(&st->rows);
 	pthread_mutex_destroy(&st->state_lock);
 	pthread_rwlock_destroy(&st->gate);
 	free(st->dir);
@@ -178,7 +192,13 @@ void clew_store_stats(struct clew_store *st, struct clew_store_stats *ret)
 	pthread_mutex_lock(&st->queue_lock);
 	*ret = st->stats;
 	ret->queued = st->queue_n;
+	ret->unwritten = st->queued_seq - st->done_seq;
+	ret->kept = shed_kept(&st->shed);
 	pthread_mutex_unlock(&st->queue_lock);
+	pthread_mutex_lock(&st->state_lock);
+	for (size_t i = 0; i < st->n_parts; i++)
+		ret->damaged_hours += st->parts[i]->has_damage;
+	pthread_mutex_unlock(&st->state_lock);
 }
 
 const char *clew_store_dir(const struct clew_store *st)

@@ -27,18 +27,26 @@ static struct trace_rows *table_get(struct trace_rows **table, const struct clew
 	return t;
 }
 
-static struct trace_row *row_add(struct trace_rows *t)
+static int row_add(struct trace_rows *t, const struct trace_row *row)
 {
+	int r;
+
 	if (t->n == t->cap) {
 		size_t cap = t->cap ? t->cap * 2 : 8;
 		struct trace_row *rows = realloc(t->rows, cap * sizeof(*rows));
 
 		if (!rows)
-			return NULL;
+			return -ENOMEM;
 		t->rows = rows;
 		t->cap = cap;
 	}
-	return &t->rows[t->n++];
+	r = row->span_id ? id_set_add(&t->spans, row->span_id) : 0;
+	if (r >= 0)
+		r = id_set_add(&t->services, (uint64_t)row->service + 1);
+	if (r < 0)
+		return r;
+	t->rows[t->n++] = *row;
+	return 0;
 }
 
 #define COLS                                                                                      \
@@ -49,22 +57,14 @@ static int load_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 {
 	struct loading *l = user;
 	struct duck_col c[11];
+	int r = 0;
 
 	for (idx_t i = 0; i < 11; i++)
 		c[i] = duck_col(chunk, i);
-	for (idx_t i = 0; i < rows; i++) {
+	for (idx_t i = 0; r == 0 && i < rows; i++) {
 		struct clew_id128 id =
 			alias_canonical(l->st, huge_id128(((duckdb_uhugeint *)c[0].data)[i]));
-		struct trace_rows *t;
-		struct trace_row *row;
-
-		HASH_FIND(hh, *l->table, &id, sizeof(id), t);
-		if (!t) /* the same hash, another trace */
-			continue;
-		row = row_add(t);
-		if (!row)
-			return -ENOMEM;
-		*row = (struct trace_row){
+		struct trace_row row = {
 			.span_id = ((uint64_t *)c[1].data)[i],
 			.parent_id = duck_null(&c[2], i) ? 0 : ((uint64_t *)c[2].data)[i],
 			.start_ns = ((int64_t *)c[3].data)[i],
@@ -76,8 +76,13 @@ static int load_rows(void *user, duckdb_data_chunk chunk, idx_t rows)
 			.link_class = ((uint8_t *)c[9].data)[i],
 			.incomplete = ((uint32_t *)c[10].data)[i] != 0,
 		};
+		struct trace_rows *t;
+
+		HASH_FIND(hh, *l->table, &id, sizeof(id), t);
+		if (t) /* else: the same hash, another trace */
+			r = row_add(t, &row);
 	}
-	return 0;
+	return r;
 }
 
 int summary_load(struct query *q, const struct clew_id128 *ids, size_t n, size_t from, size_t to,
@@ -99,18 +104,9 @@ int summary_load(struct query *q, const struct clew_id128 *ids, size_t n, size_t
 	return r;
 }
 
-static int by_span_id(const void *a, const void *b)
+static bool is_earlier(const struct trace_row *a, const struct trace_row *b)
 {
-	const struct trace_row *x = a, *y = b;
-
-	return x->span_id < y->span_id ? -1 : x->span_id > y->span_id;
-}
-
-static bool has_span(const struct trace_rows *t, uint64_t span_id)
-{
-	struct trace_row key = {.span_id = span_id};
-
-	return bsearch(&key, t->rows, t->n, sizeof(key), by_span_id) != NULL;
+	return a->start_ns < b->start_ns || (a->start_ns == b->start_ns && a->span_id < b->span_id);
 }
 
 /* The earliest span without a parent in the store; where there is a circle, the earliest of all. */
@@ -121,19 +117,17 @@ static const struct trace_row *find_root(const struct trace_rows *t)
 	for (size_t i = 0; i < t->n; i++) {
 		const struct trace_row *row = &t->rows[i];
 
-		if (row->start_ns < first->start_ns)
+		if (is_earlier(row, first))
 			first = row;
-		if (row->parent_id && has_span(t, row->parent_id))
-			continue;
-		if (!root || row->start_ns < root->start_ns)
+		if ((!root || is_earlier(row, root)) &&
+		    !(row->parent_id && id_set_has(&t->spans, row->parent_id)))
 			root = row;
 	}
 	return root ? root : first;
 }
 
-bool summary_wants(struct trace_rows *t, int64_t first, int64_t last)
+bool summary_wants(const struct trace_rows *t, int64_t first, int64_t last)
 {
-	qsort(t->rows, t->n, sizeof(*t->rows), by_span_id);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct trace_row *row = &t->rows[i];
 
@@ -141,19 +135,19 @@ bool summary_wants(struct trace_rows *t, int64_t first, int64_t last)
 		    (row->start_ns + row->duration_ns) / HOUR_NS >= last)
 			return true;
 		/* A server's parent may well be out of sight; a call's is in this store. */
-		if (row->parent_id && row->kind != CLEW_KIND_SERVER && !has_span(t, row->parent_id))
+		if (row->parent_id && row->kind != CLEW_KIND_SERVER &&
+		    !id_set_has(&t->spans, row->parent_id))
 			return true;
 	}
 	return false;
 }
 
-bool summary_make(struct clew_store *st, struct trace_rows *t, struct clew_trace_summary *ret)
+bool summary_make(struct clew_store *st, const struct trace_rows *t, struct clew_trace_summary *ret)
 {
 	const struct trace_row *root;
 
 	if (!t->n)
 		return false;
-	qsort(t->rows, t->n, sizeof(*t->rows), by_span_id);
 	root = find_root(t);
 	*ret = (struct clew_trace_summary){
 		.trace_id = t->id,
@@ -163,17 +157,14 @@ bool summary_make(struct clew_store *st, struct trace_rows *t, struct clew_trace
 		.start_ns = (uint64_t)root->start_ns,
 		.duration_ns = (uint64_t)root->duration_ns,
 		.spans = (uint32_t)t->n,
+		.services = (uint32_t)t->services.n,
 	};
 	for (size_t i = 0; i < t->n; i++) {
 		const struct trace_row *row = &t->rows[i];
-		size_t k = 0;
 
 		ret->errors += row->status == CLEW_STATUS_ERROR;
 		ret->orphans += row->link_class == CLEW_LINK_ORPHAN;
 		ret->incomplete |= row->incomplete;
-		while (k < i && t->rows[k].service != row->service)
-			k++;
-		ret->services += k == i;
 	}
 	return true;
 }
@@ -185,6 +176,8 @@ void summary_free(struct trace_rows **table)
 	HASH_ITER (hh, *table, t, next) {
 		HASH_DEL(*table, t);
 		free(t->rows);
+		id_set_done(&t->spans);
+		id_set_done(&t->services);
 		free(t);
 	}
 }

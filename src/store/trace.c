@@ -14,6 +14,7 @@ struct giving {
 	struct clew_id128 id; /* canonical */
 	struct clew_span **v;
 	size_t n, cap;
+	bool more; /* than MAX_SORTED: not all are in v */
 };
 
 struct giving_large {
@@ -30,8 +31,9 @@ static int keep(void *user, duckdb_data_chunk chunk, idx_t rows)
 	for (idx_t i = 0; i < rows; i++) {
 		struct clew_span *s;
 
-		if (g->n == MAX_SORTED)
-			return -EFBIG;
+		g->more = g->n == MAX_SORTED;
+		if (g->more)
+			return 1;
 		if (g->n == g->cap) {
 			size_t cap = g->cap ? g->cap * 2 : 32;
 			struct clew_span **v = realloc(g->v, cap * sizeof(*v));
@@ -129,7 +131,7 @@ int clew_store_get_trace(struct clew_store *st, const struct clew_id128 *id, cle
 	int r = each_row(st, &g.id, 1, "*", "", keep, &g, ret_error);
 	size_t given = 0;
 
-	if (r == -EFBIG)
+	if (r == 0 && g.more)
 		return get_large(&g, fn, user, ret_error);
 	if (g.n)
 		qsort(g.v, g.n, sizeof(*g.v), by_start);
@@ -421,9 +423,8 @@ int clew_store_match_ids(struct clew_store *st, struct slice prefix, struct clew
 
 		snprintf(sql, sizeof(sql),
 			 "SELECT DISTINCT trace_id FROM (SELECT trace_id FROM %s.span WHERE "
-			 "trace_id "
-			 "BETWEEN %s AND %s UNION ALL SELECT trace_id FROM %s WHERE trace_id "
-			 "BETWEEN %s AND %s)",
+			 "trace_id BETWEEN %s AND %s UNION ALL SELECT trace_id FROM %s WHERE "
+			 "trace_id BETWEEN %s AND %s)",
 			 p->name, from, to, p->hot, from, to);
 		r = query_each(&q, sql, match_rows, &m, ret_error);
 	}

@@ -227,7 +227,9 @@ static int load_missing(struct query *q, size_t from, size_t to, char **ret_erro
 		if (there || !p->indexed)
 			continue;
 		r = load(q, p, &f, ret_error);
-		if (r == 0)
+		if (r == 0 && p->left_out)
+			filter_free(f); /* of what could be read only */
+		else if (r == 0)
 			publish(q, p->part, f);
 	}
 	return r;
@@ -244,6 +246,29 @@ static bool may_hold(const struct trace_filter *f, const uint32_t *hashes, size_
 	return false;
 }
 
+/* Rows that were indexed without it may be anybody's. */
+static bool part_may_hold(const struct part_ref *p, const uint32_t *hashes, size_t n)
+{
+	const struct trace_filter *f = p->part->traces;
+
+	return p->indexed && (!f || f->rows < p->indexed || may_hold(f, hashes, n));
+}
+
+int trace_filter_known(struct query *q, size_t from, size_t to, const uint32_t *hashes, size_t n,
+		       bool *ret_may, char **ret_error)
+{
+	int r = load_missing(q, from, to, ret_error);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&q->st->filter_lock);
+	for (size_t i = from; i < to; i++)
+		for (size_t k = 0; k < n; k++)
+			ret_may[k] = ret_may[k] || part_may_hold(&q->parts[i], &hashes[k], 1);
+	pthread_mutex_unlock(&q->st->filter_lock);
+	return 0;
+}
+
 int trace_filter_ask(struct query *q, size_t from, size_t to, const uint32_t *hashes, size_t n,
 		     bool *ret_may, char **ret_error)
 {
@@ -252,13 +277,8 @@ int trace_filter_ask(struct query *q, size_t from, size_t to, const uint32_t *ha
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&q->st->filter_lock);
-	for (size_t i = from; i < to; i++) {
-		const struct part_ref *p = &q->parts[i];
-		const struct trace_filter *f = p->part->traces;
-
-		ret_may[i - from] =
-			p->indexed && (!f || f->rows < p->indexed || may_hold(f, hashes, n));
-	}
+	for (size_t i = from; i < to; i++)
+		ret_may[i - from] = part_may_hold(&q->parts[i], hashes, n);
 	pthread_mutex_unlock(&q->st->filter_lock);
 	return 0;
 }

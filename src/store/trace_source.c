@@ -59,6 +59,8 @@ bool line_is_meant(const struct source *s, const struct digest_trace *t)
 
 	if ((s->tq->shape && t->shape != s->tq->shape) || inside == s->tq->outside)
 		return false;
+	if (s->tq->except && id_set_has(&s->excluded, match_hash(&t->id, 0)))
+		return false;
 	if (s->joined)
 		return id_set_has(&s->matches, match_hash(&t->id, s->tq->any ? 0 : t->root_span));
 	return (!f->service.p || t->service == s->service) &&
@@ -115,9 +117,10 @@ static int find_matches(struct source *s, const char *matching, char **ret_error
 	return r == 0 && !s->few && n ? query_each(&s->q, matching, keep_match, s, ret_error) : r;
 }
 
-static int matching_spans(struct source *s, struct clew_buf *out, char **ret_error)
+/* A SELECT of the spans that a filter means. */
+static int matching_spans(struct source *s, struct clew_span_filter f, struct clew_buf *out,
+			  char **ret_error)
 {
-	struct clew_span_filter f = s->tq->f;
 	struct clew_buf where = {0};
 	int r;
 
@@ -131,6 +134,31 @@ static int matching_spans(struct source *s, struct clew_buf *out, char **ret_err
 	}
 	clew_buf_done(&where);
 	return r < 0 ? r : out->err;
+}
+
+static int keep_excluded(void *user, duckdb_data_chunk chunk, idx_t rows)
+{
+	struct duck_col trace = duck_col(chunk, 0);
+	struct source *s = user;
+	int r = 0;
+
+	for (idx_t i = 0; r >= 0 && i < rows; i++) {
+		struct clew_id128 id = huge_id128(((duckdb_uhugeint *)trace.data)[i]);
+
+		r = id_set_add(&s->excluded, match_hash(&id, 0));
+	}
+	return r < 0 ? r : 0;
+}
+
+/* The traces that tq->except leaves out: of what is beside now, of the others by SQL later. */
+static int find_excluded(struct source *s, struct clew_buf *out, char **ret_error)
+{
+	size_t n = 0;
+	int r = matching_spans(s, *s->tq->except, out, ret_error);
+
+	(void)digest_traces(s->digest, &n);
+	return r == 0 && n && out->len ? query_each(&s->q, out->data, keep_excluded, s, ret_error)
+				       : r;
 }
 
 /* ---- the source ---- */
@@ -168,7 +196,7 @@ static void add_replaced(struct source *s, struct clew_buf *out)
 	"trace_id, root_span, shape, start_ns, duration_ns, service, operation, kind, spans, " \
 	"services, errors, continued, sealed_ns"
 
-static int make_with(struct source *s, const char *matching)
+static int make_with(struct source *s, const char *matching, const struct clew_buf *excluded)
 {
 	struct clew_buf *out = &s->with;
 	const char *sep = "";
@@ -182,6 +210,8 @@ static int make_with(struct source *s, const char *matching)
 	else if (s->joined)
 		clew_buf_addf(out, ", m AS (SELECT DISTINCT trace_id%s FROM (%s))",
 			      s->tq->any ? "" : ", span_id", matching);
+	if (excluded->len)
+		clew_buf_addf(out, ", x AS (SELECT DISTINCT trace_id FROM (%s))", excluded->data);
 	clew_buf_adds(out, ", lines AS (");
 	for (size_t i = s->from; i < s->to; i++) {
 		if (!s->q.parts[i].has_rollups)
@@ -203,6 +233,8 @@ static int make_with(struct source *s, const char *matching)
 	if (s->joined)
 		clew_buf_addf(out, " AND EXISTS (SELECT 1 FROM m WHERE m.trace_id = l.trace_id%s)",
 			      s->tq->any ? "" : " AND m.span_id = l.root_span");
+	if (excluded->len)
+		clew_buf_adds(out, " AND l.trace_id NOT IN (SELECT trace_id FROM x)");
 	return clew_buf_adds(out, ") ");
 }
 
@@ -212,6 +244,7 @@ void source_close(struct source *s)
 	digest_free(s->digest);
 	clew_buf_done(&s->with);
 	id_set_done(&s->matches);
+	id_set_done(&s->excluded);
 	clew_buf_done(&s->few_ids);
 	clew_buf_done(&s->few_spans);
 }
@@ -231,7 +264,7 @@ static int find_names(struct source *s)
 int source_open(struct source *s, struct clew_store *st, const struct clew_trace_query *tq,
 		char **ret_error)
 {
-	struct clew_buf matching = {0};
+	struct clew_buf matching = {0}, excluded = {0};
 	int r;
 
 	*s = (struct source){.tq = tq, .joined = !line_knows(tq)};
@@ -244,13 +277,18 @@ int source_open(struct source *s, struct clew_store *st, const struct clew_trace
 	if (r == 0)
 		r = digest_beside(&s->q, s->from, s->to, &s->digest, ret_error);
 	if (r == 0 && s->joined)
-		r = matching_spans(s, &matching, ret_error);
+		r = matching_spans(s, tq->f, &matching, ret_error);
 	if (r == 0 && s->joined && matching.len)
 		r = find_matches(s, matching.data, ret_error);
+	if (r == 0 && tq->except)
+		r = find_excluded(s, &excluded, ret_error);
 	if (r == 0)
-		r = make_with(s, matching.len ? matching.data
-					      : "SELECT trace_id, span_id FROM c.no_spans");
+		r = make_with(s,
+			      matching.len ? matching.data
+					   : "SELECT trace_id, span_id FROM c.no_spans",
+			      &excluded);
 	clew_buf_done(&matching);
+	clew_buf_done(&excluded);
 	if (r < 0)
 		source_close(s);
 	return r;

@@ -21,8 +21,9 @@ struct source {
 	bool joined;	      /* by a set of matching spans */
 	struct clew_buf with; /* "WITH t AS (...) ": the sealed lines that are meant */
 	bool has_sealed;
-	struct id_set matches; /* of what is beside */
-	bool few;	       /* all matches are named in few_ids and few_spans */
+	struct id_set matches;	/* of what is beside */
+	struct id_set excluded; /* traces that tq->except leaves out, for what is beside */
+	bool few;		/* all matches are named in few_ids and few_spans */
 	size_t n_few;
 	struct clew_buf few_ids, few_spans; /* "1,2,3" */
 	uint32_t service, operation;

@@ -290,7 +290,6 @@ int clew_store_patterns(struct clew_store *st, const struct clew_trace_query *tq
 /* ---- latencies ---- */
 
 struct latencies {
-	struct source *s;
 	struct clew_latency_bucket v[CLEW_LATENCY_BUCKETS];
 };
 
@@ -342,34 +341,39 @@ static int give_latencies(struct latencies *l, clew_latency_fn fn, void *user)
 	return r;
 }
 
-int clew_store_trace_latency(struct clew_store *st, const struct clew_trace_query *tq,
-			     clew_latency_fn fn, void *user, char **ret_error)
+static int ask_latencies(struct source *s, struct latencies *l, char **ret_error)
 {
 	const struct digest_trace *t;
-	struct latencies l = {0};
-	struct source s;
 	size_t n;
-	int r = source_open(&s, st, tq, ret_error);
 
-	if (r < 0)
-		return r == -ENODATA ? 0 : r;
-	l.s = &s;
-	t = digest_traces(s.digest, &n);
+	t = digest_traces(s->digest, &n);
 	for (size_t i = 0; i < n; i++) {
 		struct clew_latency_bucket *b =
-			&l.v[clew_latency_bucket((uint64_t)t[i].duration_ns)];
+			&l->v[clew_latency_bucket((uint64_t)t[i].duration_ns)];
 
-		if (!line_is_meant(&s, &t[i]))
+		if (!line_is_meant(s, &t[i]))
 			continue;
 		b->n++;
 		b->errors += t[i].errors > 0;
 		add_id(b, &t[i].id);
 	}
-	r = source_ask(&s,
-		       "SELECT clew_bucket(duration_ns) AS b, count(*), count(*) FILTER"
-		       " (errors > 0), arg_max(trace_id, start_ns), arg_min(trace_id, start_ns)"
-		       " FROM t GROUP BY b",
-		       keep_latency, &l, ret_error);
+	return source_ask(s,
+			  "SELECT clew_bucket(duration_ns) AS b, count(*), count(*) FILTER"
+			  " (errors > 0), arg_max(trace_id, start_ns), arg_min(trace_id, start_ns)"
+			  " FROM t GROUP BY b",
+			  keep_latency, l, ret_error);
+}
+
+int clew_store_trace_latency(struct clew_store *st, const struct clew_trace_query *tq,
+			     clew_latency_fn fn, void *user, char **ret_error)
+{
+	struct latencies l = {0};
+	struct source s;
+	int r = source_open(&s, st, tq, ret_error);
+
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	r = ask_latencies(&s, &l, ret_error);
 	source_close(&s);
 	return r < 0 ? r : give_latencies(&l, fn, user);
 }
@@ -491,32 +495,72 @@ static int by_lot(const void *a, const void *b)
 	return memcmp(x->id.b + 8, y->id.b + 8, 8);
 }
 
-int clew_store_pick_traces(struct clew_store *st, const struct clew_trace_query *tq, uint64_t max,
-			   clew_pick_fn fn, void *user, char **ret_error)
+static int ask_picks(struct source *s, uint64_t max, struct picks *p, char **ret_error)
 {
 	const struct digest_trace *t;
-	struct picks p = {0};
-	struct source s;
 	char select[160];
 	size_t n;
-	int r = source_open(&s, st, tq, ret_error);
+	int r;
 
-	if (r < 0)
-		return r == -ENODATA ? 0 : r;
 	snprintf(select, sizeof(select),
 		 "SELECT trace_id, start_ns, duration_ns FROM t ORDER BY"
 		 " (trace_id & 18446744073709551615::UHUGEINT) LIMIT %" PRIu64,
 		 max);
-	r = source_ask(&s, select, keep_picks, &p, ret_error);
-	t = digest_traces(s.digest, &n);
+	r = source_ask(s, select, keep_picks, p, ret_error);
+	t = digest_traces(s->digest, &n);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		if (line_is_meant(&s, &t[i]))
-			r = add_pick(&p, &t[i].id, t[i].start_ns, t[i].duration_ns);
+		if (line_is_meant(s, &t[i]))
+			r = add_pick(p, &t[i].id, t[i].start_ns, t[i].duration_ns);
+	return r;
+}
+
+static int give_picks(struct picks *p, uint64_t max, clew_pick_fn fn, void *user)
+{
+	int r = 0;
+
+	if (p->n)
+		qsort(p->v, p->n, sizeof(*p->v), by_lot);
+	for (size_t i = 0; r == 0 && i < p->n && i < max; i++)
+		r = fn(user, &p->v[i]);
+	return r;
+}
+
+int clew_store_pick_traces(struct clew_store *st, const struct clew_trace_query *tq, uint64_t max,
+			   clew_pick_fn fn, void *user, char **ret_error)
+{
+	struct picks p = {0};
+	struct source s;
+	int r = source_open(&s, st, tq, ret_error);
+
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	r = ask_picks(&s, max, &p, ret_error);
 	source_close(&s);
-	if (p.n)
-		qsort(p.v, p.n, sizeof(*p.v), by_lot);
-	for (size_t i = 0; r == 0 && i < p.n && i < max; i++)
-		r = fn(user, &p.v[i]);
+	if (r == 0)
+		r = give_picks(&p, max, fn, user);
+	free(p.v);
+	return r;
+}
+
+int clew_store_sample_traces(struct clew_store *st, const struct clew_trace_query *tq, uint64_t max,
+			     clew_latency_fn latency, void *latency_user, clew_pick_fn pick,
+			     void *pick_user, char **ret_error)
+{
+	struct latencies l = {0};
+	struct picks p = {0};
+	struct source s;
+	int r = source_open(&s, st, tq, ret_error);
+
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	r = ask_latencies(&s, &l, ret_error);
+	if (r == 0)
+		r = ask_picks(&s, max, &p, ret_error);
+	source_close(&s);
+	if (r == 0)
+		r = give_latencies(&l, latency, latency_user);
+	if (r == 0)
+		r = give_picks(&p, max, pick, pick_user);
 	free(p.v);
 	return r;
 }

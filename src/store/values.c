@@ -2,10 +2,8 @@
 /* Different values of an attribute, of spans that match a filter. (Counted, of a service: attrs.c) */
 #include <inttypes.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include "store/internal.h"
+#include "base/hash.h"
 
 /* Matching spans of one type of the key that are looked at for values, the newest hours' first. */
 #define LOOK_AT_SPANS 300000u

@@ -6,7 +6,6 @@
  * One key with two types is two keys of the catalog; each is compared as its type is.
  */
 #include <inttypes.h>
-#include <math.h>
 
 #include "store/internal.h"
 
@@ -50,18 +49,6 @@ static bool is_compare(enum clew_where_op op)
 	return op >= CLEW_WHERE_LT && op <= CLEW_WHERE_GE;
 }
 
-static bool parse_number(struct slice text, double *ret)
-{
-	char buf[64], *end;
-
-	if (!text.n || text.n >= sizeof(buf))
-		return false;
-	memcpy(buf, text.p, text.n);
-	buf[text.n] = '\0';
-	*ret = strtod(buf, &end);
-	return !*end && isfinite(*ret);
-}
-
 static int not_a_number(const struct clew_filter_where *w, char **ret_error)
 {
 	return set_error(ret_error, -EINVAL,
@@ -86,7 +73,7 @@ static int value_condition(const struct clew_filter_where *w, const char *text, 
 		return clew_buf_addc(out, ')');
 	}
 	if (is_compare(w->op) && number) {
-		if (!parse_number(w->value, &v))
+		if (!slice_number(w->value, &v))
 			return not_a_number(w, ret_error);
 		return clew_buf_addf(out, "TRY_CAST(%s AS DOUBLE) %s %.17g", text,
 				     compare_sign(w->op), v);
@@ -153,7 +140,7 @@ static int column_number(const struct clew_filter_where *w, const char *column,
 		return clew_buf_addf(out, "(%s) IS %sNULL", column,
 				     w->op == CLEW_WHERE_EXISTS ? "NOT " : "");
 	if (w->op == CLEW_WHERE_MATCH || w->op == CLEW_WHERE_NO_MATCH ||
-	    !parse_number(w->value, &v))
+	    !slice_number(w->value, &v))
 		return not_a_number(w, ret_error);
 	return clew_buf_addf(out, "coalesce((%s) %s %.17g, false)", column, compare_sign(w->op), v);
 }
@@ -227,13 +214,26 @@ int where_condition(struct clew_store *st, const struct clew_filter_where *w, st
 	return clew_buf_adds(out, "true");
 }
 
+/* A column is in no index, whatever attributes of this name there are. */
+static bool is_column(struct slice key)
+{
+	for (size_t i = 0; i < sizeof(number_columns) / sizeof(*number_columns); i++)
+		if (slice_eq(key, slice_str(number_columns[i].key)))
+			return true;
+	for (size_t i = 0; i < sizeof(mark_columns) / sizeof(*mark_columns); i++)
+		if (slice_eq(key, slice_str(mark_columns[i].key)))
+			return true;
+	return false;
+}
+
 bool where_hashes(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out)
 {
 	uint32_t n = atomic_load(&st->resource_ids.n);
 	struct keys keys;
 
 	find_keys(st, w->key, &keys);
-	if (w->op == CLEW_WHERE_ABSENT || w->scope == CLEW_SCOPE_FIELD || !keys.n)
+	if (w->op == CLEW_WHERE_ABSENT || w->scope == CLEW_SCOPE_FIELD || !keys.n ||
+	    is_column(w->key))
 		return false;
 	for (uint32_t i = 0; i < keys.n; i++)
 		clew_buf_addf(out, "%s%u", i ? "," : "", index_hash_id(DICT_KEY, keys.id[i]));
@@ -249,18 +249,22 @@ bool where_hashes(struct clew_store *st, const struct clew_filter_where *w, stru
 	return true;
 }
 
-bool where_range(struct clew_store *st, const struct clew_filter_where *w, struct clew_buf *out)
+bool where_range(struct clew_store *st, const struct clew_filter_where *w, struct number_range *ret)
 {
 	uint32_t n = atomic_load(&st->resource_ids.n);
 	struct keys keys;
 	double v;
 
 	find_keys(st, w->key, &keys);
-	if (!is_compare(w->op) || !keys.n || !parse_number(w->value, &v))
+	if (!is_compare(w->op) || w->scope == CLEW_SCOPE_FIELD || !keys.n || is_column(w->key) ||
+	    !slice_number(w->value, &v))
 		return false;
-	for (uint32_t i = 0; i < keys.n; i++)
+	ret->n_keys = 0;
+	for (uint32_t i = 0; i < keys.n; i++) {
 		if (keys.type[i] != CLEW_ATTR_INT && keys.type[i] != CLEW_ATTR_DOUBLE)
 			return false;
+		ret->keys[ret->n_keys++] = keys.id[i];
+	}
 	for (uint32_t id = 0; id < n; id++) {
 		const struct clew_resource *r = st->resources[id];
 
@@ -268,10 +272,7 @@ bool where_range(struct clew_store *st, const struct clew_filter_where *w, struc
 			if (slice_eq(r->attrs[i].key, w->key))
 				return false;
 	}
-	clew_buf_adds(out, "key IN (");
-	for (uint32_t i = 0; i < keys.n; i++)
-		clew_buf_addf(out, "%s%u", i ? "," : "", keys.id[i]);
-	clew_buf_addf(out, ") AND %s %s %.17g", w->op <= CLEW_WHERE_LE ? "lo" : "hi",
-		      compare_sign(w->op), v);
+	snprintf(ret->condition, sizeof(ret->condition), "%s %s %.17g",
+		 w->op <= CLEW_WHERE_LE ? "lo" : "hi", compare_sign(w->op), v);
 	return true;
 }

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "store/internal.h"
+#include "store/damaged.h"
 
 #define RETRY_NS (1000ull * 1000 * 1000)
 #define IDLE_SEAL_NS \
@@ -62,7 +62,7 @@ static void note_success(struct clew_store *st)
 	st->stats.failing = false;
 	if (was) {
 		st->stats.recoveries++;
-		lost = st->stats.dropped_queue + st->stats.dropped_error;
+		lost = st->stats.dropped_queue + st->stats.dropped_error + st->stats.shed_spans;
 	}
 	pthread_mutex_unlock(&st->queue_lock);
 	if (was)
@@ -85,13 +85,30 @@ static bool engine_works(struct clew_store *st)
 	return true;
 }
 
+/* An hour whose file must be out of the way. Only this thread changes the list. */
+static bool find_unwritable(struct clew_store *st, int64_t *ret_hour)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&st->state_lock);
+	for (size_t i = 0; !found && i < st->n_parts; i++) {
+		found = st->parts[i]->unwritable;
+		*ret_hour = st->parts[i]->hour;
+	}
+	pthread_mutex_unlock(&st->state_lock);
+	return found;
+}
+
 static void recover(struct clew_store *st)
 {
 	_cleanup_(freep) char *error = NULL;
-	int r;
+	bool unwritable;
+	int64_t hour;
+	int r = 0;
 
 	(void)seal_wait(st);
-	if (engine_works(st))
+	unwritable = find_unwritable(st, &hour);
+	if (!unwritable && engine_works(st))
 		return;
 	/* Queries hold the gate; they end as soon as they see that they were stopped. */
 	while (pthread_rwlock_trywrlock(&st->gate)) {
@@ -99,7 +116,12 @@ static void recover(struct clew_store *st)
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	}
 	engine_close(st);
-	r = engine_open(st, &error);
+	if (unwritable)
+		r = damaged_part(st, hour,
+				 "more cannot be written to it, as a block of it cannot be read",
+				 &error);
+	if (r == 0)
+		r = engine_open(st, &error);
 	if (r == 0)
 		r = old_take_over(st, &error);
 	pthread_rwlock_unlock(&st->gate);
@@ -109,23 +131,14 @@ static void recover(struct clew_store *st)
 
 static int by_hour(const void *a, const void *b)
 {
-	const struct clew_span *x = *(struct clew_span *const *)a;
-	const struct clew_span *y = *(struct clew_span *const *)b;
-	uint64_t hx = x->start_ns / (uint64_t)HOUR_NS, hy = y->start_ns / (uint64_t)HOUR_NS;
+	int64_t x = hour_of(a), y = hour_of(b);
 
-	return hx < hy ? -1 : hx > hy;
+	return x < y ? -1 : x > y;
 }
 
 /* Spans of one hour together. Nearly always they are: then nothing is moved. */
-static void group_by_hour(struct clew_span **batch, size_t n)
+static void group_by_hour(struct queued *batch, size_t n)
 {
-	/* Times are signed in the tables. */
-	for (size_t i = 0; i < n; i++) {
-		if (batch[i]->start_ns > INT64_MAX)
-			batch[i]->start_ns = INT64_MAX;
-		if (batch[i]->duration_ns > INT64_MAX - batch[i]->start_ns)
-			batch[i]->duration_ns = INT64_MAX - batch[i]->start_ns;
-	}
 	for (size_t i = 1; i < n; i++)
 		if (by_hour(&batch[i - 1], &batch[i])) {
 			qsort(batch, n, sizeof(*batch), by_hour);
@@ -134,7 +147,7 @@ static void group_by_hour(struct clew_span **batch, size_t n)
 }
 
 /* One attempt. */
-static int try_batch(struct clew_store *st, struct clew_span **batch, size_t n)
+static int try_batch(struct clew_store *st, struct queued *batch, size_t n)
 {
 	_cleanup_(freep) char *error = NULL;
 	uint64_t t0 = clew_mono_ns(), cpu0 = clew_clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -158,6 +171,7 @@ static struct part *too_many_hot(struct clew_store *st)
 	struct part *oldest = NULL;
 	size_t n = 0;
 
+	pthread_mutex_lock(&st->state_lock);
 	for (size_t i = 0; i < st->n_parts; i++) {
 		struct part *p = st->parts[i];
 
@@ -167,6 +181,7 @@ static struct part *too_many_hot(struct clew_store *st)
 		if (!oldest || p->used_ns < oldest->used_ns)
 			oldest = p;
 	}
+	pthread_mutex_unlock(&st->state_lock);
 	return n > MAX_HOT_PARTS ? oldest : NULL;
 }
 
@@ -221,9 +236,13 @@ static void seal_due(struct clew_store *st)
 	(void)seal_wait(st);
 	if (seal_failed(st)) /* the spans are safe: it is tried again after the next batch */
 		recover(st);
-	for (size_t i = 0; r == 0 && st->conn && i < st->n_parts; i++)
-		if (st->parts[i]->late_checkpoint)
-			r = checkpoint_part(st, st->conn, st->parts[i], &error);
+	for (size_t i = 0; r == 0 && st->conn && i < st->n_parts; i++) {
+		p = st->parts[i];
+		if (p->late_checkpoint)
+			r = checkpoint_part(st, st->conn, p, &error);
+		if (r < 0)
+			(void)damaged_unwritable(st, p, error);
+	}
 	if (r < 0) {
 		note_failure(st, r, error);
 		recover(st);
@@ -235,7 +254,7 @@ static void seal_due(struct clew_store *st)
 			break;
 }
 
-static void write_batch(struct clew_store *st, struct clew_span **batch, size_t n)
+static void write_batch(struct clew_store *st, struct queued *batch, size_t n)
 {
 	int r, tries = 0;
 
@@ -270,19 +289,19 @@ static void write_batch(struct clew_store *st, struct clew_span **batch, size_t 
  * writes those once, compressed, while they are sorted; a rest it would write at the checkpoint, and
  * again with the next run, leaving free blocks behind.
  */
-static size_t up_to_full(struct clew_store *st, struct clew_span *const *batch, size_t n)
+static size_t up_to_full(struct clew_store *st, const struct queued *batch, size_t n)
 {
 	uint32_t left = 0;
 
 	if (st->opts.hot_spans % CLEW_STORE_GROUP_SPANS)
 		return n;
 	for (size_t i = 0; i < st->n_parts; i++)
-		if (st->parts[i]->hour == (int64_t)batch[0]->start_ns / HOUR_NS)
+		if (st->parts[i]->hour == hour_of(batch))
 			left = hot_left(st, st->parts[i]);
 	return left && left < n ? left : n;
 }
 
-static void write_batches(struct clew_store *st, struct clew_span **batch, size_t n)
+static void write_batches(struct clew_store *st, struct queued *batch, size_t n)
 {
 	group_by_hour(batch, n);
 	for (size_t done = 0; done < n;) {
@@ -295,16 +314,6 @@ static void write_batches(struct clew_store *st, struct clew_span **batch, size_
 }
 
 /* ---- housekeeping ---- */
-
-/* At rest: what is known of its ids is given back. */
-static void forget_ids(struct clew_store *st, struct part *p)
-{
-	pthread_mutex_lock(&st->ids_lock);
-	id_set_done(&p->last_ids);
-	if (p->last_max_ns > p->sealed_max_ns)
-		p->sealed_max_ns = p->last_max_ns;
-	pthread_mutex_unlock(&st->ids_lock);
-}
 
 /* Old hours are sealed, partitions at rest get a checkpoint and give their set of ids back. */
 static void keep_house(struct clew_store *st)
@@ -344,11 +353,12 @@ static void keep_house(struct clew_store *st)
 			continue;
 		p->used_ns = now;
 		if (r < 0) {
+			(void)damaged_unwritable(st, p, error);
 			note_failure(st, r, error);
 			recover(st);
 			return;
 		}
-		forget_ids(st, p);
+		ids_forget(st, p);
 		note_success(st);
 	}
 }
@@ -357,17 +367,17 @@ static void *writer_main(void *arg)
 {
 	uint64_t kept_ns = clew_mono_ns();
 	struct clew_store *st = arg;
-	_cleanup_(freep) struct clew_span **batch = calloc(st->opts.batch_spans, sizeof(*batch));
 
 	(void)pthread_setname_np(pthread_self(), "clew-store");
 	for (;;) {
-		size_t n = batch ? queue_take(st, batch) : 0;
+		size_t n = queue_take(st, st->batch);
 
 		if (n)
-			write_batches(st, batch, n);
-		else if (atomic_load(&st->stop) || !batch)
+			write_batches(st, st->batch, n);
+		else if (atomic_load(&st->stop))
 			break;
 		amend_apply(st);
+		shed_notes_keep(st);
 		if (clew_mono_ns() - kept_ns < KEEP_HOUSE_NS)
 			continue;
 		keep_house(st);
@@ -376,6 +386,7 @@ static void *writer_main(void *arg)
 		kept_ns = clew_mono_ns();
 	}
 	amend_apply(st);
+	shed_notes_keep(st);
 	return NULL;
 }
 

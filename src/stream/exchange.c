@@ -213,6 +213,12 @@ void xch_end(struct xch *x, uint32_t incomplete)
 		clew_exchange_free(&x->pub);
 }
 
+void conn_lost(struct conn *c)
+{
+	for (struct xch *x = c->open; x; x = (struct xch *)x->pub.next)
+		x->pub.incomplete |= CLEW_INC_LOSS;
+}
+
 void conn_unpaired(struct conn *c, struct cursor *cur, uint64_t n)
 {
 	struct stream *s = c->s;
@@ -229,8 +235,11 @@ void conn_unpaired(struct conn *c, struct cursor *cur, uint64_t n)
 /* What is missing of an exchange whose connection ends, or stops being watched, now. */
 static uint32_t missing(const struct conn *c, const struct xch *x, bool closed)
 {
+	if (!x->pub.resp.seen && x->pub.req.seen &&
+	    (c->mode == MODE_TUNNEL || (c->mode == MODE_RAW && closed && raw_needs_none(c, x))))
+		return 0;
 	if (!x->pub.resp.seen)
-		return c->mode == MODE_TUNNEL && x->pub.req.seen ? 0 : CLEW_INC_NO_RESPONSE;
+		return CLEW_INC_NO_RESPONSE;
 	if (x->pub.resp.done || x->pub.proto != CLEW_PROTO_HTTP1)
 		return 0;
 	if (x->resp_open_ended)

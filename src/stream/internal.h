@@ -29,12 +29,17 @@
 
 #include "base/pool.h"
 #include "proto/http1.h"
+#include "proto/resp.h"
 #include "stream/stream.h"
 
 /* Records that wait for an earlier offset, a connection; more and the hole is taken as a loss. */
 #define HOLD_MAX 8
 /* How long they wait, and how long a closed connection waits for late records. */
 #define LINGER_NS 50000000ull
+/* A raw connection on which nothing moved for so long has nothing in flight. */
+#define REST_NS 100000000ull
+/* A raw connection that is closed so soon after its last message was closed with it. */
+#define GOODBYE_NS 50000000ull
 /* Kept of a raw message's first operation. */
 #define RAW_HEAD_MAX 1024
 
@@ -107,6 +112,7 @@ struct conn {
 	bool joined;	  /* adopted: what is in flight at first began before us */
 	bool joined_mid;  /* ... and no exchange began yet */
 	bool answered;	  /* raw: some response was seen */
+	bool framed;	  /* raw: the messages that are open say where they end */
 	bool pipelined;	  /* a request was sent while another was unanswered */
 	bool req_hole;	  /* requests that begin now are unsure */
 	bool hole_here;	  /* a hole of whole requests is right before the request bytes at hand */
@@ -119,6 +125,7 @@ struct conn {
 	uint64_t lost_told; /* of them, by the record at hand */
 	struct held *held;  /* by offset, both directions; at most HOLD_MAX */
 	uint32_t n_held;
+	struct clew_resp resp[2]; /* framed: where in its message each part is */
 	struct xch *open, **open_tail;
 	uint32_t n_open;
 };
@@ -247,6 +254,8 @@ void conn_end_all(struct conn *c, uint32_t incomplete, bool closed);
 
 /* Bytes that belong to no exchange. */
 void conn_unpaired(struct conn *c, struct cursor *cur, uint64_t n);
+/* Operations were lost: of any exchange that is open. */
+void conn_lost(struct conn *c);
 
 /* http_request.c */
 int http_request_bytes(struct conn *c, struct cursor *cur);
@@ -290,6 +299,8 @@ int raw_bytes(struct conn *c, enum clew_part part, struct cursor *cur);
 void raw_gap(struct conn *c, enum clew_part part, uint64_t n);
 void raw_eof(struct conn *c, enum clew_part part);
 void raw_idle(struct conn *c);
+/* The connection was closed, and what was asked last did not ask for an answer. */
+bool raw_needs_none(const struct conn *c, const struct xch *x);
 /* From the request at hand on this connection is raw; x (may be NULL) becomes a raw exchange. */
 void raw_begin_mode(struct conn *c, struct xch *x);
 int tunnel_bytes(struct conn *c, enum clew_part part, struct cursor *cur);

@@ -5,7 +5,7 @@
  * Operations of one direction are put in order by their offsets. One that comes too early waits
  * (HOLD_MAX of a connection, LINGER_NS) unless loss was reported, which explains the hole; one that
  * repeats bytes loses them. A closed connection waits LINGER_NS for late records if something is
- * still open on it.
+ * still open on it, or not all of its bytes were told.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -135,7 +135,7 @@ static void eof(struct conn *c, enum clew_part part)
 static void watch_idle(struct conn *c)
 {
 	bool wanted = c->mode == MODE_HTTP  ? http_wants_idle(c)
-		      : c->mode == MODE_RAW ? c->open && c->open->pub.resp.seen
+		      : c->mode == MODE_RAW ? c->open && !c->framed && c->open->pub.resp.seen
 					    : false;
 
 	if (wanted)
@@ -209,6 +209,14 @@ static int process(struct conn *c, const struct clew_rec_io *io)
 	return r;
 }
 
+/* Is there no request that the next message of the responses, f, can be for? */
+static bool nothing_waits(const struct conn *c, const struct flow *f)
+{
+	if (c->mode == MODE_HTTP)
+		return f->state == FLOW_HEAD && !f->x && !http_waiting(c);
+	return c->mode == MODE_RAW && c->framed && !c->open;
+}
+
 /* Must this operation wait for another one? */
 static bool early(struct conn *c, const struct clew_rec_io *io)
 {
@@ -220,9 +228,8 @@ static bool early(struct conn *c, const struct clew_rec_io *io)
 	 * A response before its request: two threads share the socket, and the reader was faster. Or
 	 * the request was lost, and nothing will come: then loss was told, mostly.
 	 */
-	return io->bytes && io->offset == f->next && c->mode == MODE_HTTP && !c->req_hole &&
-	       io->dir != req_dir(c) && f->state == FLOW_HEAD && !f->x && !http_waiting(c) &&
-	       c->lost_seen <= req_flow(c)->lost_at_last;
+	return io->bytes && io->offset == f->next && io->dir != req_dir(c) && !c->req_hole &&
+	       nothing_waits(c, f) && c->lost_seen <= req_flow(c)->lost_at_last;
 }
 
 static int hold(struct conn *c, const struct clew_rec_io *io)
@@ -280,6 +287,15 @@ static bool io_valid(const struct clew_rec_io *io)
 	       io->cap_len <= io->bytes && io->offset + io->bytes >= io->offset;
 }
 
+/* Threads used it at once, and which bytes are whose is not known: a hole that is explained. */
+static int astray(struct conn *c)
+{
+	c->s->stats.astray_ops++;
+	c->lost_seen++;
+	conn_lost(c);
+	return 0;
+}
+
 static int feed_io(struct stream *s, const struct clew_rec_io *io)
 {
 	struct conn *c;
@@ -303,6 +319,8 @@ static int feed_io(struct stream *s, const struct clew_rec_io *io)
 		c->pub.first_ns = io->begin_ns;
 	c->lost_seen += io->lost_conn;
 	c->pub.lost += io->lost_conn;
+	if (io->hdr.flags & CLEW_IO_ASTRAY)
+		return astray(c);
 	if (!io->bytes && !(io->hdr.flags & CLEW_IO_EOF))
 		return 0;
 	f = &c->flow[io->dir];
@@ -385,6 +403,17 @@ static void set_facts(struct conn *c, const struct clew_rec_conn *rec)
 	}
 }
 
+/*
+ * Were more bytes moved than operations told of? The one that learns that the other side is gone is told after the
+ * connection is closed.
+ */
+static bool untold(const struct conn *c, const struct clew_rec_conn *rec)
+{
+	const struct flow *tx = &c->flow[CLEW_DIR_TX], *rx = &c->flow[CLEW_DIR_RX];
+
+	return (tx->known && rec->tx_offset > tx->next) || (rx->known && rec->rx_offset > rx->next);
+}
+
 static void closed(struct conn *c, const struct clew_rec_conn *rec)
 {
 	struct stream *s = c->s;
@@ -393,10 +422,9 @@ static void closed(struct conn *c, const struct clew_rec_conn *rec)
 		s->stats.lost_ops += rec->lost - c->pub.lost;
 		c->lost_seen += rec->lost - c->pub.lost;
 		c->pub.lost = rec->lost;
-		for (struct xch *x = c->open; x; x = (struct xch *)x->pub.next)
-			x->pub.incomplete |= CLEW_INC_LOSS;
+		conn_lost(c);
 	}
-	if (!c->open && !c->held) {
+	if (!c->open && !c->held && !untold(c, rec)) {
 		conn_close(c, 0);
 		return;
 	}

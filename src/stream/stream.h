@@ -112,8 +112,10 @@ struct clew_conn {
 	uint64_t established_ns;
 	uint64_t first_ns, last_ns;
 	uint64_t n_exchanges;
-	uint64_t lost; /* operations lost, as far as is known */
-	void *user;    /* the pipeline's */
+	uint64_t lost;		  /* operations lost, as far as is known */
+	void *user;		  /* the pipeline's */
+	uint64_t caller;	  /* the causality engine's: the task that called on it last, */
+	uint32_t callers_changed; /* and how often that was another one than before */
 };
 
 enum clew_part { CLEW_PART_REQUEST, CLEW_PART_RESPONSE };
@@ -153,8 +155,10 @@ struct clew_stream_opts {
 struct clew_stream_stats {
 	uint64_t ops, messages, exchanges, conns, conns_open;
 	uint64_t lost_ops; /* as the records say */
-	uint64_t gaps;	   /* places where bytes were not captured inside a head */
-	uint64_t resyncs;  /* parsers that lost and found their place */
+	uint64_t
+		astray_ops; /* whose place in the stream is not known: bytes that are missing there */
+	uint64_t gaps;	    /* places where bytes were not captured inside a head */
+	uint64_t resyncs;   /* parsers that lost and found their place */
 	uint64_t
 		unpaired_ops; /* operations with bytes of no exchange: a server's greeting, the rest
 				   * of a response that began before us, what a loss left unpaired */

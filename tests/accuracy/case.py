@@ -73,8 +73,9 @@ def find(command):
     """The program's path, or None; a path must exist."""
     if os.sep in command:
         return command if os.path.exists(command) else None
-    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/go/bin:" +
-                        os.path.expanduser("~/.cargo/bin"))
+    # Go is what tools/fetch-go fetched, where it had to.
+    return shutil.which(command, path=":".join([os.path.join(ROOT, ".deps", "go", "bin"), os.environ.get("PATH", ""),
+                                                "/usr/sbin:/sbin:/usr/local/go/bin", os.path.expanduser("~/.cargo/bin")]))
 
 
 def lacking(variant):

@@ -87,7 +87,7 @@ def start_services(lab, plan, variant, args):
         if not supervisor.alive():
             raise AssertionError("%s ended:\n%s" % (supervisor.name, supervisor.err()[-3000:]))
         return os.path.exists(pid_file)
-    wait_for(up, 30, "the supervisor to start its services")
+    wait_for(up, what="the supervisor to start its services")
     with open(pid_file) as f:
         pids = json.load(f)
     for kind, where in plan["wait"]:
@@ -95,7 +95,7 @@ def start_services(lab, plan, variant, args):
             if not supervisor.alive():
                 raise AssertionError("a service ended; logs are in %s:\n%s" % (lab.dir, supervisor.err()[-3000:]))
             return port_open(where) if kind == "port" else unix_open(where)
-        wait_for(listens, 60, lambda w=where: "a listener on %s; logs are in %s" % (w, lab.dir))
+        wait_for(listens, what=lambda w=where: "a listener on %s; logs are in %s" % (w, lab.dir))
     return supervisor, recording, pids
 
 
@@ -103,11 +103,11 @@ def stop_services(supervisor, recording, pids):
     """Services first where clew runs them (it ends when they have), else clew first; clew's summary."""
     if recording is supervisor:
         os.kill(pids["supervisor"], signal.SIGTERM)
-        status = recording.wait(120)
+        status = recording.wait()
         assert status == 0, "clew run ended with %d:\n%s" % (status, recording.err()[-3000:])
         return recording.err()
-    summary = recording.finish(120) if recording else ""
-    supervisor.stop(limit=30)
+    summary = recording.finish() if recording else ""
+    supervisor.stop()
     return summary
 
 
@@ -139,7 +139,7 @@ def wait_for_jobs(plan):
     """Background jobs may go on after the last answer: until every call of which there is truth has arrived."""
     if plan.get("seen"):
         said = calls_to_back_ends(plan)
-        wait_for(lambda: said <= seen_by_back_ends(plan), 20, "calls of which there is truth to arrive", every=0.1)
+        wait_for(lambda: said <= seen_by_back_ends(plan), what="calls of which there is truth to arrive", every=0.1)
 
 
 def check_truth(plan, load_log):

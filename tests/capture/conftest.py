@@ -4,18 +4,18 @@
 Needs root; fails without it. CLEW_BUILD names the build directory (default: build of this tree).
 """
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("CLEW_BUILD") or os.path.join(ROOT, "build")
+from lib.lab import BUILD, PATIENCE, Ports
+
 TOOLS = os.path.join(BUILD, "tests", "capture")
-TOOL, OPS, TASKS = (os.path.join(TOOLS, name) for name in ("record_tool", "ops", "tasks"))
+TOOL, OPS, TASKS, AT_ONCE, HOLD = (os.path.join(TOOLS, name) for name in ("record_tool", "ops", "tasks", "at_once", "hold"))
 
 
 class Records(list):
@@ -53,7 +53,7 @@ class Tracer:
 
     def stop(self):
         self.proc.send_signal(signal.SIGINT)
-        out, err = self.proc.communicate(timeout=20)
+        out, err = self.proc.communicate(timeout=PATIENCE)
         assert self.proc.returncode == 0, err
         return Records(out)
 
@@ -70,12 +70,19 @@ def traced(tmp_path):
 
     def run(*command, tool=(), **kw):
         lines = tmp_path / "records"
-        done = subprocess.run([TOOL, "-j", lines, *tool, "--", *command], capture_output=True, text=True, timeout=60,
+        done = subprocess.run([TOOL, "-j", lines, *tool, "--", *command], capture_output=True, text=True, timeout=PATIENCE,
                               **kw)
         assert done.returncode == 0, done.stderr
         return Records(done.stdout + lines.read_text())
 
     return run
+
+
+@pytest.fixture
+def free_port():
+    """free_port(): one that nobody else has."""
+    with contextlib.closing(Ports()) as ports:
+        yield ports.take
 
 
 @pytest.fixture
@@ -94,6 +101,15 @@ def tracer():
 
 
 @pytest.fixture
+def held():
+    """What is traced from here on sees the operations of threads called "held" late, after those of "free" ones."""
+    with subprocess.Popen([HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as proc:
+        assert proc.stdout.readline() == "ready\n"
+        yield
+        proc.stdin.close()
+
+
+@pytest.fixture
 def waiting():
     """waiting(command...): starts it, waits for its first line; .go() gives it a line and waits for its end."""
     running = []
@@ -108,7 +124,7 @@ def waiting():
             running.append(self)
 
         def go(self):
-            out, _ = self.proc.communicate("go\n", timeout=20)
+            out, _ = self.proc.communicate("go\n", timeout=PATIENCE)
             assert self.proc.returncode == 0
             return out
 
@@ -117,10 +133,3 @@ def waiting():
         if one.proc.poll() is None:
             one.proc.kill()
         one.proc.communicate()
-
-
-def wait_for(condition, limit=10.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)

@@ -2,7 +2,7 @@
 /*
  * A target that does exactly what it is told, one socket operation after another.
  *
- *	ops [-w] [-f] tcp4|tcp6|unix|pair OP...
+ *	ops [-w] [-f] [-n] [-t] [-p PID] tcp4|tcp6|unix|pair OP...
  *
  * Opens a connection to itself (c: the end that connected, s: the one that accepted) and runs each
  * OP, END:CALL:BYTES, e.g. c:send:100 s:recv:60 s:readv:40. Byte i that c sends is 'A' + i % 26,
@@ -10,14 +10,19 @@
  *
  * Prints a JSON line for each: {"op":"c:send:100","ret":100,"tid":7}. -w: waits for a line on
  * standard input when the connection is open (and says "open"). -f: forks first, the child does it.
- * -n: connects without blocking.
+ * -n: connects without blocking. -t: each OP in a thread of its own, one after the other. -p PID: all
+ * of it is done by a child of this id.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/sched.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +38,7 @@
 
 #define MAX_BYTES (32 << 20)
 #define IOVS	  3
+#define PIECES	  10
 
 struct end {
 	int fd;
@@ -64,6 +70,16 @@ static int cut(struct iovec *iov, size_t n)
 	iov[1] = (struct iovec){buf + first, second};
 	iov[2] = (struct iovec){buf + first + second, n - first - second};
 	return IOVS;
+}
+
+/* ... in more pieces than are captured. */
+static ssize_t call_pieces(int fd, size_t n, bool send)
+{
+	struct iovec iov[PIECES];
+
+	for (int i = 0; i < PIECES; i++)
+		iov[i] = (struct iovec){buf + n / PIECES * i, n / PIECES};
+	return send ? writev(fd, iov, PIECES) : readv(fd, iov, PIECES);
 }
 
 static ssize_t call_mmsg(int fd, size_t n, bool send)
@@ -157,6 +173,8 @@ static ssize_t do_send(int fd, const char *call, size_t n)
 		return write(fd, buf, n);
 	if (!strcmp(call, "writev"))
 		return writev(fd, iov, IOVS);
+	if (!strcmp(call, "writemany"))
+		return call_pieces(fd, n, true);
 	if (!strcmp(call, "pwritev2"))
 		return pwritev2(fd, iov, IOVS, -1, 0);
 	if (!strcmp(call, "send"))
@@ -187,6 +205,8 @@ static ssize_t do_recv(int fd, const char *call, size_t n)
 		return read(fd, buf, n);
 	if (!strcmp(call, "readv"))
 		return readv(fd, iov, IOVS);
+	if (!strcmp(call, "readmany"))
+		return call_pieces(fd, n, false);
 	if (!strcmp(call, "preadv2"))
 		return preadv2(fd, iov, IOVS, -1, 0);
 	if (!strcmp(call, "recv"))
@@ -212,16 +232,37 @@ static ssize_t do_recv(int fd, const char *call, size_t n)
 	return -2;
 }
 
-/* Sends n bytes while a child of ours reads them at the other end, slowly at first. */
+static bool sleeps(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f) {
+		(void)!fscanf(f, "%*d (%*[^)]) %c", &state);
+		fclose(f);
+	}
+	return state == 'S';
+}
+
+/* Sends n bytes, more than there is room for; a child of ours reads them when the send has to wait. */
 static ssize_t big(struct end *e, struct end *other, size_t n)
 {
+	int room = 256 << 10; /* it would grow with what was read before */
 	ssize_t ret;
-	pid_t pid = fork();
+	pid_t pid;
 
+	if (setsockopt(e->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
+	    setsockopt(other->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)))
+		die("setsockopt");
+	pid = fork();
 	if (!pid) {
 		size_t got = 0;
 		ssize_t r;
 
+		while (!sleeps(getppid()))
+			usleep(1000);
 		usleep(50000);
 		while (got < n && (r = read(other->fd, buf, 1 << 20)) > 0)
 			got += r;
@@ -232,8 +273,15 @@ static ssize_t big(struct end *e, struct end *other, size_t n)
 	return ret;
 }
 
-static void run(char *op)
+/* n 1: what is sent waits until n 0. */
+static int cork(int fd, int n)
 {
+	return setsockopt(fd, IPPROTO_TCP, TCP_CORK, &n, sizeof(n));
+}
+
+static void *run(void *arg)
+{
+	char *op = arg;
 	char end, call[32];
 	struct end *e;
 	size_t n;
@@ -247,6 +295,8 @@ static void run(char *op)
 		ret = shutdown(e->fd, SHUT_WR);
 	} else if (!strcmp(call, "close")) {
 		ret = close(e->fd);
+	} else if (!strcmp(call, "cork")) {
+		ret = cork(e->fd, n);
 	} else if (!strcmp(call, "big")) {
 		ret = big(e, &ends[end != 's'], n);
 		e->sent += ret;
@@ -261,6 +311,15 @@ static void run(char *op)
 	}
 	printf("{\"op\":\"%s\",\"ret\":%zd,\"tid\":%ld}\n", op, ret, syscall(SYS_gettid));
 	fflush(stdout);
+	return NULL;
+}
+
+static void run_in_thread(char *op)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, run, op) || pthread_join(t, NULL))
+		die("thread");
 }
 
 static void open_tcp(int family, bool nonblock)
@@ -301,16 +360,35 @@ static void open_unix(void)
 	unlink(a.sun_path);
 }
 
+/* Goes on in a child of this id. */
+static void fork_as(pid_t pid)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD, .set_tid = (unsigned long)&pid, .set_tid_size = 1};
+	long ret = syscall(SYS_clone3, &args, sizeof(args));
+	int status;
+
+	if (ret < 0)
+		die("clone3");
+	if (!ret)
+		return;
+	waitpid(ret, &status, 0);
+	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
 int main(int argc, char **argv)
 {
-	bool wait_line = false, do_fork = false, nonblock = false;
+	bool wait_line = false, do_fork = false, nonblock = false, threads = false;
 	char line[16];
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+wfn")) != -1) {
+	while ((opt = getopt(argc, argv, "+wfntp:")) != -1) {
 		wait_line |= opt == 'w';
 		do_fork |= opt == 'f';
 		nonblock |= opt == 'n';
+		threads |= opt == 't';
+		if (opt == 'p')
+			fork_as(atoi(optarg));
 	}
 	buf = malloc(MAX_BYTES);
 	if (optind >= argc || !buf)
@@ -340,6 +418,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (int i = optind + 1; i < argc; i++)
-		run(argv[i]);
+		if (threads)
+			run_in_thread(argv[i]);
+		else
+			run(argv[i]);
 	return 0;
 }

@@ -25,9 +25,29 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
 static int todo, finished;
 static int in_fd, out_fd, back_fd[2];
+static _Atomic int worker_tid;
+
+/* Until the worker sleeps: that it is woken is what is tested. */
+static void wait_asleep(void)
+{
+	char path[64], state = 0;
+
+	while (state != 'S') {
+		FILE *f;
+
+		usleep(1000);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", worker_tid);
+		f = worker_tid ? fopen(path, "re") : NULL;
+		if (!f)
+			continue;
+		(void)!fscanf(f, "%*d (%*[^)]) %c", &state);
+		fclose(f);
+	}
+}
 
 static void *cond_worker(void *arg)
 {
+	worker_tid = gettid();
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < ROUNDS; i++) {
 		while (!todo)
@@ -44,6 +64,7 @@ static void *fd_worker(void *arg)
 {
 	uint64_t v;
 
+	worker_tid = gettid();
 	for (int i = 0; i < ROUNDS; i++)
 		if (read(in_fd, &v, 8) != 8 || write(back_fd[1], "d", 1) != 1)
 			break;
@@ -56,7 +77,7 @@ static int run_cond(void)
 
 	pthread_create(&t, NULL, cond_worker, NULL);
 	for (int i = 0; i < ROUNDS; i++) {
-		usleep(2000); /* so that the worker sleeps: the case that is tested */
+		wait_asleep();
 		pthread_mutex_lock(&lock);
 		todo = 1;
 		finished = 0;
@@ -83,7 +104,7 @@ static int run_fd(int is_pipe)
 		return 1;
 	pthread_create(&t, NULL, fd_worker, NULL);
 	for (int i = 0; i < ROUNDS; i++) {
-		usleep(2000);
+		wait_asleep();
 		if (write(out_fd, &one, 8) != 8 || read(back_fd[0], &c, 1) != 1)
 			return 1;
 	}

@@ -13,7 +13,8 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, Records, wait_for
+from conftest import BUILD, Records
+from lib.lab import PATIENCE, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 JVM, AGENT, BITS = 3, 4, 56
@@ -60,7 +61,7 @@ def test_the_thread_that_wrote(tracer, waiting, classes, tmp_path, version, gc):
     java = os.path.join(HOMES[version], "bin", "java")
     virtual = version >= 21
     try:
-        subprocess.run([java, "-XX:+Use%sGC" % gc, "-version"], check=True, capture_output=True, timeout=60)
+        subprocess.run([java, "-XX:+Use%sGC" % gc, "-version"], check=True, capture_output=True, timeout=PATIENCE)
     except subprocess.CalledProcessError:
         pytest.skip("this build of Java %d has no %s collector" % (version, gc))
     program = waiting(java, "-XX:+Use%sGC" % gc, "-cp", classes, "Threads", "virtual" if virtual else "none")
@@ -119,12 +120,12 @@ def session(program, lines):
         tool = subprocess.Popen([CLEW, "record", "-p", str(program.pid), "--agent", "java", "--db", "none", "--capture-only",
                                  "-o", lines.with_suffix(".raw")], stderr=err)
         try:
-            wait_for(lambda: "tracing" in open(err.name).read(), 60)
+            wait_for(lambda: "tracing" in open(err.name).read())
             yield records
         finally:
             tool.send_signal(signal.SIGINT)
-            assert tool.wait(20) == 0, open(err.name).read()
-    dump = subprocess.run([CLEW, "dump", lines.with_suffix(".raw")], capture_output=True, text=True, check=True, timeout=60)
+            assert tool.wait(PATIENCE) == 0, open(err.name).read()
+    dump = subprocess.run([CLEW, "dump", lines.with_suffix(".raw")], capture_output=True, text=True, check=True, timeout=PATIENCE)
     records.append(Records(dump.stdout))
 
 

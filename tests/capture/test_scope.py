@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is traced, and who is not: pids, ports, cgroups, globs, namespaces; nothing of a bystander."""
 
+import contextlib
 import glob
 import json
 import os
@@ -9,7 +10,8 @@ import subprocess
 
 import pytest
 
-from conftest import OPS, TASKS, Records, wait_for
+from conftest import OPS, TASKS, Records
+from lib.lab import wait_for
 
 MINE = ["c:send:300", "s:recv:300"]
 
@@ -79,9 +81,11 @@ def test_descendants_of_a_pid(waiting, tracer):
 
 @pytest.mark.parametrize("how", ["name", "path", "star", "late"])
 def test_exe(waiting, tracer, how, tmp_path):
-    program = shutil.copy(OPS, tmp_path / "clew-target-ops")
-    other = shutil.copy(OPS, tmp_path / "clew-other-ops")
-    pattern = {"name": "clew-target-ops", "path": str(program), "star": "*/clew-t*-?ps", "late": "clew-tar*"}[how]
+    name = "clew-%d-target-ops" % os.getpid()  # nobody else's
+    program = shutil.copy(OPS, tmp_path / name)
+    other = shutil.copy(OPS, tmp_path / name.replace("target", "other"))
+    pattern = {"name": name, "path": str(program), "star": "*/" + name.replace("target-o", "t*-?"),
+               "late": name.replace("get-ops", "*")}[how]
     bystander = waiting(other, "-w", "tcp4", *MINE)
     target = waiting(program, "-w", "tcp4", *MINE) if how != "late" else None
     trace = tracer("-e", pattern)
@@ -117,10 +121,12 @@ def test_cgroup(waiting, tracer, cgroup):
     assert all(r["cgroup"] == os.stat(cgroup).st_ino for r in records.of("thread", tgid=inside.pid))
 
 
-def test_port(tracer):
+def test_port(tracer, free_port):
     """A server that listens already; one that listens later; a client is no target."""
     code = ("import socket,sys\nl=socket.create_server(('127.0.0.1',int(sys.argv[1])))\nprint('up',flush=True)\n"
             "c,_=l.accept()\nc.sendall(c.recv(100)+b'!')\n")
+
+    watched, later, other = free_port(), free_port(), free_port()
 
     def server(port):
         p = subprocess.Popen(["python3", "-c", code, str(port)], stdout=subprocess.PIPE)
@@ -131,10 +137,10 @@ def test_port(tracer):
         subprocess.run(["python3", "-c", "import socket\nc=socket.create_connection(('127.0.0.1',%d))\n"
                         "c.sendall(b'hello-%d')\nassert c.recv(100)==b'hello-%d!'" % (port, port, port)], check=True)
 
-    early, bystander = server(21501), server(21503)
-    trace = tracer("-P", "21501", "-P", "21502")
-    late = server(21502)
-    for port in 21501, 21502, 21503:
+    early, bystander = server(watched), server(other)
+    trace = tracer("-P", str(watched), "-P", str(later))
+    late = server(later)
+    for port in watched, later, other:
         call(port)
     for p in early, late, bystander:
         p.communicate()
@@ -142,9 +148,11 @@ def test_port(tracer):
     pids = pids_of(records)
     assert {early.pid, late.pid} <= pids and bystander.pid not in pids
     text = json.dumps(records)
-    assert "hello-21501" in text and "hello-21502" in text and "hello-21503" not in text
+    for port in watched, later:
+        assert "hello-%d!" % port in text
+    assert "hello-%d!" % other not in text
     for r in records.of("conn", event="accepted"):
-        assert r["role"] == "server" and r["lport"] in (21501, 21502)
+        assert r["role"] == "server" and r["lport"] in (watched, later)
 
 
 def test_netns(tracer):
@@ -185,20 +193,16 @@ def test_two_captures_at_once(waiting, tracer):
         assert len(records.of("io")) == 2 * len(pids)
 
 
-def test_a_pid_that_is_used_again_is_no_target(waiting, tracer):
+def test_a_pid_that_is_used_again_is_no_target(waiting, tracer, free_port):
     """The number of a target that ended says nothing about who has it next, also when walks run again."""
     target = waiting(OPS, "-w", "tcp4", *MINE)
-    trace = tracer("-p", str(target.pid), "-P", "21504")
+    port = free_port()
+    trace = tracer("-p", str(target.pid), "-P", str(port))
     target.go()
-    for _ in range(100):
-        with open("/proc/sys/kernel/ns_last_pid", "w") as f:
-            f.write(str(target.pid - 1))
-        other = waiting(OPS, "-w", "tcp4", "c:send:7", "s:recv:7")
-        if other.pid == target.pid:
-            break
-    assert other.pid == target.pid, "the machine is too busy to get a pid again"
+    other = waiting(OPS, "-p", str(target.pid), "-w", "tcp4", "c:send:7", "s:recv:7")
+    assert json.loads(other.first[-1]) == {"open": target.pid}
     # A listener on a wanted port makes the tracer walk again.
-    code = "import socket\nsocket.create_server(('127.0.0.1',21504))\nprint('up',flush=True)\ninput()"
+    code = "import socket\nsocket.create_server(('127.0.0.1',%d))\nprint('up',flush=True)\ninput()" % port
     server = subprocess.Popen(["python3", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     server.stdout.readline()
     subprocess.run([OPS, "tcp4", *MINE], check=True, stdout=subprocess.DEVNULL)
@@ -209,24 +213,31 @@ def test_a_pid_that_is_used_again_is_no_target(waiting, tracer):
     assert {r["bytes"] for r in records.of("io")} == {300} and len(records.of("io")) == 2
 
 
-def programs_of(pid):
-    return [fd for fd in glob.glob("/proc/%d/fd/*" % pid) if "bpf" in os.readlink(fd)]
+def ids_of(pid, what):
+    """Of the BPF programs ("prog"), links or maps that a process has open."""
+    found = set()
+    for path in glob.glob("/proc/%d/fdinfo/*" % pid):
+        with contextlib.suppress(FileNotFoundError), open(path) as f:
+            found.update(int(line.split()[1]) for line in f if line.startswith(what + "_id:"))
+    return found
 
 
-def test_nothing_stays(waiting, tracer):
+def loaded(what):
+    """The ids of all that this kernel has."""
+    out = subprocess.run(["bpftool", "-j", what, "show"], capture_output=True, text=True, check=True).stdout
+    return {p["id"] for p in json.loads(out)}
+
+
+def test_nothing_stays(tracer):
     """Programs, links and maps go with the tracer, also when it is killed."""
-
-    def ours():
-        out = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True).stdout
-        return {p["id"] for p in json.loads(out) for o in p.get("pids", []) if o["pid"] == trace.proc.pid} or {
-            p["id"] for p in json.loads(out) if p.get("name", "") == "on_send"}
-
     trace = tracer()
-    assert programs_of(trace.proc.pid)
-    before = ours()
+    ours = {what: ids_of(trace.proc.pid, what) for what in ("prog", "link", "map")}
+    for what, ids in ours.items():
+        assert ids and ids <= loaded(what), what
     trace.proc.kill()
     trace.proc.wait()
-    wait_for(lambda: ours() != before)
+    for what, ids in ours.items():
+        wait_for(lambda: not ids & loaded(what), what="every %s to be gone" % what)
 
 
 @pytest.mark.parametrize("args, words", [

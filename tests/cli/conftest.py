@@ -2,17 +2,13 @@
 """The command line as a user meets it. Nothing here needs root or a kernel feature."""
 import os
 import subprocess
-import sys
 
 import pytest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
+from lib import recording
+from lib.lab import PATIENCE, ROOT, find_clew
 
-import recording  # noqa: E402
-
-CLEW = os.environ.get("CLEW") or os.path.join(ROOT, os.environ.get("CLEW_BUILD", "build"), "clew")
+CLEW = find_clew()
 
 
 class Runner:
@@ -25,7 +21,7 @@ class Runner:
 
     def __call__(self, *args, check=None, env=None, **kw):
         done = subprocess.run([CLEW, *map(str, args)], capture_output="stdout" not in kw,
-                              stdin=subprocess.DEVNULL, env={**self.env, **(env or {})}, timeout=120, **kw)
+                              stdin=subprocess.DEVNULL, env={**self.env, **(env or {})}, timeout=PATIENCE, **kw)
         if check is not None:
             assert done.returncode == check, (args, done.returncode, done.stderr)
         return Result(done)

@@ -9,8 +9,10 @@ import urllib.request
 
 import jsonschema
 import pytest
-import recording
 from conftest import CLEW, Runner
+
+from lib import recording
+from lib.lab import PATIENCE
 
 API = "/api/clew/v1"
 
@@ -31,13 +33,13 @@ def server(tmp_path_factory):
         yield "http://127.0.0.1:" + found.group(1)
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
 
 
 def fetch(server, target, status=200, data=None):
     request = urllib.request.Request(server + API + target, data=data)
     try:
-        with urllib.request.urlopen(request, timeout=30) as r:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as r:
             assert r.status == status, target
             return r.headers["Content-Type"].split(";")[0], r.read()
     except urllib.error.HTTPError as e:
@@ -114,7 +116,10 @@ def test_every_call(server, document):
     assert graph["count"] == pattern["count"] and len(graph["nodes"]) == len(pattern["shape"]) == 2
     assert ask("/histogram", query=[("pattern", pattern["id"])])["n"] == pattern["count"]
     assert ask("/histogram", query=[("spans", 1), ("service", "shopd")])["n"] == 12
+    heat = ask("/heat", query=[("columns", 7)])
+    assert sum(count for _, _, count, _ in heat["cells"]) == heat["n"] == 12
     ask("/differences", query=[("from_ns", 8000000)])
+    ask("/differences", query=[("failed", 1), ("at_least_ns", 1)])
     ask("/compare", query=[("a", trace), ("b", "last")])
     ask("/compare", query=[("from_ns", 8000000), ("any", 1), ("service", "shopd")])
     keys = [k["key"] for k in ask("/attributes", query=[("prefix", "http.")])["keys"]]

@@ -9,7 +9,8 @@ import tempfile
 import pytest
 from conftest import CLEW
 
-COMMANDS = ("check run record replay dump traces spans trace services map sql version help").split()
+COMMANDS = ("check run record replay dump traces spans trace services map patterns hist diff top sql version help "
+            "server").split()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -49,8 +50,14 @@ def test_version(clew):
     (["run", "-p", "1", "true"], "unknown option '-p'"),
     (["run", "--pid", "1", "true"], "--pid: 'clew run' has no such option"),
     (["run", "--duration", "5", "true"], "--duration: '5' is not a duration"),
+    (["run", "--duration", "0s", "true"], "--duration: '0s' is too small; write 1.0 ms or more"),
+    (["top", "--interval", "0"], "--interval: '0' is too small; write 100 ms or more"),
+    (["top", "--window", "1ms"], "--window: '1ms' is too small; write 1.00 s or more"),
+    (["server", "--retention-age", "59m"], "--retention-age: '59m' is too small; write 1 h 00 m or more"),
+    (["server", "--db", "none"], "--db none keeps nothing that could be served"),
     (["record", "-p", "1", "--tasks", "none", "--agent", "node"], "--agent names tasks and --tasks none reads none"),
     (["record", "-p", "1", "--tasks", "memory", "--python-copies"], "--python-copies is a probe"),
+    (["record", "-p", "1", "--tasks", "memory", "--tokio-wakers"], "--tokio-wakers is a probe"),
     (["record"], "no target; name one with --pid, --cgroup, --exe, --port or --netns"),
     (["record", "nginx"], "'nginx' is one argument too many; name targets with --pid"),
     (["record", "--pid", "0"], "--pid: '0' is out of range"),
@@ -69,6 +76,9 @@ def test_version(clew):
     (["trace", "abcd", "--last"], "give an id or --last, not both"),
     (["trace", "xyz"], "'xyz' is not a trace's id"),
     (["trace", "abc"], "'abc' has 3 digits; give 4 to 32 of them"),
+    (["diff", "abcd", "xyz"], "'xyz' is not a trace's id"),
+    (["diff", "abc", "abcd"], "'abc' has 3 digits; give 4 to 32 of them"),
+    (["version", "x"], "Usage: clew version\n"),
     (["map", "--dot", "--json"], "give --json or --dot, not both"),
     (["sql", "SELECT 1", "--json", "--csv"], "give --json or --csv, not both"),
     (["sql"], "the query is missing"),
@@ -133,6 +143,16 @@ def test_default_configuration_file(clew):
         assert f"{home}/.local/share/clew: there is no store".encode() in done.stderr
 
 
+def test_one_file_serves_all_commands(clew, shop, tmp_path):
+    """A key that commands have with different help is the same key to each of them."""
+    config = tmp_path / "clew.conf"
+    config.write_text(f"db = {tmp_path}/made\npayload = 100\nhttp-port = 1\n")
+    clew("replay", shop / "shop.clew", "-q", "--config", config, check=0)
+    assert len(clew("spans", "--config", config, check=0).out.splitlines()) == 24
+    rows = re.findall(r"^  db  .*$", clew("help", "config", check=0).out, re.M)
+    assert rows == ["  db                 CLEW_DB                DIR"]
+
+
 @pytest.mark.parametrize("text, message", [
     ("payload = 12x\n", "clew.conf:1: payload: '12x' is not a size"),
     ("\ndb\n", "clew.conf:2: 'db' is not a setting; write key = value"),
@@ -163,8 +183,16 @@ def test_man_page(clew, tmp_path):
         assert word in text
 
 
-def test_every_option_is_in_the_man_page(clew):
+def test_man_page_names_the_commands_of_each_option(clew):
+    """What stands behind an option in the page are the commands whose help has it; nothing: all of them."""
     page = clew("help", "--man", check=0).out.replace("\\-", "-")
     for command in COMMANDS:
+        assert f"\n.SS clew {command} " in page
+    rows = re.findall(r"^\.TP\n(?:\\fB-\w\\fR, )?\\fB(--[\w-]+)\\fR(?: \\fI[^\n]*?\\fR)?(?: \(([^)\n]*)\))?$", page, re.M)
+    said, helped = {}, {}
+    for name, commands in rows:  # a name may have several meanings, each of other commands
+        said.setdefault(name, set()).update(commands.split(", ") if commands else COMMANDS)
+    for command in COMMANDS:
         for name in re.findall(r"^  (?:-\w, |    )(--[\w-]+)", clew("help", command).out, re.M):
-            assert name in page, name
+            helped.setdefault(name, set()).add(command)
+    assert said == helped

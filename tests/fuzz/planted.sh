@@ -15,11 +15,8 @@ for patch in "$here"/planted/*.patch; do
 	name=$(basename "$patch" .patch)
 	target=${name%%-*}
 	dir=$work/$name
-	mkdir -p "$dir/root/src" "$dir/corpus" "$dir/seeds"
-	cp -r "$root/abi" "$dir/root/"
-	for f in base proto stream capture model store query server; do
-		cp -r "$root/src/$f" "$dir/root/src/"
-	done
+	mkdir -p "$dir/root" "$dir/corpus" "$dir/seeds"
+	cp -r "$root/abi" "$root/bpf" "$root/src" "$dir/root/"
 	patch -s -d "$dir/root" -p1 <"$patch"
 	sh "$here/build.sh" "$dir/root" "$target" "$dir/fuzz"
 	cp "$here/corpus/$target"/seed-* "$dir/seeds/"

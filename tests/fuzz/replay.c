@@ -1,16 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Run a fuzz target over files and folders, without libFuzzer: the corpus as a quick test.
+ *
+ * With --out-of-memory as the first argument each input is run again and again, and each of its allocations fails
+ * in turn, alone, then with all that follow. Linked with --wrap for malloc, calloc, realloc and strdup; what libraries allocate does not fail.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "fuzz.h"
 
-static unsigned n_inputs;
+/* Of one input; those of a large one are much the same from there on. */
+#define MAX_FAILURES 200
+
+static unsigned n_inputs, n_failed;
+static bool memory_fails;
+
+/* ---- out of memory ---- */
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+
+static bool armed, for_good;
+static unsigned countdown;
+
+static bool fails(void)
+{
+	if (!armed || (countdown && countdown--))
+		return false;
+	armed = for_good;
+	fuzz_failed++;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__wrap_malloc(size_t n)
+{
+	return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails() ? NULL : __real_realloc(p, n);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return fails() ? NULL : __real_strdup(s);
+}
+
+/* ---- inputs ---- */
+
+static void run_input(const uint8_t *bytes, size_t n)
+{
+	LLVMFuzzerTestOneInput(bytes, n);
+	n_inputs++;
+	for (unsigned i = 0; memory_fails && i < 2 * MAX_FAILURES; i++) {
+		countdown = i / 2;
+		for_good = i % 2;
+		fuzz_failed = 0;
+		armed = true;
+		LLVMFuzzerTestOneInput(bytes, n);
+		armed = false;
+		n_failed += fuzz_failed;
+		if (!fuzz_failed)
+			return;
+	}
+}
 
 /* A file of many inputs: see pack.py. */
 static int run_pack(const char *path, const uint8_t *bytes, size_t n)
@@ -31,8 +102,7 @@ static int run_pack(const char *path, const uint8_t *bytes, size_t n)
 		if (!input)
 			abort();
 		memcpy(input, bytes + at, len);
-		LLVMFuzzerTestOneInput(input, len);
-		n_inputs++;
+		run_input(input, len);
 	}
 	return 0;
 bad:
@@ -60,8 +130,7 @@ static int run_file(const char *path)
 	fprintf(stderr, "%s (%zu bytes)\n", path, n);
 	if (dot && !strcmp(dot, ".pack"))
 		return run_pack(path, bytes, n);
-	LLVMFuzzerTestOneInput(bytes, n);
-	n_inputs++;
+	run_input(bytes, n);
 	return 0;
 }
 
@@ -89,8 +158,9 @@ int main(int argc, char **argv)
 {
 	int r = 0;
 
-	for (int i = 1; i < argc; i++)
+	memory_fails = argc > 1 && !strcmp(argv[1], "--out-of-memory");
+	for (int i = 1 + memory_fails; i < argc; i++)
 		r |= run(argv[i]);
-	printf("%u inputs\n", n_inputs);
-	return r || !n_inputs;
+	printf("%u inputs, %u allocations failed\n", n_inputs, n_failed);
+	return r || !n_inputs || (memory_fails && !n_failed);
 }

@@ -17,18 +17,24 @@ root=$(cd "$here/../.." && pwd)
 out=${FUZZ_OUT:-$root/build-fuzz}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-[ $# -gt 0 ] || set -- http1 stream recording otlp ask
+[ $# -gt 0 ] || set -- http1 resp stream recording otlp ask grpc elf memory text log
 cov=$(command -v llvm-cov-19 || command -v llvm-cov)
 profdata=$(command -v llvm-profdata-19 || command -v llvm-profdata)
 found=0
 
 sources() {
 	case $1 in
-	http1) echo "$root/src/proto" ;;
+	http1 | resp) echo "$root/src/proto" ;;
 	stream) echo "$root/src/stream $root/src/proto" ;;
 	recording) echo "$root/src/capture" ;;
 	otlp) echo "$root/src/model" ;;
-	ask) echo "$root/src/server/traceql.c $root/src/model/otlp_answer_in.c" ;;
+	ask) echo "$root/src/server/traceql.c $root/src/server/tail_match.c $root/src/model/otlp_answer_in.c
+		$root/src/query/params.c $root/src/export/answer.c" ;;
+	grpc) echo "$root/src/server/grpc_call.c $root/src/server/grpc_conn.c" ;;
+	elf) echo "$root/src/capture/runtime/elf.c $root/src/capture/runtime/go.c" ;;
+	memory) echo "$root/src/capture/runtime" ;;
+	text) echo "$root/src/span $root/src/identity $root/src/capture/redact.c $root/src/base/option.c" ;;
+	log) echo "$root/src/store/hot.c $root/src/store/hot_log.c" ;;
 	esac
 }
 

@@ -20,10 +20,16 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("CLEW_BUILD", "build"))
 PORTS = tuple(int(p) for p in os.environ.get("CLEW_TEST_PORTS", "22000-23999").split("-"))
 
 
-def wait_for(condition, limit=10.0, what="condition", every=0.02):
+# Seconds that anything may take before a test fails. Where all is well nobody waits so long; so it is far more than
+# a slow machine needs that has other work, too.
+PATIENCE = 120.0
+
+
+def wait_for(condition, limit=PATIENCE, what="condition", every=0.02):
     """Polls until condition() is true and returns its value; AssertionError after limit seconds."""
     end = time.monotonic() + limit
     while True:
@@ -35,21 +41,38 @@ def wait_for(condition, limit=10.0, what="condition", every=0.02):
         time.sleep(every)
 
 
+def in_time(attempt, seconds=(1, 8, 64)):
+    """What attempt(seconds) gives, with more time as long as that is nothing: a busy machine is late for a short one."""
+    for s in seconds:
+        result = attempt(s)
+        if result:
+            break
+    return result
+
+
 def clean_up_when_terminated():
     """SIGTERM ends us like Ctrl-C: through every finally, so that nothing that we started stays."""
     def stop(number, frame):
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, stop)
+    # Who runs us in the background has it ignored, and so would all that we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def find_clew():
-    """The binary under test: $CLEW, else build/clew of this tree."""
-    return os.environ.get("CLEW") or os.path.join(ROOT, "build", "clew")
+    """The binary under test: $CLEW, else the build's."""
+    return os.environ.get("CLEW") or os.path.join(BUILD, "clew")
+
+
+def find_go():
+    """A Go that is new enough: what tools/fetch-go fetched, else the machine's own."""
+    fetched = os.path.join(ROOT, ".deps", "go", "bin", "go")
+    return fetched if os.path.exists(fetched) else shutil.which("go") or "/usr/local/go/bin/go"
 
 
 def find_load(work):
     """The load generator: $CLEW_LOAD, the build's, or one compiled into work."""
-    for path in (os.environ.get("CLEW_LOAD"), os.path.join(ROOT, "build", "bench", "overhead", "clew-load")):
+    for path in (os.environ.get("CLEW_LOAD"), os.path.join(BUILD, "bench", "overhead", "clew-load")):
         if path and os.path.exists(path):
             return path
     out = os.path.join(work, "clew-load")
@@ -65,6 +88,39 @@ def port_open(port, host="127.0.0.1"):
     with socket.socket(family, socket.SOCK_STREAM) as s:
         s.settimeout(1)
         return s.connect_ex((host, port)) == 0
+
+
+class Ports:
+    """Free ports of a range below the kernel's ephemeral ones, ours among all who take theirs here until close()."""
+
+    def __init__(self, port_range=PORTS):
+        self.range, self.claims = port_range, []
+
+    def take(self):
+        numbers = list(range(self.range[0], self.range[1] + 1))
+        random.shuffle(numbers)
+        for number in numbers:
+            if self.claim(number):
+                return number
+        raise AssertionError("no free port in %d-%d" % self.range)
+
+    def claim(self, number):
+        """Whether it is ours now: nobody of us has it, and nobody else."""
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind("\0clew-test-port-%d" % number)
+            with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("::", number))
+        except OSError:
+            claim.close()
+            return False
+        self.claims.append(claim)
+        return True
+
+    def close(self):
+        while self.claims:
+            self.claims.pop().close()
 
 
 def unix_open(path):
@@ -113,7 +169,7 @@ class Proc:
         if self.alive():
             self.popen.send_signal(sig)
 
-    def wait(self, limit=15.0):
+    def wait(self, limit=PATIENCE):
         """The exit status as the shell gives it (128+n for a signal)."""
         try:
             rc = self.popen.wait(limit)
@@ -122,7 +178,7 @@ class Proc:
                                  % (self.name, " ".join(self.args), limit, self.err()[-2000:])) from None
         return 128 - rc if rc < 0 else rc
 
-    def stop(self, sig=signal.SIGTERM, limit=15.0):
+    def stop(self, sig=signal.SIGTERM, limit=PATIENCE):
         self.send(sig)
         return self.wait(limit)
 
@@ -154,16 +210,16 @@ class Recording(Proc):
             pass
         return n
 
-    def ready(self, limit=20.0):
+    def ready(self):
         """Tracing is on: it says so on standard error."""
         def says():
             if not self.alive():
                 raise AssertionError("clew ended with %s before it was ready:\n%s" % (self.popen.returncode, self.err()))
             return READY in self.err()
-        wait_for(says, limit, lambda: "clew says that it traces; it said:\n" + self.err())
+        wait_for(says, what=lambda: "clew says that it traces; it said:\n" + self.err())
         return self
 
-    def finish(self, limit=30.0):
+    def finish(self, limit=PATIENCE):
         """Ctrl-C, then the summary."""
         status = self.stop(signal.SIGINT, limit)
         assert status in (0, 130), "clew ended with %d:\n%s" % (status, self.err()[-3000:])
@@ -186,8 +242,7 @@ class Lab:
         os.chmod(self.dir, 0o755)
         self.procs = []
         self.undo = []
-        self.port_range = ports
-        self.ports = set()
+        self.ports = Ports(ports)
         self.clew_path = find_clew()
         self.seq = 0
 
@@ -202,11 +257,12 @@ class Lab:
             p.send(signal.SIGTERM)
         for p in reversed(self.procs):
             with contextlib.suppress(AssertionError):
-                p.wait(5)
+                p.wait(15)
             p.destroy()
         for f in reversed(self.undo):
             with contextlib.suppress(Exception):
                 f()
+        self.ports.close()
         if self.owned and not self.keep:
             shutil.rmtree(self.dir, ignore_errors=True)
         elif self.owned:
@@ -219,6 +275,17 @@ class Lab:
         self.seq += 1
         return "%s-%d" % (stem, self.seq)
 
+    def full_pipe(self):
+        """The path of a pipe that takes nothing more, and has a reader that never reads."""
+        path = self.path(self.name("pipe"))
+        os.mkfifo(path)
+        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self.undo.append(lambda: os.close(fd))
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(fd, bytes(4096))
+        return path
+
     def write(self, name, text):
         path = self.path(name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -227,39 +294,20 @@ class Lab:
         return path
 
     def port(self):
-        """A free port of our range, below the kernel's ephemeral ones; never the same twice."""
-        for _ in range(2000):
-            port = random.randint(*self.port_range)
-            if port in self.ports:
-                continue
-            with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as s:
-                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    s.bind(("::", port))
-                    self.ports.add(port)
-                    return port
-                except OSError:
-                    continue
-        raise AssertionError("no free port in %d-%d" % self.port_range)
+        """A free port of our range, ours until the end."""
+        return self.ports.take()
 
     def spawn(self, args, name=None, **kw):
         p = Proc(args, self.name(name or os.path.basename(str(args[0]))), self.dir, **kw)
         self.procs.append(p)
         return p
 
-    def wait_port(self, port, proc=None, host="127.0.0.1", limit=15.0):
+    def wait_port(self, port, proc=None, host="127.0.0.1"):
         def up():
             if proc and not proc.alive():
                 raise AssertionError("%s ended:\n%s\n%s" % (proc.name, proc.err()[-2000:], proc.out()[-2000:]))
             return port_open(port, host)
-        wait_for(up, limit, "a listener on %s port %d" % (host, port))
-
-    def wait_unix(self, path, proc=None, limit=15.0):
-        def up():
-            if proc and not proc.alive():
-                raise AssertionError("%s ended:\n%s" % (proc.name, proc.err()[-2000:]))
-            return unix_open(path)
-        wait_for(up, limit, "a listener on %s" % path)
+        wait_for(up, what="a listener on %s port %d" % (host, port))
 
     # -- programs --
 
@@ -282,7 +330,7 @@ class Lab:
 
     # -- clew --
 
-    def clew(self, *args, check=True, limit=60.0, env=None, **kw):
+    def clew(self, *args, check=True, limit=PATIENCE, env=None, **kw):
         """Runs a command of clew to its end; with check, it must succeed."""
         full_env = dict(os.environ)
         full_env.update(env or {})
@@ -317,9 +365,9 @@ class Lab:
         self.procs.append(r)
         return r
 
-    def spans(self, db, *args, limit=120.0):
+    def spans(self, db, *args):
         """Every span of the store, as clew spans tells them."""
-        r = self.clew("spans", "-d", db, *args, limit=limit)
+        r = self.clew("spans", "-d", db, *args)
         return [json.loads(line) for line in r.stdout.splitlines() if line]
 
     def sql(self, db, query):

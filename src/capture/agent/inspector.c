@@ -99,6 +99,8 @@ static void on_alarm(lws_sorted_usec_list_t *alarm)
 	struct inspector *i = lws_container_of(alarm, struct inspector, alarm);
 
 	i->late = true;
+	/* Who is told of it goes on to wait for what comes next, up to 30 s. */
+	lws_cancel_service(i->context);
 }
 
 static void set_alarm(struct inspector *i, uint64_t timeout_ns)
@@ -277,7 +279,7 @@ static int take_answer(struct inspector *i, json_t **ret_value)
 int inspector_eval(struct inspector *i, const char *expression, uint64_t timeout_ns,
 		   json_t **ret_value)
 {
-	int err = queue_eval(i, expression);
+	int err = i->phase == OPEN ? queue_eval(i, expression) : -EPIPE;
 
 	if (err)
 		return err;

@@ -9,12 +9,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "abi/java_agent.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "capture/inside.h"
 #include "capture/runtime/proc.h"
 #ifdef CLEW_HAVE_JAVA_AGENT
 #include "java_agent_so.h"
@@ -42,8 +42,9 @@ struct java_agent {
 struct attach {
 	const struct runtime_proc *proc;
 	struct runtime_info *info;
-	uint32_t nspid;		   /* its own id for itself */
-	char copy[96], inside[64]; /* the library, as we and as the VM name it */
+	uint32_t nspid;	  /* its own id for itself */
+	int tmp;	  /* its /tmp */
+	char library[48]; /* there */
 };
 
 /* As the VM's user may read it. */
@@ -55,31 +56,30 @@ static int copy_library(struct attach *t)
 
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
-	snprintf(t->inside, sizeof(t->inside), "/tmp/" LIBRARY "%016llx.so",
-		 (unsigned long long)random);
-	snprintf(t->copy, sizeof(t->copy), "/proc/%u/root%s", t->proc->tgid, t->inside);
-	fd = open(t->copy, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	snprintf(t->library, sizeof(t->library), LIBRARY "%016llx.so", (unsigned long long)random);
+	fd = inside_create(t->tmp, t->library, 0444);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	(void)fchmod(fd, 0444);
 	n = write(fd, java_agent_so, sizeof(java_agent_so) - 1);
 	if (n == (ssize_t)sizeof(java_agent_so) - 1)
 		return 0;
-	unlink(t->copy);
-	return n < 0 ? -errno : -ENOSPC;
+	n = n < 0 ? -errno : -ENOSPC;
+	unlinkat(t->tmp, t->library, 0);
+	return (int)n;
 }
 
 static int connect_vm(const struct attach *t)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	const struct timeval limit = {.tv_sec = REPLY_S};
-	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_(closep) int fd = -1;
+	char name[32];
 	int ret;
 
-	snprintf(at.sun_path, sizeof(at.sun_path), "/proc/%u/root/tmp/.java_pid%u", t->proc->tgid,
-		 t->nspid);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)))
-		return -errno;
+	snprintf(name, sizeof(name), ".java_pid%u", t->nspid);
+	fd = inside_connect(t->tmp, name);
+	if (fd < 0)
+		return fd;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)))
 		return -errno;
@@ -103,13 +103,13 @@ static int ask_for_socket(const struct attach *t)
 	const struct timespec pause = {.tv_nsec = POLL_NS};
 	_cleanup_(closep) int file = -1;
 	uint64_t end = clew_mono_ns() + SOCKET_NS;
-	char path[96];
+	char name[32];
 	int err, fd;
 
-	snprintf(path, sizeof(path), "/proc/%u/root/tmp/.attach_pid%u", t->proc->tgid, t->nspid);
-	file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (file < 0 && errno != EEXIST)
-		return -errno;
+	snprintf(name, sizeof(name), ".attach_pid%u", t->nspid);
+	file = inside_create(t->tmp, name, 0600);
+	if (file < 0 && file != -EEXIST)
+		return file;
 	err = send_sigquit(t->proc->tgid);
 	do {
 		fd = err ? err : connect_vm(t);
@@ -118,7 +118,7 @@ static int ask_for_socket(const struct attach *t)
 		nanosleep(&pause, NULL);
 	} while (clew_mono_ns() < end);
 	if (file >= 0)
-		unlink(path);
+		unlinkat(t->tmp, name, 0);
 	return fd;
 }
 
@@ -129,7 +129,8 @@ static int ask(const struct attach *t, int fd, char *ret, size_t size)
 	size_t have = 0;
 	ssize_t n;
 	/* Protocol 1, "load", library, its path is absolute, options. */
-	int len = snprintf(text, sizeof(text), "1%cload%c%s%ctrue%c%c", 0, 0, t->inside, 0, 0, 0);
+	int len = snprintf(text, sizeof(text), "1%cload%c/tmp/%s%ctrue%c%c", 0, 0, t->library, 0, 0,
+			   0);
 
 	if (send(fd, text, len, MSG_NOSIGNAL) != len)
 		return -EIO;
@@ -187,7 +188,7 @@ static int load(struct attach *t)
 	if (err)
 		return runtime_fail(t->info, err, "cannot write to its /tmp: %s", strerror(-err));
 	err = ask(t, fd, reply, sizeof(reply));
-	unlink(t->copy);
+	unlinkat(t->tmp, t->library, 0);
 	if (err < 0)
 		return runtime_fail(t->info, err, "it did not answer: %s", strerror(-err));
 	return judge(t, reply);
@@ -268,10 +269,24 @@ static int find_again(const struct runtime_proc *p, struct runtime_info *info, s
 	return err;
 }
 
+static int load_into(const struct runtime_proc *p, struct runtime_info *info, uint32_t nspid)
+{
+	struct attach t = {.proc = p, .info = info, .nspid = nspid};
+	char root[32];
+	int err;
+
+	snprintf(root, sizeof(root), "/proc/%u/root", p->tgid);
+	t.tmp = inside_dir(root, "/tmp");
+	if (t.tmp < 0)
+		return runtime_fail(info, t.tmp, "its /tmp cannot be opened: %s", strerror(-t.tmp));
+	err = load(&t);
+	close(t.tmp);
+	return err;
+}
+
 int java_agent_attach(const struct runtime_proc *p, struct runtime_info *info,
 		      struct java_agent **ret, int32_t *ret_cell)
 {
-	struct attach t = {.proc = p, .info = info};
 	struct runtime_status status;
 	struct java_agent *a;
 	char path[64];
@@ -285,7 +300,6 @@ int java_agent_attach(const struct runtime_proc *p, struct runtime_info *info,
 		return runtime_fail(
 			info, err ? err : -EAGAIN,
 			"it does not catch SIGQUIT, which opens its attach socket (-Xrs?)");
-	t.nspid = status.nspid;
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
@@ -293,7 +307,7 @@ int java_agent_attach(const struct runtime_proc *p, struct runtime_info *info,
 	a->mem = open(path, O_RDWR | O_CLOEXEC);
 	err = a->mem < 0 ? -errno : find(p, info, a, ret_cell);
 	if (a->mem >= 0 && err == -ENOENT) {
-		err = load(&t);
+		err = load_into(p, info, status.nspid);
 		if (!err)
 			err = find_again(p, info, a, ret_cell);
 	}

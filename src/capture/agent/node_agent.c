@@ -44,6 +44,8 @@ enum {
 #define MAX_FOUND     16
 #define AGENT	      "globalThis[Symbol.for('clew.agent')]"
 #define CLOSING	      "globalThis[Symbol.for('clew.inspector')]"
+/* Only while an expression is evaluated is there a require(), and nothing else before Node 20.16: what runs
+ * later must have what it needs, or it throws in the application. */
 #define INSPECTOR \
 	"(typeof require === 'function' ? require : process.getBuiltinModule)('inspector')"
 
@@ -286,7 +288,7 @@ static int close_inspector(struct attach *t)
 
 	(void)inspector_eval(t->inspector,
 			     "clearTimeout(" CLOSING "); delete " CLOSING ";"
-			     "setTimeout(() => " INSPECTOR ".close(), 10); 0",
+			     "((i) => setTimeout(() => i.close(), 10))(" INSPECTOR "); 0",
 			     OPEN_NS, &value);
 
 	json_decref(value);
@@ -449,8 +451,9 @@ static int close_without_us(struct attach *t)
 {
 	json_int_t unused;
 	int err = eval_integer(t,
-			       CLOSING " = setTimeout(() => { delete " CLOSING "; " INSPECTOR
-				       ".close(); }, 10000);" CLOSING ".unref(); 0",
+			       CLOSING " = ((i) => setTimeout(() => { delete " CLOSING
+				       "; i.close(); }, 10000))(" INSPECTOR ");" CLOSING
+				       ".unref(); 0",
 			       &unused);
 
 	if (!err)

@@ -13,9 +13,12 @@
 #include <sys/sysmacros.h>
 
 #include "base/buf.h"
+#include "capture/inside.h"
 #include "capture/runtime/runtime.h"
 
-#define MAX_FILE     (4ull << 30)
+#define MAX_FILE (4ull << 30)
+#define MAX_SECTION \
+	(256ull << 20) /* of one that is read: a file may be made of holes, our memory is not */
 #define MAX_SECTIONS 4096
 #define MAX_PHDRS    512
 
@@ -38,6 +41,34 @@ void runtime_elf_close(struct runtime_elf *e)
 	free(e);
 }
 
+/* libelf makes something for each section that the file claims to have, as soon as it is opened. */
+static int check_n_sections(int fd)
+{
+	Elf64_Ehdr h;
+	Elf64_Shdr first = {0}; /* has the number where the header has no room for it */
+
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
+		return -ENOEXEC;
+	if (!h.e_shnum && h.e_shoff &&
+	    pread(fd, &first, sizeof(first), (off_t)h.e_shoff) != sizeof(first))
+		return -ENOEXEC;
+	return h.e_shnum > MAX_SECTIONS || first.sh_size > MAX_SECTIONS ? -EFBIG : 0;
+}
+
+/* Those that libelf reads at once, and whole. */
+static int check_sections(struct runtime_elf *e)
+{
+	Elf_Scn *s = NULL;
+	GElf_Shdr sh;
+
+	while ((s = elf_nextscn(e->elf, s)))
+		if (gelf_getshdr(s, &sh) && sh.sh_size > MAX_SECTION &&
+		    (sh.sh_type == SHT_SYMTAB || sh.sh_type == SHT_DYNSYM ||
+		     sh.sh_type == SHT_STRTAB || sh.sh_type == SHT_DYNAMIC))
+			return -EFBIG;
+	return 0;
+}
+
 static int check_header(struct runtime_elf *e)
 {
 	GElf_Ehdr h;
@@ -50,39 +81,75 @@ static int check_header(struct runtime_elf *e)
 		return -ENOEXEC;
 	if (elf_getshdrstrndx(e->elf, &e->shstrndx))
 		e->shstrndx = 0;
-	return 0;
+	return check_sections(e);
 }
 
-int runtime_elf_open_path(const char *path, struct runtime_elf **ret)
+#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+
+static int check_file(struct runtime_elf *e)
 {
-	struct runtime_elf *e = calloc(1, sizeof(*e));
 	struct stat st;
 	int err;
 
-	if (!e)
+	if (fstat(e->fd, &st) || !S_ISREG(st.st_mode) || st.st_size > (off_t)MAX_FILE)
+		return -ENOEXEC;
+	err = check_n_sections(e->fd);
+	if (err)
+		return err;
+	elf_version(EV_CURRENT);
+	e->elf = elf_begin(e->fd, ELF_C_READ, NULL);
+	return e->elf ? check_header(e) : -ENOEXEC;
+}
+
+/* fd, or -errno, is what was opened as path; it is taken. */
+static int open_file(int fd, const char *path, struct runtime_elf **ret)
+{
+	struct runtime_elf *e;
+	int err = -ENAMETOOLONG;
+
+	if (fd < 0)
+		return fd;
+	e = calloc(1, sizeof(*e));
+	if (!e) {
+		close(fd);
 		return -ENOMEM;
+	}
+	e->fd = fd;
 	clew_buf_init(&e->bytes, 64 << 20);
-	e->fd = -1;
-	if ((size_t)snprintf(e->path, sizeof(e->path), "%s", path) >= sizeof(e->path)) {
-		runtime_elf_close(e);
-		return -ENAMETOOLONG;
-	}
-	e->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (e->fd < 0) {
-		err = -errno;
-	} else if (fstat(e->fd, &st) || !S_ISREG(st.st_mode) || st.st_size > (off_t)MAX_FILE) {
-		err = -ENOEXEC;
-	} else {
-		elf_version(EV_CURRENT);
-		e->elf = elf_begin(e->fd, ELF_C_READ, NULL);
-		err = e->elf ? check_header(e) : -ENOEXEC;
-	}
+	if ((size_t)snprintf(e->path, sizeof(e->path), "%s", path) < sizeof(e->path))
+		err = check_file(e);
 	if (err) {
 		runtime_elf_close(e);
 		return err;
 	}
 	*ret = e;
 	return 0;
+}
+
+int runtime_elf_open_path(const char *path, struct runtime_elf **ret)
+{
+	int fd = open(path, OPEN_FLAGS);
+
+	return open_file(fd < 0 ? -errno : fd, path, ret);
+}
+
+/* As the process names it: where a link in its container leads elsewhere, it leads there for us. */
+static int open_inside(const struct runtime_proc *p, const struct runtime_map *m,
+		       struct runtime_elf **ret)
+{
+	char root[32], path[RUNTIME_PATH];
+	struct stat st;
+	int err;
+
+	snprintf(root, sizeof(root), "/proc/%u/root", p->tgid);
+	if ((size_t)snprintf(path, sizeof(path), "%s%s", root, m->path) >= sizeof(path))
+		return -ENAMETOOLONG;
+	err = open_file(inside_open(root, m->path, OPEN_FLAGS), path, ret);
+	if (err || (!fstat((*ret)->fd, &st) && st.st_ino == m->inode))
+		return err;
+	runtime_elf_closep(ret);
+	*ret = NULL;
+	return -ENOENT;
 }
 
 static int load_segment(const struct runtime_elf *e, size_t i, GElf_Phdr *ret)
@@ -96,7 +163,6 @@ int runtime_elf_open(const struct runtime_proc *p, const struct runtime_map *m,
 	_cleanup_(runtime_elf_closep) struct runtime_elf *e = NULL;
 	char path[sizeof(e->path)];
 	uint64_t lowest = UINT64_MAX;
-	struct stat st;
 	GElf_Phdr ph;
 	int err;
 
@@ -104,15 +170,9 @@ int runtime_elf_open(const struct runtime_proc *p, const struct runtime_map *m,
 	snprintf(path, sizeof(path), "/proc/%u/map_files/%llx-%llx", p->tgid,
 		 (unsigned long long)m->start, (unsigned long long)m->end);
 	err = runtime_elf_open_path(path, &e);
-	if (err == -EPERM || err == -EACCES || err == -ENOENT) {
-		/* map_files wants CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE. */
-		if ((size_t)snprintf(path, sizeof(path), "/proc/%u/root%s", p->tgid, m->path) >=
-		    sizeof(path))
-			return -ENAMETOOLONG;
-		err = runtime_elf_open_path(path, &e);
-		if (!err && (fstat(e->fd, &st) || st.st_ino != m->inode))
-			err = -ENOENT;
-	}
+	/* map_files wants CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE. */
+	if (err == -EPERM || err == -EACCES || err == -ENOENT)
+		err = open_inside(p, m, &e);
 	if (err)
 		return err;
 	for (size_t i = 0; i < e->n_phdrs; i++)
@@ -185,6 +245,8 @@ int runtime_elf_section(const struct runtime_elf *e, const char *name, struct sl
 
 	if (!s)
 		return -ENOENT;
+	if (sh.sh_type != SHT_NOBITS && sh.sh_size > MAX_SECTION)
+		return -EFBIG;
 	data = sh.sh_type == SHT_NOBITS ? NULL : elf_rawdata(s, NULL);
 	*ret = data && data->d_buf ? slice_of(data->d_buf, data->d_size) : (struct slice){0};
 	*ret_addr = sh.sh_addr ? sh.sh_addr + e->bias : 0;
@@ -253,6 +315,35 @@ int runtime_elf_symbol_like(const struct runtime_elf *e, const char *part, enum 
 	*ret_addr = found.st_value + (type == STT_TLS ? 0 : e->bias);
 	*ret_size = found.st_size;
 	return 0;
+}
+
+static bool has_part(const char *name, const char *const *parts)
+{
+	for (; name && *parts; parts++)
+		if (strstr(name, *parts))
+			return true;
+	return false;
+}
+
+int runtime_elf_code_like(const struct runtime_elf *e, const char *const *parts,
+			  struct runtime_range *ret, size_t max)
+{
+	GElf_Shdr sh;
+	Elf_Scn *s = section(e, NULL, SHT_SYMTAB, &sh);
+	Elf_Data *data = s ? elf_getdata(s, NULL) : NULL;
+	size_t n = data ? data->d_size / sizeof(Elf64_Sym) : 0, found = 0;
+	GElf_Sym sym;
+
+	for (size_t i = 0; i < n && i < INT32_MAX; i++) {
+		if (!gelf_getsym(data, (int)i, &sym) || GELF_ST_TYPE(sym.st_info) != STT_FUNC ||
+		    sym.st_shndx == SHN_UNDEF || !sym.st_size ||
+		    !has_part(elf_strptr(e->elf, sh.sh_link, sym.st_name), parts))
+			continue;
+		if (found == max)
+			return -ENOSPC;
+		ret[found++] = (struct runtime_range){sym.st_value + e->bias, sym.st_size};
+	}
+	return (int)found;
 }
 
 int runtime_elf_offset(const struct runtime_elf *e, uint64_t addr, uint64_t *ret)

@@ -4,8 +4,8 @@
  *
  *	fs:-8 ─► g ─► .goid, .parentGoid        on the scheduler's own stack (g0): g.m ─► m.curg ─► .goid
  *
- * Offsets were read from the DWARF of programs that each toolchain built (tests/capture/runtime does
- * it again for those that are there); within a minor version they did not change:
+ * Offsets were read from the DWARF of programs that each toolchain built; within a minor version they did
+ * not change (CLEW_GO_TOOLCHAINS has tests/e2e/runtime/test_go.py try others than the one that is there):
  *
  *	       g.m  g.goid  g.parentGoid  m.procid  m.curg  hchan.recvx  sudog.elem  g.sched.bp
  *	1.21    48     152           272        72     192           48          24         104

@@ -27,7 +27,7 @@
 
 #include "abi/record.h"
 #include "capture/agent/java_agent.h"
-#include "capture/runtime/vmstructs.h"
+#include "capture/runtime/hotspot_heap.h"
 
 #define MAX_THREADS   64 /* that a place is tried on */
 #define MIN_THREADS   4	 /* the VM's own are more, from its start */
@@ -81,11 +81,6 @@ static const struct vm_field_row hidden_rows[] = {
 
 #define N_ROWS(r) (sizeof(r) / sizeof(*(r)))
 
-/* One of the VM's threads, as its list has it. */
-struct java_thread {
-	uint64_t addr, fsbase, stack_low, stack_high;
-};
-
 struct hotspot {
 	const struct runtime_proc *proc;
 	struct runtime_info *info;
@@ -96,6 +91,8 @@ struct hotspot {
 	int32_t step[3]; /* from fsbase to the JavaThread */
 	size_t n_steps;
 	uint64_t guard_off, guard_mask, id_off;
+	struct clew_heap heap;
+	const char *no_heap; /* why it is not read */
 };
 
 static uint64_t off(const struct hotspot *h, enum slot s)
@@ -358,6 +355,8 @@ static int look(struct hotspot *h, const struct runtime_map *m, const struct run
 	err = vm_fields_exported(h->proc, &im, elf, rows, N_ROWS(rows), h->field);
 	if (!err && !h->field[F_OWNER_ID].found)
 		vm_fields_hidden(&im, hidden_rows, N_ROWS(hidden_rows), h->field);
+	if (!err)
+		(void)hotspot_heap_find(h->proc, &im, elf, &h->heap, &h->no_heap);
 	vm_image_done(&im);
 	if (err == -EAGAIN)
 		return err;
@@ -380,6 +379,40 @@ static int look(struct hotspot *h, const struct runtime_map *m, const struct run
 		err = check_fields(h);
 	return err == -EINVAL ? say(h, err, "its threads do not look as this version's should")
 			      : err;
+}
+
+/* What its threads make: for those that stand for themselves. A JVM that has just begun has too few of them. */
+static void add_heap(struct hotspot *h)
+{
+	struct clew_task_chain *c = &h->info->chain;
+
+	if (!h->heap.bytes)
+		return;
+	h->info->more = true;
+	h->no_heap = "its threads do not look as this version's should";
+	if (h->n_steps != 1 ||
+	    hotspot_heap_check(h->proc, h->thread, h->n_threads, h->step[0], &h->heap))
+		return;
+	h->no_heap = NULL;
+	h->info->more = false;
+	c->heap = h->heap;
+}
+
+/* Threads are its tasks: a chain that finds none, for what else is read of them. */
+static void without_tasks(struct hotspot *h)
+{
+	struct clew_task_chain *c = &h->info->chain;
+
+	h->info->more = h->heap.bytes;
+	if (!h->heap.bytes || read_threads(h) || find_key(h))
+		return;
+	add_heap(h);
+	if (!c->heap.bytes)
+		return;
+	c->kind = CLEW_TASK_JVM;
+	c->base = CLEW_CHAIN_FSBASE;
+	c->only_tid = UINT32_MAX;
+	snprintf(h->info->task, sizeof(h->info->task), "thread");
 }
 
 static int agent_renew(void *agent)
@@ -437,14 +470,21 @@ int runtime_detect_hotspot(const struct runtime_proc *p, struct runtime_info *re
 		return say(&h, err == -ENOENT ? -EIO : err,
 			   "its libjvm.so cannot be read any more");
 	err = look(&h, m, elf);
-	if (err == -ENOTSUP || err == -EINVAL || err == -ENOENT || err == -EBADMSG)
-		return h.field[F_LIST].found && p->opts->agents & CLEW_AGENT_JAVA ? with_agent(&h)
-										  : 0;
+	if (err == -ENOTSUP || err == -EINVAL || err == -ENOENT || err == -EBADMSG) {
+		if (h.field[F_LIST].found && p->opts->agents & CLEW_AGENT_JAVA)
+			return with_agent(&h);
+		if (err == -ENOTSUP)
+			without_tasks(&h);
+		return 0;
+	}
 	if (err)
 		return err;
 	ret->why_not[0] = 0;
 	snprintf(ret->task, sizeof(ret->task), "virtual thread");
 	make_chain(&h, &ret->chain);
 	ret->plausible = plausible;
-	return p->opts->agents & CLEW_AGENT_JAVA ? with_agent(&h) : 0;
+	if (p->opts->agents & CLEW_AGENT_JAVA)
+		return with_agent(&h);
+	add_heap(&h);
+	return 0;
 }

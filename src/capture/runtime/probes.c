@@ -16,17 +16,21 @@ void probes_detach(struct proc *p)
 	}
 }
 
-static void follow_channels(struct runtimes *r, struct proc *p, bool all)
+/* What needs all of its probes. */
+static void follow(struct runtimes *r, struct proc *p, bool all)
 {
 	struct clew_task_chain chain;
 
 	if (all && !chain_read(r, p, &chain)) {
-		chain.go_flags |= CLEW_GO_CHANNELS;
+		if (p->info->go_channels)
+			chain.go_flags |= CLEW_GO_CHANNELS;
+		chain.tokio.on = p->info->tokio_wakers;
 		chain_write(r, p, &chain);
 		return;
 	}
 	snprintf(p->info->why_not, sizeof(p->info->why_not),
-		 "channels are not followed: a probe could not be attached");
+		 "%s are not followed: a probe could not be attached",
+		 p->info->go_channels ? "channels" : "wakers");
 }
 
 void probes_attach(struct runtimes *r, struct proc *p)
@@ -48,6 +52,6 @@ void probes_attach(struct runtimes *r, struct proc *p)
 			log_debug("process %u: cannot attach %s: %s", p->tgid, probe->program,
 				  strerror(prog ? errno : ENOENT));
 	}
-	if (p->info->go_channels)
-		follow_channels(r, p, all);
+	if (p->info->go_channels || p->info->tokio_wakers)
+		follow(r, p, all);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking at a process: the memory behind struct runtime_proc. For runtime.c and the tests.
+ * Looking at a process: the memory behind struct runtime_proc. For runtimes.c and the tests.
  */
 #pragma once
 

@@ -10,7 +10,7 @@
  *
  * The reader thread only puts processes into the queue and takes finished records out; it never waits.
  *
- * A runtime is one file here with one entry of type runtime_detect_fn and a row in runtime.c's table.
+ * A runtime is one file here with one entry of type runtime_detect_fn and a row in runtimes.c's table.
  * It gets a process to look at, and answers with a chain of pointers (struct clew_task_chain in
  * bpf/clew.h says how BPF walks it) and the probes it wants. It must never guess: what cannot be read
  * is said to be unsupported, in why_not. A wrong offset may not become a wrong link, so a chain is
@@ -124,6 +124,15 @@ enum runtime_symbol { RUNTIME_SYMBOL_CODE, RUNTIME_SYMBOL_TLS };
  */
 int runtime_elf_symbol_like(const struct runtime_elf *e, const char *part, enum runtime_symbol kind,
 			    uint64_t *ret_addr, uint64_t *ret_size);
+struct runtime_range {
+	uint64_t addr, size;
+};
+/**
+ * runtime_elf_code_like() - the functions whose (mangled) names have one of these parts (NULL ends them).
+ * Returns how many, -ENOSPC: more than max.
+ */
+int runtime_elf_code_like(const struct runtime_elf *e, const char *const *parts,
+			  struct runtime_range *ret, size_t max);
 /** runtime_elf_section() - a section's bytes (borrowed, empty if it has none in the file) and address in
  * the process (0 if it is not loaded). 0 or -ENOENT. */
 int runtime_elf_section(const struct runtime_elf *e, const char *name, struct slice *ret,
@@ -156,10 +165,11 @@ struct runtime_info {
 	char task
 		[40]; /* what a task is: "goroutine", "context", "virtual thread"; "": none is read */
 	char why_not[160];	      /* in words, where no task is read or less than could be */
-	struct clew_task_chain chain; /* from .kind on; .kind 0: none. .state is runtime.c's */
+	struct clew_task_chain chain; /* from .kind on; .kind 0: none. .state is runtimes.c's */
 	struct runtime_probe probes[RUNTIME_MAX_PROBES];
 	size_t n_probes;
 	bool go_channels; /* CLEW_GO_CHANNELS is to be set once all of the probes stand */
+	bool tokio_wakers; /* chain.tokio.on, the same */
 	bool more; /* what the process loads later may add to the chain or the probes: look again */
 	/*
 	 * The self-test: the chain is trusted after so many samples that plausible() accepted; 0: at once,
@@ -201,21 +211,3 @@ int runtime_detect_go(const struct runtime_proc *p, struct runtime_info *ret);
 int runtime_detect_node(const struct runtime_proc *p, struct runtime_info *ret);
 int runtime_detect_hotspot(const struct runtime_proc *p, struct runtime_info *ret);
 int runtime_detect_tokio(const struct runtime_proc *p, struct runtime_info *ret);
-
-/* What capture.c uses. */
-struct runtimes;
-
-/** runtimes_new() - starts the thread. 0, -ENOMEM, -EAGAIN. */
-int runtimes_new(struct clew_capture *c, const struct clew_runtime_opts *opts,
-		 struct runtimes **ret);
-/** runtimes_process() - a process was seen, has exec'd or was forked: look at it soon. Never blocks. */
-void runtimes_process(struct runtimes *r, const struct clew_rec_thread *t);
-/** runtimes_settled() - was every process that we heard of looked at once? Any thread may ask. */
-bool runtimes_settled(struct runtimes *r);
-/** runtimes_take() - hand out records that became ready. Returns 0 or what fn returned below 0. */
-int runtimes_take(struct runtimes *r, clew_record_fn fn, void *user);
-/** runtimes_stop() - end the thread, detach the probes. */
-void runtimes_stop(struct runtimes *r);
-void runtimes_stats(struct runtimes *r, struct clew_capture_stats *ret);
-/** runtimes_free() - takes NULL. */
-void runtimes_free(struct runtimes *r);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the thread that finds runtimes keeps: for runtime.c, chains.c, probes.c and agents.c alone.
+ * What the thread that finds runtimes keeps: for runtimes.c, inbox.c, chains.c, probes.c and agents.c alone.
  *
- *	inbox (lock)    thread records of processes, from the reader
+ *	inbox (lock)    what the reader has seen: processes, and rooms that a collection has emptied
  *	procs           one for each process that lives; with what was found, its chain and probes
  *	active          those that are to be looked at again, at next_ns
  *	out (lock)      finished process records, for the reader
@@ -14,16 +14,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <uthash.h>
 
 #include <bpf/libbpf.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "capture/internal.h"
 #include "capture/runtime/proc.h"
 
 #define MS 1000000ull
+
+#define RUNTIME_OUT_BYTES (8u << 20)
 
 struct proc {
 	UT_hash_handle hh;
@@ -43,9 +45,13 @@ struct proc {
 	struct bpf_link *links[RUNTIME_MAX_PROBES];
 };
 
+struct moved_watch;
+struct moved_rooms;
+
 struct event {
 	struct event *next;
 	struct clew_rec_thread t;
+	struct moved_rooms *moved; /* NULL: a process was seen; else a collection */
 };
 
 struct slot {
@@ -68,14 +74,22 @@ struct runtimes {
 	struct clew_buf out;
 	bool stop;
 
+	struct moved_watch *watched; /* who takes records: heap records came by */
+
 	struct proc *procs, *active;
 	struct slot slots[CLEW_MAX_CHAINS];
 	uint32_t next_slot;
 	uint64_t next_sweep_ns;
 	struct runtime_proc_data *data;
 	struct clew_buf scratch;
-	atomic_ullong found, tasks, dropped, distrusted;
+	atomic_ullong found, tasks, dropped, distrusted, rooms_unread;
 };
+
+/* inbox.c */
+
+void event_free(struct event *e);
+/** inbox_done() - nobody took what is left in it. */
+void inbox_done(struct runtimes *r);
 
 /* chains.c: a process's chain in the hooks' tables. */
 
@@ -103,5 +117,5 @@ void agents_done(struct proc *p);
 uint64_t agents_renew(struct runtimes *r, uint64_t now);
 void agents_stats(struct runtimes *r, struct clew_capture_stats *ret);
 
-/** runtime_emit() - a process record with what is known of p's runtime. runtime.c. */
+/** runtime_emit() - a process record with what is known of p's runtime. runtimes.c. */
 void runtime_emit(struct runtimes *r, struct proc *p);

@@ -72,7 +72,7 @@ int tokio_find_id(struct slice code, int32_t tp_off, uint64_t size, int32_t *ret
 	bool any = false;
 
 	for (size_t i = 0; i + 9 <= code.n && i < CODE_MAX; i++) {
-		int32_t at;
+		int64_t at;
 
 		if (!decode(bytes + i, code.n - i, &m))
 			continue;
@@ -84,13 +84,13 @@ int tokio_find_id(struct slice code, int32_t tp_off, uint64_t size, int32_t *ret
 		if (!load_at || i - (load_at - 1) > 16 || load.fs != m.fs || load.base != m.base ||
 		    load.disp != m.disp)
 			continue;
-		at = m.fs ? m.disp : tp_off + m.disp;
+		at = m.fs ? m.disp : (int64_t)tp_off + m.disp;
 		if (at < tp_off || (uint64_t)(at - tp_off) + 8 > size)
 			continue;
 		if (any && at != found)
 			return -ENOTSUP; /* more than a word */
 		any = true;
-		found = at;
+		found = (int32_t)at; /* of this thread-local, so near the thread pointer */
 	}
 	if (!any)
 		return -ENOENT;
@@ -134,6 +134,79 @@ static int plausible(const struct runtime_proc *p, const struct clew_task_chain 
 	return differ ? 0 : -EAGAIN;
 }
 
+/* All of them or none: who is woken by one that is not probed would be taken for somebody else's. */
+static const struct {
+	const char *symbol, *program;
+	bool at_return;
+} wanted[] = {
+	{"5tokio7runtime4task2id2Id4next", "on_tokio_new", true},
+	{"5tokio7runtime4task5waker11wake_by_val", "on_tokio_wake", false},
+	{"5tokio7runtime4task5waker11wake_by_ref", "on_tokio_wake", false},
+};
+
+/* Functions that wake who waits for a permit, a lock or a notification. */
+static const char *const locks[] = {"18add_permits_locked", "4util9wake_list", "4sync6notify",
+				    NULL};
+static const char *const permits[] = {"18add_permits_locked", NULL};
+
+static int want_probe(const struct runtime_elf *e, size_t i, struct runtime_info *ret)
+{
+	struct runtime_probe *probe = &ret->probes[ret->n_probes];
+	uint64_t addr, size;
+	int err = runtime_elf_symbol_like(e, wanted[i].symbol, RUNTIME_SYMBOL_CODE, &addr, &size);
+
+	if (!err)
+		err = runtime_elf_offset(e, addr, &probe->offset);
+	if (err)
+		return err;
+	probe->program = wanted[i].program;
+	probe->at_return = wanted[i].at_return;
+	snprintf(probe->path, sizeof(probe->path), "%s", runtime_elf_path(e));
+	ret->n_probes++;
+	return 0;
+}
+
+/* What cannot be told from a message must not be taken for one: without the functions there is nothing to follow. */
+static int find_locks(const struct runtime_elf *e, struct runtime_info *ret)
+{
+	struct runtime_range found[CLEW_TOKIO_LOCKS];
+	int n = runtime_elf_code_like(e, permits, found, CLEW_TOKIO_LOCKS);
+
+	if (n == 0)
+		return -ENOENT;
+	if (n > 0)
+		n = runtime_elf_code_like(e, locks, found, CLEW_TOKIO_LOCKS);
+	for (int i = 0; i < n; i++) {
+		ret->chain.tokio.lock[i].from = found[i].addr;
+		ret->chain.tokio.lock[i].size = found[i].size;
+	}
+	return n < 0 ? n : 0;
+}
+
+/* Which task begins which, and with wakers, which wakes which: all of the probes or none but the first. */
+static void want_probes(const struct runtime_elf *e, bool wakers, struct runtime_info *ret)
+{
+	const char *what = wanted[0].symbol;
+	int err = want_probe(e, 0, ret);
+
+	if (!err && wakers) {
+		what = "add_permits_locked";
+		err = find_locks(e, ret);
+	}
+	for (size_t i = 1; !err && wakers && i < sizeof(wanted) / sizeof(*wanted); i++) {
+		what = wanted[i].symbol;
+		err = want_probe(e, i, ret);
+	}
+	ret->tokio_wakers = wakers && !err;
+	if (!err)
+		return;
+	ret->n_probes = ret->n_probes > 0;
+	snprintf(ret->why_not, sizeof(ret->why_not), "tasks cannot be followed: %s is %s", what,
+		 err == -ENOTUNIQ ? "there more than once"
+		 : err == -ENOSPC ? "in too many places"
+				  : "not there");
+}
+
 /* What stands there in the process's threads now: nothing, or an id. */
 static int check_threads(const struct runtime_proc *p, int32_t id_off)
 {
@@ -160,8 +233,8 @@ static int find_chain(const struct runtime_proc *p, const struct runtime_elf *e,
 	struct slice code;
 	int err;
 
-	if (runtime_elf_tls(e, &tls, &align) || tls > TP_MAX || (align & (align - 1)) ||
-	    context + size > tls)
+	if (runtime_elf_tls(e, &tls, &align) || tls > TP_MAX || align > TP_MAX ||
+	    (align & (align - 1)) || context > tls || size > tls - context)
 		return runtime_fail(ret, 0, "its thread-locals are not laid out as expected");
 	if (align > 1)
 		tls = (tls + align - 1) & ~(align - 1);
@@ -185,6 +258,8 @@ static int find_chain(const struct runtime_proc *p, const struct runtime_elf *e,
 	ret->learn = LEARN;
 	ret->plausible = plausible;
 	snprintf(ret->task, sizeof(ret->task), "task");
+	if (!p->opts->no_probes)
+		want_probes(e, p->opts->tokio_wakers, ret);
 	return 0;
 }
 

@@ -147,8 +147,10 @@ int vm_fields_exported(const struct runtime_proc *p, const struct vm_image *im,
 		return err == -ENOENT ? err : -EAGAIN;
 	if (!table || !layout[L_STRIDE])
 		return -EAGAIN;
+	if (layout[L_STRIDE] < 8 || layout[L_STRIDE] > 256)
+		return -EBADMSG;
 	for (int i = L_TYPE; i < L_MAX; i++)
-		if (layout[L_STRIDE] > 256 || layout[i] > layout[L_STRIDE] - 8)
+		if (layout[i] > layout[L_STRIDE] - 8)
 			return -EBADMSG;
 	for (int i = 0; i < VMSTRUCTS_MAX_ENTRIES; i++) {
 		struct entry e;

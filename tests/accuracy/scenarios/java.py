@@ -18,6 +18,10 @@ VARIANTS = [
     {"name": "java-pool", "main": "Plain", "mode": "pool", "work": IN_TURN, "ask": POOL, "quick": {"load": 50}},
     {"name": "java-pool-parallel", "main": "Plain", "mode": "pool", "work": {**WORK, "PARALLEL": 1}, "ask": FUTURES},
     {"name": "java-completable", "main": "Plain", "mode": "completable", "work": WORK, "ask": FUTURES},
+    {"name": "java-pool-g1", "main": "Plain", "mode": "pool", "work": IN_TURN, "ask": POOL, "gc": "G1"},
+    {"name": "java-completable-g1", "main": "Plain", "mode": "completable", "work": WORK, "ask": FUTURES, "gc": "G1"},
+    {"name": "java-completable-g1-25", "main": "Plain", "mode": "completable", "work": WORK, "ask": FUTURES, "gc": "G1",
+     "release": 25},
     {"name": "java-httpclient", "main": "Plain", "mode": "jdkclient", "work": IN_TURN},
     {"name": "java-httpclient-25", "main": "Plain", "mode": "jdkclient", "work": IN_TURN, "release": 25},
     {"name": "java-virtual", "main": "Plain", "mode": "virtual", "work": IN_TURN, "ask": THREAD, "release": 25},
@@ -81,6 +85,6 @@ def class_path(main, with_jars):
 
 
 def build(lab, params):
-    args = [os.path.join(home(params.get("release", 17)), "java"), "-Xmx512m", "-XX:+UseSerialGC", "-cp",
+    args = [os.path.join(home(params.get("release", 17)), "java"), "-Xmx512m", "-XX:+Use%sGC" % params.get("gc", "Serial"), "-cp",
             class_path(params["main"], params.get("jars")), params["main"]]
     return case.chain(lab, params, args, env={"MODE": params["mode"], "SERVER_THREADS": 2 * params["workers"]})

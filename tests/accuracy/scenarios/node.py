@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node: its own http client through an agent of few sockets, and fetch; with timers between the calls and without."""
+"""Node: its own http client through an agent of few sockets, fetch, and one connection that all requests share; with
+timers between the calls and without."""
 
 import os
 
@@ -13,6 +14,8 @@ VARIANTS = [
     {"name": "node-http-untimed", "mode": "http", "timers": 0, "work": WORK, "with": AGENT, "quick": {"load": 10}},
     {"name": "node-fetch", "mode": "fetch", "work": WORK, "with": AGENT},
     {"name": "node-fetch-untimed", "mode": "fetch", "timers": 0, "work": WORK, "with": AGENT},
+    # Its back end is quick and answers one after the other, as a cache does; some answers come in one read.
+    {"name": "node-shared-untimed", "mode": "shared", "timers": 0, "work": {}, "with": AGENT, "think_ms": 0.2},
 ]
 for v in VARIANTS:
     v.update(runtime="node", needs=["node"])

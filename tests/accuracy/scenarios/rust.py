@@ -14,7 +14,7 @@ VARIANTS = [
     {"name": "rust-tokio-pool", "mode": "pool", "work": WORK},
 ]
 for v in VARIANTS:
-    v.update(runtime="rust", needs=["cargo"])
+    v.update(runtime="rust", needs=["cargo"], **{"with": {"wakers": ["--tokio-wakers"]}})
 
 
 def compiled(out):

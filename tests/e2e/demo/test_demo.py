@@ -7,11 +7,10 @@ import re
 import signal
 import subprocess
 import tempfile
-import time
 import urllib.request
 
 import pytest
-from lib.lab import ROOT, find_clew, port_open, wait_for
+from lib.lab import PATIENCE, ROOT, find_clew, port_open, wait_for
 
 DEMO = os.path.join(ROOT, "demo", "demo.py")
 
@@ -66,16 +65,16 @@ def demo():
         for d in started:
             if d.process.poll() is None:
                 d.process.terminate()
-                d.process.wait(60)
+                d.process.wait(PATIENCE)
 
 
 def test_story(demo):
     d = demo(2)
-    said, _ = d.process.communicate(timeout=120)
+    said, _ = d.process.communicate(timeout=3 * PATIENCE)  # it waits for several things
     assert d.process.returncode == 0, said
     for service in ("nginx", "orders", "pricing", "redis-server", "postgres"):
         assert re.search(rf"^\W*{service} .*\d", said, re.M), said
-    assert "why: certain" in said and "Try next" in said
+    assert "why: " in said and "Try next" in said
     assert not re.search(r"lost: (?!nothing)", said), said
     address = re.search(r"http://127.0.0.1:(\d+)/", said)
     assert address, said
@@ -87,6 +86,10 @@ def test_story(demo):
     requests = int(re.search(r"(\d+) requests, ", said)[1])
     roots = [t for t in traces if t["service"] == "nginx" and t["kind"] == "server"]
     assert len(roots) == requests
+    # The slowest may be of the shop's first moments, and alone; the longest has links, and what says so.
+    longest = max(traces, key=lambda t: t["spans"])["trace_id"]
+    assert "why: certain" in subprocess.run([find_clew(), "trace", longest, "--why", "--db", f"{d.out}/store"],
+                                            capture_output=True, text=True, check=True).stdout
 
 
 def test_page_stays_on_a_terminal(demo):
@@ -98,10 +101,10 @@ def test_page_stays_on_a_terminal(demo):
     while "until Ctrl-C" not in said:
         said += os.read(ours, 65536).decode(errors="replace")
     port = int(re.search(r"http://127.0.0.1:(\d+)/", said)[1])
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/clew/v1/services", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/clew/v1/services", timeout=PATIENCE) as answer:
         assert b"nginx" in answer.read()
     d.process.send_signal(signal.SIGINT)
-    assert d.process.wait(30) == 0, said
+    assert d.process.wait(PATIENCE) == 0, said
     assert not d.processes() and not port_open(port)
     os.close(ours)
 
@@ -111,19 +114,17 @@ def test_page_stays_on_a_terminal(demo):
 def test_interrupted(demo, number, when):
     d = demo(30)
     if when == "load":
-        wait_for(d.shop, 60, "the shop")
+        wait_for(d.shop, what="the shop")
         port = d.port()
     else:
-        wait_for(lambda: os.listdir(d.tmp), 30, "the shop's directory")
+        wait_for(lambda: os.listdir(d.tmp), what="the shop's directory")
     d.process.send_signal(number)
-    begin = time.monotonic()
-    d.process.communicate(timeout=60)
+    d.process.communicate(timeout=PATIENCE)
     assert d.process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     if number == signal.SIGKILL:
-        wait_for(lambda: not d.processes(), 40, lambda: "the end of " + "\n".join(d.processes()))
+        wait_for(lambda: not d.processes(), what=lambda: "the end of " + "\n".join(d.processes()))
     else:
         assert not os.listdir(d.tmp)
     assert not d.processes()
-    assert time.monotonic() - begin < 40
     if when == "load":
         assert not port_open(port)

@@ -4,16 +4,13 @@ then takes everything; what it acknowledged is kept."""
 import gzip
 import http.server
 import json
-import os
-import sys
 import threading
 from concurrent import futures
 
 import grpc
 
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "server"))
-
-from otlp import AnyValue, Request, Response, to_json  # noqa: E402,F401
+from lib.lab import PATIENCE
+from otlp import AnyValue, Request, Response, to_json  # noqa: F401
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -78,7 +75,7 @@ class Http(Receiver):
                 doc = json.loads(body) if is_json else to_json(Request.FromString(body))
                 step = receiver.take(headers, doc) or {}
                 if "wait" in step:
-                    step["wait"].wait(30)
+                    step["wait"].wait(PATIENCE)
                 if step.get("drop"):
                     self.close_connection = True
                     return
@@ -105,7 +102,7 @@ class Http(Receiver):
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
 
 
 class Grpc(Receiver):
@@ -119,7 +116,7 @@ class Grpc(Receiver):
             headers = {k: v for k, v in context.invocation_metadata()}
             step = receiver.take(headers, to_json(Request.FromString(request))) or {}
             if "wait" in step:
-                step["wait"].wait(30)
+                step["wait"].wait(PATIENCE)
             if "details" in step:
                 context.set_trailing_metadata((("grpc-status-details-bin", step["details"]),))
             if "code" in step:
@@ -139,4 +136,4 @@ class Grpc(Receiver):
         self.server.start()
 
     def stop(self):
-        self.server.stop(0).wait(10)
+        self.server.stop(0).wait(PATIENCE)

@@ -16,7 +16,7 @@ def test_redis(lab):
     code = ("import redis; r = redis.Redis(port=%d)\nfor i in range(20): r.set('k%%d' %% i, 'SECRET-VALUE')\n"
             "assert r.get('k3') == b'SECRET-VALUE'" % port)
     r = lab.run(command=[PYTHON, lab.write("code.py", code)])
-    assert r.wait(30) == 0, r.err()
+    assert r.wait() == 0, r.err()
     spans = [s for s in lab.spans(r.db) if s["kind"] == "client"]
     mine = [s for s in spans if attr(s, "server.port") == port]
     assert len(mine) >= 21
@@ -32,7 +32,7 @@ def test_redis_from_both_ends_in_one_trace(lab):
               "until redis-cli -p %d ping >/dev/null 2>&1; do :; done; redis-cli -p %d set a b >/dev/null; kill $s; wait"
               % (port, lab.dir, port, port))
     r = lab.run(command=["sh", "-c", script])
-    assert r.wait(30) == 0, r.err()
+    assert r.wait() == 0, r.err()
     spans = lab.spans(r.db)
     clients = {s["span_id"]: s for s in spans if s["kind"] == "client"}
     joined = [s for s in spans if s["kind"] == "server" and s["parent_span_id"] in clients]
@@ -52,16 +52,16 @@ def test_postgres(lab):
                    check=True, stdout=subprocess.DEVNULL, cwd="/")
     p = lab.spawn(as_postgres + [bin_dir + "/postgres", "-D", data, "-p", port, "-k", data, "-c",
                                  "listen_addresses=127.0.0.1", "-c", "fsync=off"], "postgres", cwd="/")
-    lab.wait_port(port, p, limit=30)
+    lab.wait_port(port, p)
     code = ("import psycopg2\nfor host in ('127.0.0.1', %r):\n c = psycopg2.connect(host=host, port=%d, user='postgres', "
             "dbname='postgres')\n k = c.cursor()\n for i in range(5):\n  k.execute('select %%s', ('SECRET',))\n"
             "  assert k.fetchone()[0] == 'SECRET'\n c.close()" % (data, port))
     def accepts():
         return subprocess.run(["/usr/bin/psql", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-c", "select 1"],
                               capture_output=True, check=False).returncode == 0
-    wait_for(accepts, 20, "PostgreSQL to accept connections")
+    wait_for(accepts, what="PostgreSQL to accept connections")
     r = lab.run(command=[PYTHON, lab.write("code.py", code)])
-    assert r.wait(30) == 0, r.err()
+    assert r.wait() == 0, r.err()
     spans = [s for s in lab.spans(r.db) if s["kind"] == "client"]
     tcp = [s for s in spans if s["name"] == "tcp 127.0.0.1:%d" % port]
     unix = [s for s in spans if s["name"].startswith("unix " + data)]

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lib.lab import parse_summary, wait_for
+from lib.lab import in_time, parse_summary, wait_for
 from spans import PYTHON, attr, by_path, one, program
 
 CGROUPS = next((line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"), None)
@@ -120,14 +120,15 @@ def test_moved_into_the_cgroup_while_recording(lab, server, cgroup):
 
 def test_exe_running_and_future(lab):
     """A copy of the interpreter under a name of its own is what the pattern finds."""
-    exe = lab.path("clewtestpy")
+    name = "clewtest%dpy" % os.getpid()  # nobody else's
+    exe = lab.path(name)
     with open(os.path.realpath(PYTHON), "rb") as f, open(exe, "wb") as g:
         g.write(f.read())
     os.chmod(exe, 0o755)
     first, second, other = lab.port(), lab.port(), lab.port()
     lab.wait_port(first, lab.spawn([exe, program("server.py"), first]))
     lab.wait_port(other, lab.spawn([PYTHON, program("server.py"), other]))
-    r = lab.record("--exe", "clewtest*")
+    r = lab.record("--exe", name[:-2] + "*")
     fetch(first, "/running")
     fetch(other, "/another-exe")
     lab.wait_port(second, lab.spawn([exe, program("server.py"), second]))
@@ -146,7 +147,7 @@ def test_port_now_and_later(lab, server):
     def seen():
         fetch(later, "/listens-later")
         return by_path(lab.spans(r.db, "--attr", "url.path=/listens-later"), "/listens-later")
-    wait_for(seen, 15, "a process that began to listen later to be traced", every=0.5)
+    wait_for(seen, what="a process that began to listen later to be traced", every=0.5)
     assert paths(lab, r) == {"/listening", "/listens-later"}
 
 
@@ -266,7 +267,7 @@ def test_queries_while_recording(lab, server):
     port, p = server
     r = lab.record("--pid", p.pid)
     lab.load("http://127.0.0.1:%d/live/%%t" % port, requests=200)
-    wait_for(lambda: len(lab.spans(r.db)) == 200, 15, "200 spans, seen while the recording runs")
+    wait_for(lambda: len(lab.spans(r.db)) == 200, what="200 spans, seen while the recording runs")
     assert r.alive()
     assert lab.clew("services", "-d", r.db).stdout
     assert "server" in lab.clew("map", "-d", r.db).stdout
@@ -279,11 +280,14 @@ def test_queries_while_recording(lab, server):
 
 def test_duration(lab, server):
     port, p = server
-    r = lab.record("--pid", p.pid, "--duration", "1s")
-    fetch(port, "/in-time")
-    assert r.wait(20) == 0
-    parse_summary(r.err())
-    assert {attr(s, "url.path") for s in lab.spans(r.db)} == {"/in-time"}
+
+    def seen(seconds):
+        r = lab.record("--pid", p.pid, "--duration", "%ds" % seconds)
+        fetch(port, "/in-time")
+        assert r.wait() == 0
+        parse_summary(r.err())
+        return {attr(s, "url.path") for s in lab.spans(r.db)}
+    assert in_time(seen) == {"/in-time"}
 
 
 def test_nothing_of_us_stays_attached(lab, server):

@@ -24,7 +24,7 @@ def recorded(module_lab):
     raw = lab.path("load.clew")
     r = lab.record("--pid", s.pid, "--pid", b.pid, "--pid", f.pid, "-o", raw)
     lab.load("http://127.0.0.1:%d/r/%%t?a=1" % front, requests=2000, conns=16)
-    summary = parse_summary(r.finish(60))
+    summary = parse_summary(r.finish())
     assert summary["lost"] == 0
     return {"lab": lab, "raw": raw, "db": r.db, "summary": summary}
 

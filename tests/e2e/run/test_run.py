@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lib.lab import parse_summary, wait_for
+from lib.lab import PATIENCE, in_time, parse_summary, wait_for
 from spans import PYTHON, attr, by_path, joined, program
 
 
@@ -19,6 +19,12 @@ def run(lab, *command, options=(), **kw):
 
 def fetch(port, path):
     return "import urllib.request as u; u.urlopen('http://127.0.0.1:%d%s').read()" % (port, path)
+
+
+def pending(pid):
+    """Signals that were sent to a process and that it has not read yet, as a set of bits."""
+    with open("/proc/%d/status" % pid) as f:
+        return sum(int(line.split()[1], 16) for line in f if line.startswith(("SigPnd:", "ShdPnd:")))
 
 
 @pytest.fixture
@@ -101,7 +107,7 @@ def test_interrupt_keeps_what_was_captured(lab):
     log = lab.path("load.tsv")
     lab.load("http://127.0.0.1:%d/a/%%t" % port, requests=300, log=log)
     r.send(signal.SIGINT)
-    status = r.wait(30)
+    status = r.wait()
     assert status == 130, (status, r.err())
     summary = parse_summary(r.err())
     assert summary["lost"] == 0
@@ -114,22 +120,40 @@ def test_duration_stops_the_tracing_not_the_command(lab, server):
     flag = lab.path("go")
     code = ("import os, time\n%s\nwhile not os.path.exists(%r): time.sleep(0.02)\n%s\nraise SystemExit(7)"
             % (fetch(server, "/before"), flag, fetch(server, "/after")))
-    r = lab.run("--duration", "1s", db=lab.path("store"), command=[PYTHON, lab.write("cmd.py", code)])
-    r.ready()
-    wait_for(lambda: r.links() == 0 and "clew: lost:" in r.err(), 20, lambda: "the tracing to stop: " + r.err())
-    assert r.alive()
-    open(flag, "w").close()
-    assert r.wait(20) == 7
-    paths = {attr(s, "url.path") for s in lab.spans(lab.path("store"))}
-    assert paths == {"/before"}
+    command = [PYTHON, lab.write("cmd.py", code)]
+
+    def paths(seconds):
+        r = lab.run("--duration", "%ds" % seconds, command=command)
+        r.ready()
+        wait_for(lambda: r.links() == 0 and "clew: lost:" in r.err(), what=lambda: "the tracing to stop: " + r.err())
+        assert r.alive()
+        open(flag, "w").close()
+        assert r.wait() == 7
+        os.unlink(flag)
+        return {attr(s, "url.path") for s in lab.spans(r.db)}
+    assert in_time(paths) == {"/before"}
 
 
 def test_signals_reach_the_command_after_the_duration(lab):
     r = lab.run("--duration", "100ms", db=False, command=["sleep", "60"])
     r.ready()
-    wait_for(lambda: "clew: lost:" in r.err(), 20, lambda: "the tracing to stop: " + r.err())
+    wait_for(lambda: "clew: lost:" in r.err(), what=lambda: "the tracing to stop: " + r.err())
     r.send(signal.SIGTERM)
-    assert r.wait(10) == 143, r.err()
+    assert r.wait() == 143, r.err()
+
+
+def test_the_second_signal_ends_the_last_writing(lab):
+    """Whoever is to take the recording does not: the first signal changes nothing, the second is not waited out."""
+    pipe = lab.full_pipe()
+    r = lab.run("-d", "none", "-o", pipe, db=False, command=["true"])
+    r.ready()
+    wait_for(lambda: r.links() == 0, what=lambda: "the tracing to stop: " + r.err())
+    r.send(signal.SIGINT)
+    wait_for(lambda: not pending(r.pid), what="the first signal to be read")
+    r.send(signal.SIGTERM)
+    assert r.wait() == 128 + signal.SIGTERM, r.err()
+    assert r.popen.returncode == -signal.SIGTERM
+    assert "clew: ended at once by SIGTERM; lost: the end of the recording %s\n" % pipe in r.err()
 
 
 def test_a_recording_that_could_not_be_written_is_our_failure(lab):
@@ -144,11 +168,14 @@ def test_live_whose_reader_went_away_loses_nothing(lab, server):
     gone, pipe = os.pipe()
     os.close(gone)
     calls = "; ".join(fetch(server, "/pipe-%d" % i) for i in range(3))
-    r = subprocess.run([lab.clew_path, "run", "--live", "-d", lab.path("store"), "--", PYTHON, "-c",
-                        calls + "; import time; time.sleep(5); raise SystemExit(7)"],
-                       stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60)
-    os.close(pipe)
-    assert r.returncode == 7, r.stderr
+    with subprocess.Popen([lab.clew_path, "run", "--live", "-d", lab.path("store"), "--", PYTHON, "-c",
+                           calls + "; input(); raise SystemExit(7)"], stdin=subprocess.PIPE, stdout=pipe,
+                          stderr=subprocess.PIPE, text=True) as r:
+        os.close(pipe)
+        wait_for(lambda: lab.clew("spans", "-d", lab.path("store"), check=False).stdout.count("\n") == 3,
+                 what="the calls to be stored", every=0.2)
+        _, said = r.communicate("\n", PATIENCE)
+    assert r.returncode == 7, said
     assert len(lab.spans(lab.path("store"))) == 3
 
 
@@ -189,7 +216,7 @@ def test_runs_beside_each_other(lab, server):
     """Two captures at once into two stores: each has its own command's calls and none of the other's."""
     a = lab.run(db=lab.path("a"), command=[PYTHON, "-c", fetch(server, "/of-a")])
     b = lab.run(db=lab.path("b"), command=[PYTHON, "-c", fetch(server, "/of-b")])
-    assert (a.wait(30), b.wait(30)) == (0, 0), a.err() + b.err()
+    assert (a.wait(), b.wait()) == (0, 0), a.err() + b.err()
     assert {attr(s, "url.path") for s in lab.spans(a.db)} == {"/of-a"}
     assert {attr(s, "url.path") for s in lab.spans(b.db)} == {"/of-b"}
 

@@ -8,10 +8,8 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from lib.lab import wait_for  # noqa: E402
-from service_lab import HERE, Service, said  # noqa: E402
+from lib.lab import wait_for
+from service_lab import HERE, Service, said
 
 DEBIAN = "/usr/bin/python3"
 

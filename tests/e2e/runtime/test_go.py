@@ -2,19 +2,15 @@
 """Go: the goroutine for which a socket is used tells the request, at 50 in flight, with random pauses."""
 
 import os
-import shutil
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from lib.lab import wait_for  # noqa: E402
-from service_lab import HERE, Service, said  # noqa: E402
+from lib.lab import find_go, wait_for
+from service_lab import HERE, Service, said
 
 # CLEW_GO_TOOLCHAINS (go1.24.0:go1.25.0) has other toolchains fetched and tested; without it, the one that is here.
-GO = shutil.which("go") or "/usr/local/go/bin/go"
+GO = find_go()
 BUILDS = {
     "plain": [],
     "stripped": ["-ldflags=-s -w"],

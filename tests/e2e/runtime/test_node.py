@@ -8,10 +8,8 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from lib.lab import wait_for  # noqa: E402
-from service_lab import HERE, Service, said  # noqa: E402
+from lib.lab import wait_for
+from service_lab import HERE, Service, said
 
 
 def service(lab, client, mode):
@@ -80,9 +78,6 @@ def test_survives_our_death(lab):
     one = service(lab, "fetch", "sequential")
     recording = one.record("--agent", "node")
     wait_for(said(recording, "/request"), what="the agent to be there")
-    recording.popen.send_signal(signal.SIGKILL)
-    recording.popen.wait()
-    one.load(100)
     cell = [line for line in recording.err().splitlines() if "its agent's memory is at" in line]
     address = int(cell[0].rsplit(" ", 1)[1], 16)
 
@@ -91,7 +86,10 @@ def test_survives_our_death(lab):
             mem.seek(address + 14 * 4)
             return int.from_bytes(mem.read(4), sys.byteorder)
     assert state() == 1
-    wait_for(lambda: state() == 0, limit=20, what="the agent to leave", every=0.2)
+    recording.popen.send_signal(signal.SIGKILL)
+    recording.popen.wait()
+    one.load(100)
+    wait_for(lambda: state() == 0, what="the agent to leave", every=0.2)
     one.load(100)
 
 
@@ -103,7 +101,7 @@ def test_killed_with_the_inspector_open(lab):
     recording.popen.send_signal(signal.SIGKILL)
     recording.popen.wait()
     one.load(50)
-    wait_for(lambda: not listening(one.inspector), limit=20, what="the inspector to be closed", every=0.2)
+    wait_for(lambda: not listening(one.inspector), what="the inspector to be closed", every=0.2)
     one.load(50)
     again = one.record("--agent", "node")
     wait_for(said(again, "/request"), what="the agent to be there")

@@ -14,10 +14,16 @@ import subprocess
 
 import pytest
 
-from lib.lab import wait_for
+from lib.lab import PATIENCE, wait_for
 from spans import attr
 
 CGROUPS = next((line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"), None)
+WORKERS = 2
+
+
+def pids_of(group):
+    with open(os.path.join(group, "cgroup.procs")) as f:
+        return f.read().split()
 
 
 def start(lab, name, parent, address, port):
@@ -26,18 +32,19 @@ def start(lab, name, parent, address, port):
     os.mkdir(group)
     conf = ("    server { listen %s:%d; location / { add_header X-Who HEADER-%s; return 200 'BODY-%s'; } }"
             % (address, port, name, name))
-    p = lab.spawn(["sh", "-c", "echo $$ > %s/cgroup.procs; exec \"$@\"" % group, "sh"] + lab.nginx_conf(name, conf, 2), name)
+    p = lab.spawn(["sh", "-c", "echo $$ > %s/cgroup.procs; exec \"$@\"" % group, "sh"] + lab.nginx_conf(name, conf, WORKERS), name)
     lab.wait_port(port, p, host=address)
-    with open(os.path.join(group, "cgroup.procs")) as f:
-        return {"name": name, "proc": p, "group": group, "address": address, "port": port, "pids": f.read().split(),
-                "url": "http://%s:%d/URL-%s/%%t?QUERY-%s=1" % (address, port, name, name)}
+    # The master listens before its workers are there.
+    wait_for(lambda: len(pids_of(group)) > WORKERS, what="nginx's workers in " + group)
+    return {"name": name, "proc": p, "group": group, "address": address, "port": port, "pids": pids_of(group),
+            "url": "http://%s:%d/URL-%s/%%t?QUERY-%s=1" % (address, port, name, name)}
 
 
 def load_both(lab, *servers):
     loads = [subprocess.Popen(lab.load_args(s["url"], requests=600, conns=8, args=["-H", "X-Sent: SENT-" + s["name"]]),
                               stdout=subprocess.PIPE) for s in servers]
     for p in loads:
-        out, _ = p.communicate(timeout=60)
+        out, _ = p.communicate(timeout=PATIENCE)
         assert json.loads(out)["status_2xx"] == 600, out
 
 
@@ -61,7 +68,7 @@ def world(module_lab):
             s["proc"].stop()
         for group in [os.path.join(parent, n) for n in ("TARGET", "BYSTANDER")] + [parent]:
             with contextlib.suppress(FileNotFoundError):
-                wait_for(lambda g=group: not open(os.path.join(g, "cgroup.procs")).read(), what=group + " to be empty")
+                wait_for(lambda g=group: not pids_of(g), what=group + " to be empty")
                 os.rmdir(group)
 
 

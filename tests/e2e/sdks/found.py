@@ -1,39 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a server answers about spans that were sent, in the form in which the senders write down what they sent."""
 import base64
-import json
 import os
-import urllib.request
 
-from lib.lab import ROOT, wait_for
+from lib.lab import ROOT
 
 SDKS = os.path.join(ROOT, ".deps", "sdks")
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 # What we add: a scope's version is kept as an attribute.
 VERSION = "otel.scope.version"
-
-
-class Server:
-    """A `clew server` of a lab."""
-
-    def __init__(self, lab, ports=None):
-        self.lab, self.db = lab, lab.path(lab.name("store"))
-        ports = ports or {"http": 0, "otlp_http": 0, "otlp_grpc": 0}
-        self.proc = lab.spawn([lab.clew_path, "server", "-d", self.db, "--http-port", ports["http"], "--otlp-http-port",
-                               ports["otlp_http"], "--otlp-grpc-port", ports["otlp_grpc"]], lab.name("server"))
-        wait_for(lambda: os.path.exists(os.path.join(self.db, "ports.json")), 20, "the server")
-        with open(os.path.join(self.db, "ports.json")) as f:
-            self.ports = json.load(f)
-
-    def get(self, path, accept=None):
-        request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.ports["http"], path))
-        if accept:
-            request.add_header("Accept", accept)
-        with urllib.request.urlopen(request, timeout=30) as r:
-            return r.read()
-
-    def json(self, path):
-        return json.loads(self.get(path))
 
 
 def plain(v):

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 import found
-from lib.lab import Lab
+from lib.lab import PATIENCE
+from served import Server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"
@@ -17,9 +18,8 @@ HOW = [("python", "grpc", "none"), ("python", "grpc", "gzip"), ("python", "http"
 
 
 @pytest.fixture(scope="module")
-def server():
-    with Lab() as lab:
-        yield found.Server(lab)
+def server(module_lab):
+    return Server(module_lab)
 
 
 def send(server, sdk, protocol, packed):
@@ -31,7 +31,7 @@ def send(server, sdk, protocol, packed):
     url = "http://127.0.0.1:%d" % port
     env = {**os.environ, "PYTHONPATH": os.path.join(found.SDKS, "python"), "SDK": os.path.join(found.SDKS, "node"),
            "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    r = subprocess.run([*program, protocol, url, packed, out], env=env, capture_output=True, text=True, timeout=120)
+    r = subprocess.run([*program, protocol, url, packed, out], env=env, capture_output=True, text=True, timeout=PATIENCE)
     assert r.returncode == 0 and os.path.exists(out), r.stderr[-3000:]
     return read_sent(out)
 
@@ -104,18 +104,23 @@ def native_differences(sent, lines):
     return out
 
 
+def check_found(server, sent):
+    """Each field of what was sent, through every API that gives spans out."""
+    ids = sorted({s["traceId"] for s in sent.values()})
+    mine = {i: s for i, s in sent.items() if s["traceId"] != "0123456789abcdef0123456789abcdef"}
+    v3 = [server.ask("/api/v3/traces/" + t).json["result"] for t in ids]
+    assert not differences(sent, found.from_otlp(v3))
+    tempo = [server.ask("/tempo/api/traces/" + t).json for t in ids]
+    assert not differences(sent, found.from_otlp(tempo, found.hex_of_base64))
+    assert not jaeger_differences(mine, [server.ask("/api/traces/" + t).json for t in ids])
+    native = [json.loads(x) for x in server.ask("/api/clew/v1/download?format=ndjson&limit=100000").text.splitlines()]
+    assert not native_differences(sent, native)
+    download = [json.loads(x) for x in server.ask("/api/clew/v1/download?format=otlp&limit=100000").text.splitlines()]
+    assert not differences(sent, found.from_otlp(download))
+
+
 @pytest.mark.parametrize("sdk, protocol, packed", HOW, ids=["-".join(h) for h in HOW])
 def test_field_by_field(server, sdk, protocol, packed):
     sent = send(server, sdk, protocol, packed)
     assert len(sent) >= 24
-    ids = sorted({s["traceId"] for s in sent.values()})
-    mine = {i: s for i, s in sent.items() if s["traceId"] != "0123456789abcdef0123456789abcdef"}
-    v3 = [server.json("/api/v3/traces/" + t)["result"] for t in ids]
-    assert not differences(sent, found.from_otlp(v3))
-    tempo = [server.json("/tempo/api/traces/" + t) for t in ids]
-    assert not differences(sent, found.from_otlp(tempo, found.hex_of_base64))
-    assert not jaeger_differences(mine, [server.json("/api/traces/" + t) for t in ids])
-    native = [json.loads(x) for x in server.get("/api/clew/v1/download?format=ndjson&limit=100000").splitlines()]
-    assert not native_differences(sent, native)
-    download = [json.loads(x) for x in server.get("/api/clew/v1/download?format=otlp&limit=100000").splitlines()]
-    assert not differences(sent, found.from_otlp(download))
+    check_found(server, sent)

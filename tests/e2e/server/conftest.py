@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
-import sys
-
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from served import Server  # noqa: E402
+from served import Server
 
 
 @pytest.fixture

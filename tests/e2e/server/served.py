@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import ssl
+import sys
 
-from lib.lab import wait_for
+from lib.lab import PATIENCE, wait_for
 
 
 class Answer:
@@ -48,12 +49,13 @@ class Server:
         def there():
             if not self.proc.alive():
                 raise AssertionError("the server ended:\n" + self.proc.err())
-            return os.path.exists(self.ports_path)
-        wait_for(there, 20, lambda: "the server's ports; it said:\n" + self.proc.err())
+            # It says so after it has written them.
+            return os.path.exists(self.ports_path) and "serving http" in self.proc.err()
+        wait_for(there, what=lambda: "the server's ports; it said:\n" + self.proc.err())
         with open(self.ports_path) as f:
             return json.load(f)
 
-    def connection(self, port=None, timeout=30, context=None, host="127.0.0.1"):
+    def connection(self, port=None, timeout=PATIENCE, context=None, host="127.0.0.1"):
         port = port or self.ports["http"]
         if self.ports["tls"]:
             return http.client.HTTPSConnection(host, port, timeout=timeout,
@@ -68,14 +70,20 @@ class Server:
         finally:
             c.close()
 
+    def need_page(self, who):
+        """Ends the program where this build of clew has no page."""
+        if "/assets/" not in self.ask("/").text:
+            sys.exit("%s: %s has no page in it: build it with tools/build-ui, then `meson setup --reconfigure` and "
+                     "`ninja` in the build's folder, or name its files with --ui-dir ui/dist" % (who, self.lab.clew_path))
+
     def stats(self):
         return self.ask("/api/clew/v1/stats").json
 
     def sql(self, statement):
         return self.ask("/api/clew/v1/sql", "POST", statement).json["rows"]
 
-    def stop(self, limit=30):
-        return self.proc.stop(signal.SIGTERM, limit)
+    def stop(self):
+        return self.proc.stop(signal.SIGTERM)
 
 
 def basic(user, password):

@@ -198,15 +198,14 @@ def test_the_same_span_twice_and_children_first(serve):
 def test_a_success_is_durable_within_the_time_of_a_commit(serve):
     """Answered when it is on disk, and that does not wait for the store's usual second."""
     s = serve()
-    send(s, batch())
-    times = []
-    for _ in range(5):
-        begin = time.monotonic()
-        request = batch(10)
+
+    def seconds():
+        begin, request = time.monotonic(), batch(10)
         assert send(s, request).status == 200
-        times.append(time.monotonic() - begin)
+        took = time.monotonic() - begin
         assert set(ids(request)) <= stored(s)
-    assert min(times) < 0.5, times
+        return took
+    wait_for(lambda: seconds() < 0.5, what="an answer before the store's usual second is over")
 
 
 def test_sizes(serve):
@@ -224,9 +223,8 @@ def test_sizes(serve):
     bomb = zlib.compressobj(9, wbits=31)
     packed = b"".join(bomb.compress(b"\0" * (1 << 20)) for _ in range(1500)) + bomb.flush()
     before = rss(s)
-    begin = time.process_time()
     a = s.ask("/v1/traces", "POST", packed, {**otlp.PROTO, **otlp.GZIP}, port=s.ports["otlp_http"])
-    assert a.status == 413 and rss(s) - before < 100 << 20, time.process_time() - begin
+    assert a.status == 413 and rss(s) - before < 100 << 20
     for bad in (packed[:100], b"not gzip at all", b"", gzip.compress(b"x")[:-2]):
         a = s.ask("/v1/traces", "POST", bad, {**otlp.PROTO, **otlp.GZIP}, port=s.ports["otlp_http"])
         assert a.status == 400 and "gzip" in Status(a.body).message
@@ -304,7 +302,7 @@ def test_kill_9_under_load_loses_nothing_acknowledged(serve, lab):
     threads = [threading.Thread(target=sender, args=(i,)) for i in range(6)]
     for t in threads:
         t.start()
-    wait_for(lambda: len(acknowledged) > 3000, 30, "some thousand acknowledged spans")
+    wait_for(lambda: len(acknowledged) > 3000, what="some thousand acknowledged spans")
     s.proc.popen.kill()
     stop.set()
     for t in threads:
@@ -338,7 +336,7 @@ def test_a_full_disk_is_said_and_gets_over(serve, lab):
     assert "disk is full" in Status(a.body).message
     assert s.ask("/readyz").status == 503 and s.ask("/healthz").status == 200
     subprocess.run(["mount", "-o", "remount,size=200m", place], check=True)
-    wait_for(lambda: s.ask("/readyz").status == 200, 20, "that it recovers")
+    wait_for(lambda: s.ask("/readyz").status == 200, what="that it recovers")
     assert one().status == 200
     assert acknowledged <= stored(s)
     assert s.stop() == 0
@@ -355,8 +353,9 @@ def test_retention(serve, lab):
         add_span(scope, start=now - i * hour)
     assert send(s, r).status == 200 and len(stored(s)) == 6
     assert s.stop() == 0
-    s = serve("--retention-age", "3h", db=s.db)
-    wait_for(lambda: len(stored(s)) == 4, 30, "that two hours are gone")
+    # An hour goes when all of it is too old: at an age at which that is not just now.
+    s = serve("--retention-age", "3h" if now % hour < hour // 2 else "3h30m", db=s.db)
+    wait_for(lambda: len(stored(s)) == 4, what="that two hours are gone")
     text = s.ask("/metrics").text
     assert "clew_retention_partitions_total 2\n" in text and "clew_retention_spans_total 2\n" in text
     assert s.proc.err().count("dropped the hour from") == 2

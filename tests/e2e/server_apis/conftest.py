@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
-import sys
-
 import pytest
 
-sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
-                os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "server")]
-
-import shop  # noqa: E402
-from served import Server  # noqa: E402
+import shop
+from served import Server
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was captured, not sent: every API gives the same spans as our own does."""
 import json
-import os
-import sys
 
 import pytest
 from google.protobuf import json_format
 
 import otlp
-from lib.lab import ROOT
 from served import Server
 from test_tempo import PROTOBUF, trace_by_id_response
 
-sys.path.append(os.path.join(ROOT, "tests", "cli"))
-import recording  # noqa: E402
+from lib import recording
 
 
 @pytest.fixture(scope="module")

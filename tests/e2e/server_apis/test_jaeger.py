@@ -202,7 +202,7 @@ def test_bad_parameters(shopped, path, params, word):
 
 def test_metrics(shopped):
     shop = shopped.shop
-    base = {"service": [FRONT, PAY], "endTs": time.time_ns() // MS, "lookback": 600000, "step": 60000, "ratePer": 600000}
+    base = {"service": [FRONT, PAY], "endTs": shop.start // MS + 120000, "lookback": 600000, "step": 60000, "ratePer": 600000}
 
     def last(what, **more):
         family = get(shopped, "metrics/" + what, **{**base, **more}).json

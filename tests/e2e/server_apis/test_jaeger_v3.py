@@ -107,8 +107,57 @@ def test_older_names(shopped):
     check(shopped, spans_of(get(shopped, "traces", **params)), [s for t in shop.traces[11:13] for s in t])
 
 
+def test_the_older_name_of_operations_in_jaegers_page(shopped):
+    for name in ("query.span_name", "query.spanName"):
+        found = spans_of(get(shopped, "traces", **ALL, **{"query.service_name": PAY, name: "POST /pay", "query.num_traces": 1}))
+        check(shopped, found, shopped.shop.traces[-1])
+        assert get(shopped, "trace-summaries", **ALL, **{"query.service_name": PAY, name: "other"}).json == {"summaries": []}
+
+
+def post(server, path, body):
+    text = body if isinstance(body, str) else json.dumps(body)
+    return server.ask("/api/v3/" + path, "POST", text, {"Content-Type": "application/json"})
+
+
+def test_a_query_that_is_posted(shopped):
+    shop = shopped.shop
+    times = {"startTimeMin": ALL["query.startTimeMin"], "startTimeMax": ALL["query.startTimeMax"]}
+    older = {"start_time_min": times["startTimeMin"], "start_time_max": times["startTimeMax"]}
+    query = {**times, "serviceName": FRONT, "operationName": "POST /orders", "durationMin": "0.0205s", "searchDepth": 3}
+    check(shopped, spans_of(post(shopped, "traces", {"query": query})), [s for t in shop.traces[-3:] for s in t])
+    query = {**older, "service_name": FRONT, "attributes": {"order": "o-8"}, "duration_max": None, "raw_traces": True}
+    check(shopped, spans_of(post(shopped, "traces", {"query": query})), shop.traces[8])
+    (summary,) = post(shopped, "trace-summaries", {"query": query}).json["summaries"]
+    assert summary["traceId"] == shop.traces[8][0].trace.hex()
+    for body in ("", "{", "[]", {}, {"query": 5}):
+        a = post(shopped, "traces", body)
+        assert a.status == 400 and "malformed body" in a.json["error"]["message"]
+    assert "are required" in post(shopped, "traces", {"query": {}}).text
+    assert post(shopped, "services", {"query": query}).status == 405
+    assert shopped.ask("/api/v3/traces", "PUT", "x").status == 405
+
+
+def test_dependencies(shopped):
+    shop = shopped.shop
+    begin, end = rfc3339(shop.start), rfc3339(shop.start + 60 * 10**9)
+    for names in ("startTime", "endTime"), ("start_time", "end_time"):
+        edges = get(shopped, "dependencies", **dict(zip(names, (begin, end)))).json["dependencies"]
+        assert {"parent": FRONT, "child": PAY, "callCount": str(shop.N)} in edges
+    none = get(shopped, "dependencies", startTime="2020-01-01T00:00:00Z", endTime="2020-01-02T00:00:00Z")
+    assert none.json == {"dependencies": []}
+
+
+def test_capabilities(shopped):
+    """As they say: without a service's name, and all conditions on one span."""
+    assert get(shopped, "capabilities").json == {"search": {"withoutServiceName": True, "sameSpanConjunction": True}}
+    apart = {"server.address": "pay", "order": "o-8"}
+    assert failure(shopped, 404, "traces", **ALL, **{"query.attributes": json.dumps(apart)}) == "No traces found"
+
+
 def test_attributes(shopped):
     shop = shopped.shop
+    found = spans_of(get(shopped, "traces", **ALL, **{"query.attributes": json.dumps({"span.kind": "consumer"}), "query.searchDepth": 2}))
+    check(shopped, found, [s for t in shop.traces[-2:] for s in t])
     found = spans_of(get(shopped, "traces", **ALL, **{"query.attributes": json.dumps({"order": "o-8"})}))
     check(shopped, found, shop.traces[8])
     found = spans_of(get(shopped, "traces", **ALL, **{"query.attributes": json.dumps({"error": "true", "vip": "true"})}))
@@ -149,6 +198,12 @@ def test_nothing_found(shopped):
     ("traces", {**ALL, "query.searchDepth": "-1"}, "query.searchDepth"),
     ("traces", {**ALL, "query.attributes": "x"}, "malformed parameter query.attributes"),
     ("traces", {**ALL, "query.attributes": '{"a":1}'}, "malformed parameter query.attributes"),
+    ("traces", {**ALL, "query.filter": '{"op":"eq"}'}, "query.filter is not supported"),
+    ("trace-summaries", {**ALL, "query.pagination.pageSize": "5"}, "query.pagination.pageSize is not supported"),
+    ("traces", {**ALL, "query.pagination": '{"pageSize":5}'}, "query.pagination is not supported"),
+    ("dependencies", {}, "startTime and endTime are required"),
+    ("dependencies", {"start_time": "x", "end_time": "y"}, "malformed parameter start_time"),
+    ("dependencies", {"startTime": "2020-01-01T00:00:00Z", "endTime": "2020-01-01T00:00:00Z"}, "endTime"),
     ("traces/zz", {}, "malformed parameter trace_id"),
     ("traces/12", {"start_time": "x"}, "malformed parameter start_time"),
     ("trace-summaries", {}, "are required"),

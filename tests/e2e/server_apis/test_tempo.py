@@ -106,6 +106,11 @@ def test_no_trace(shopped):
     assert shopped.ask("/tempo/api/echo", "POST", b"").status == 405
 
 
+def test_metrics_say_what_to_use_instead(shopped):
+    for path in ("metrics/query", "metrics/query_range"):
+        assert "/metrics for Prometheus" in failure(shopped, 501, path, q="{ } | rate()", start=1, end=2, step="15s")
+
+
 # ---- search ----
 
 def search(server, **params):
@@ -182,11 +187,33 @@ FAILED = [i for i in ALL if i % 5 == 4]
     ('{ rootName = "other" }', [], None),
     ('{ traceDuration < 13ms }', [2, 1, 0], None),
     ('{ trace:duration >= 38ms && trace:rootName = "POST /orders" }', [29, 28], None),
+    # What Grafana's search form makes of several values.
+    ('{(span.order="o-3" || span.order="o-5")}', [5, 3], lambda s: "order" in s.attrs),
+    ('{(resource.service.name="stock" || resource.service.name="front") && kind!=client}', ALL[:20],
+     lambda s: s.service == STOCK or s.kind == 2 and s.service == FRONT),
+    ('{(name="reserve" || name="POST /pay") && (resource.service.name="front" || resource.service.name="stock")}', ALL[:20],
+     lambda s: s.name == "reserve" or s.service == FRONT and s.kind == 3),
+    # A span that two cases find counts once; "&&" comes before "||".
+    ('{ status = error || status = ok || kind = server }', ALL[:20], lambda s: s.kind == 2),
+    ('{ span.order = "o-3" || kind = server && span.order =~ "o-[34]" }', [4, 3], lambda s: "order" in s.attrs),
+    ('{ kind = server && kind = client || span.order = "o-4" }', [4], lambda s: "order" in s.attrs),
+    ('{ true || span.order = "o-4" }', ALL[:20], None),
+    ('{ rootName = "other" || traceDuration < 13ms }', [2, 1, 0], None),
 ])
 def test_traceql(shopped, q, want, matches):
     start = shopped.shop.start // 10**9
     found = search(shopped, q=q, start=start - 60, end=start + 600)
     check_found(shopped, found, want, matches)
+
+
+def test_cases_of_traces_and_of_spans(shopped):
+    """Of a trace that a case without conditions on spans finds, all spans match."""
+    found = search(shopped, q='{ traceDuration >= 38ms || span.order = "o-28" || span.order = "o-7" && rootServiceName = "front" }')
+    check_found(shopped, found[:2], [29, 28])
+    check_found(shopped, found[2:], [7], lambda s: "order" in s.attrs)
+    for limit in (1, 2):
+        found = search(shopped, q='{ span.order = "o-9" || span.order = "o-3" || status = error }', limit=limit)
+        check_found(shopped, found, FAILED[:limit], lambda s: s.status == 2)
 
 
 def test_what_was_asked_for_is_shown(shopped):
@@ -228,7 +255,10 @@ def test_tags(shopped):
     ({"q": "{ .a = 1x }"}, "neither a number"),
     ({"q": "{ .a = 1 } | count() > 2"}, "pipeline"),
     ({"q": "{ .a = 1 } && { .b = 2 }"}, "only one set"),
-    ({"q": "{ .a = 1 || .b = 2 }"}, "|| is not understood"),
+    ({"q": "{ .a = 1 || }"}, "not a field"),
+    ({"q": "{ " + " || ".join(".a = %d" % i for i in range(17)) + " }"}, "more than 16 cases"),
+    ({"q": "{ " + " && ".join("(.a = %d || .b = 1)" % i for i in range(5)) + " }"}, "more than 16 cases"),
+    ({"q": "{ " + " && ".join(".a = %d" % i for i in range(65)) + " }"}, "too many"),
     ({"q": "{ !(.a = 1) }"}, "!"),
     ({"q": "{ (.a = 1 }"}, ") is missing"),
     ({"q": "{" + "(" * 100 + "true" + ")" * 100 + "}"}, "nested"),

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from lib.lab import ROOT, find_clew
+from lib.lab import PATIENCE, ROOT, find_clew
 
 ACCURACY = os.path.join(ROOT, "tests", "accuracy")
 NAME = "web-keepalive-gthread"
@@ -18,7 +18,7 @@ def run(out, *args):
     command = ["/usr/bin/python3", os.path.join(ACCURACY, "run.py"), NAME, "-n", "2000", "-c", "16", "--clew", find_clew(),
                "--max-wrong", "0.001", "--min-right", "wire=0.99", "--min-right", "inside front=0.99",
                "--min-right", "inside app=0.99", "-o", str(out), *args]
-    r = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    r = subprocess.run(command, capture_output=True, text=True, timeout=3 * PATIENCE, check=False)
     assert r.returncode == 0, r.stdout + r.stderr
     with open(os.path.join(out, "results.json")) as f:
         return json.load(f)["results"][RUN]

@@ -4,14 +4,11 @@
 import json
 import os
 import re
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "runtime"))
-
-from lib.lab import wait_for  # noqa: E402
-from service_lab import HERE, Service  # noqa: E402
+from lib.lab import wait_for
+from service_lab import HERE, Service, said
 
 
 def why(lab, db):
@@ -37,7 +34,7 @@ def test_node_without_its_agent(lab):
     assert why(lab, recording.db) == {}
     one.load(100)
     wait_for(lambda: links(why(lab, recording.db).get("feed", {"certain": 0, "probable": 0, "orphans": 0})),
-             limit=30, what="the recorder's first word, over its socket", every=0.3)
+             what="the recorder's first word, over its socket", every=0.3)
     one.load(100)
     recording.finish()
     feed = why(lab, recording.db)["feed"]
@@ -53,7 +50,7 @@ def test_node_without_its_agent(lab):
 
     orphan = next(s for s in lab.spans(recording.db) if s["attributes"].get("clew.link.class") == "orphan" and s["links"])
     drawn = " ".join(lab.clew("trace", orphan["trace_id"], "--why", "-d", recording.db, env={"COLUMNS": "200"}).stdout.split())
-    assert re.search(r"candidate: feed GET /\S+ of trace \w+ \(0\.\d\d\): began \S+ .{1,2} before the call, answered", drawn), drawn
+    assert re.search(r"candidate: feed GET /\S+ of trace \w+ \([01]\.\d\d\): began \S+ .{1,2} before the call, answered", drawn), drawn
 
     again = lab.path("again")
     lab.clew("replay", raw, "-d", again, "--name", "%d=feed" % one.proc.pid)
@@ -64,7 +61,8 @@ def test_node_without_its_agent(lab):
 
 def test_node_with_its_agent(lab):
     one = Service(lab, ["/usr/bin/node", os.path.join(HERE, "service.js")], "http", "sequential")
-    _, recording = record(lab, one, "--agent", "node")
+    _, recording = record(lab, one, "--agent", "node", "--log-level", "debug")
+    wait_for(said(recording, "/request"), what="the agent to be there")
     one.load(200)
     recording.finish()
     feed = why(lab, recording.db)["feed"]

@@ -6,17 +6,14 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TESTS = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [TESTS] + [os.path.join(TESTS, "e2e", d) for d in ("", "export", "server")]
 
-from lib.lab import ROOT, Lab, parse_lost, wait_for  # noqa: E402
-from test_export import canonical, exported, traces_of  # noqa: E402
-from spans import PYTHON, program  # noqa: E402
+from lib.lab import ROOT, Lab, parse_lost, wait_for
+from test_export import canonical, exported, traces_of
+from spans import PYTHON, program
 
 CONFIG = """
 receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:%d"}, http: {endpoint: "127.0.0.1:%d"}}}}
@@ -50,7 +47,7 @@ def recorded(lab):
     raw, db = lab.path("load.clew"), lab.path("db")
     r = lab.record("--pid", leaf.pid, "-o", raw)
     lab.load("http://127.0.0.1:%d/r/%%t" % port, requests=2000, conns=8)
-    r.finish(60)
+    r.finish()
     lab.clew("replay", raw, "-d", db)
     ids = {(s["trace_id"], s["span_id"]) for s in map(json.loads, lab.clew("spans", "-d", db).stdout.splitlines())}
     assert len(ids) >= 2000
@@ -69,7 +66,7 @@ def test_field_by_field(binary, lab, recorded, how):
     text = lab.clew("replay", recorded["raw"], "-d", "none", "--export", url, *how[1:]).stderr
     assert parse_lost(text) == 0 and exported(text) == len(recorded["ids"]), text + collector.err()
     assert collector.stop() == 0  # it writes what it has
-    wait_for(lambda: os.path.exists(found), 5, "what the Collector wrote")
+    wait_for(lambda: os.path.exists(found), what="what the Collector wrote")
     with open(found) as f:
         spans = [({a["key"]: a["value"] for a in rs["resource"]["attributes"]}, ss["scope"], s)
                  for doc in map(json.loads, f) for rs in doc["resourceSpans"] for ss in rs["scopeSpans"] for s in ss["spans"]]

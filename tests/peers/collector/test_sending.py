@@ -2,22 +2,17 @@
 """A real Collector between an SDK and `clew server`, by its otlp and otlphttp exporters; also while clew is down, and while
 it is answered 429 and 503. `make peers`."""
 import json
-import os
-import sys
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TESTS = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [TESTS, os.path.join(TESTS, "e2e", "sdks"), HERE]
-
-import found  # noqa: E402
-from lib.lab import Lab, wait_for  # noqa: E402
-from test_collector import binary  # noqa: E402, F401
-from test_senders import differences, send  # noqa: E402
+import found
+from lib.lab import wait_for
+from served import Server
+from test_collector import binary  # noqa: F401
+from test_senders import differences, send
 
 CONFIG = """
 receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:%d"}, http: {endpoint: "127.0.0.1:%d"}}}}
@@ -26,12 +21,6 @@ service:
   telemetry: {metrics: {level: none}}
   pipelines: {traces: {receivers: [otlp], exporters: [%s]}}
 """
-
-
-@pytest.fixture
-def lab():
-    with Lab() as one:
-        yield one
 
 
 class Gate:
@@ -82,12 +71,12 @@ def start(lab, program, exporter, endpoint):
 
 
 def all_of(server):
-    lines = server.get("/api/clew/v1/download?format=otlp&limit=100000").splitlines()
+    lines = server.ask("/api/clew/v1/download?format=otlp&limit=100000").text.splitlines()
     return found.from_otlp([json.loads(x) for x in lines])
 
 
 def assert_arrives(server, sent):
-    wait_for(lambda: set(sent) <= set(all_of(server)), 40, "%d spans" % len(sent), every=0.3)
+    wait_for(lambda: set(sent) <= set(all_of(server)), what="%d spans" % len(sent), every=0.3)
     there = all_of(server)
     assert set(there) == set(sent)
     assert not differences(sent, there)
@@ -96,7 +85,7 @@ def assert_arrives(server, sent):
 @pytest.mark.parametrize("exporter", ["otlp", "otlphttp"])
 @pytest.mark.parametrize("sdk", [("python", "grpc", "gzip"), ("node", "json", "none")], ids=["python", "node"])
 def test_through_a_collector(binary, lab, exporter, sdk):  # noqa: F811
-    server = found.Server(lab)
+    server = Server(lab)
     port = server.ports["otlp_grpc" if exporter == "otlp" else "otlp_http"]
     c = start(lab, binary, exporter, ("127.0.0.1:%d" if exporter == "otlp" else "http://127.0.0.1:%d") % port)
     assert_arrives(server, send(c, *sdk))
@@ -104,18 +93,19 @@ def test_through_a_collector(binary, lab, exporter, sdk):  # noqa: F811
 
 @pytest.mark.parametrize("exporter", ["otlp", "otlphttp"])
 def test_while_clew_is_down(binary, lab, exporter):  # noqa: F811
-    first = found.Server(lab)
+    first = Server(lab)
     ports = first.ports
     assert first.proc.stop() == 0
     port = ports["otlp_grpc" if exporter == "otlp" else "otlp_http"]
     c = start(lab, binary, exporter, ("127.0.0.1:%d" if exporter == "otlp" else "http://127.0.0.1:%d") % port)
     sent = send(c, "python", "http", "gzip")
-    wait_for(lambda: "retry" in c.err().lower(), 20, "the Collector to find nobody")
-    assert_arrives(found.Server(lab, ports), sent)
+    wait_for(lambda: "retry" in c.err().lower(), what="the Collector to find nobody")
+    assert_arrives(Server(lab, "--http-port", ports["http"], "--otlp-http-port", ports["otlp_http"], "--otlp-grpc-port", ports["otlp_grpc"],
+                          ports=False), sent)
 
 
 def test_429_and_503(binary, lab):  # noqa: F811
-    server = found.Server(lab)
+    server = Server(lab)
     gate = Gate(server.ports["otlp_http"], [503, 429, 503])
     c = start(lab, binary, "otlphttp", "http://127.0.0.1:%d" % gate.http.server_address[1])
     assert_arrives(server, send(c, "python", "grpc", "none"))

@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenTelemetry's SDK for Java sends to `clew server`: each span once, field by field. `make peers`; needs Maven, JDK 17."""
 import hashlib
-import json
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TESTS = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [TESTS, os.path.join(TESTS, "e2e", "sdks")]
 
-import found  # noqa: E402
-from lib.lab import ROOT, Lab  # noqa: E402
-from test_senders import differences, jaeger_differences, native_differences, read_sent  # noqa: E402
+from lib.lab import ROOT
+from served import Server
+from test_senders import check_found, read_sent
 
 JAVA = os.path.join(HERE, "java")
 COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
@@ -41,9 +37,8 @@ def class_path():
 
 
 @pytest.fixture(scope="module")
-def server():
-    with Lab() as lab:
-        yield found.Server(lab)
+def server(module_lab):
+    return Server(module_lab)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
@@ -55,10 +50,4 @@ def test_field_by_field(class_path, server, protocol, packed):
                    timeout=120)
     sent = read_sent(out)
     assert len(sent) == 24
-    ids = sorted({s["traceId"] for s in sent.values()})
-    mine = {i: s for i, s in sent.items() if s["traceId"] != "0123456789abcdef0123456789abcdef"}
-    assert not differences(sent, found.from_otlp([server.json("/api/v3/traces/" + t)["result"] for t in ids]))
-    assert not differences(sent, found.from_otlp([server.json("/tempo/api/traces/" + t) for t in ids], found.hex_of_base64))
-    assert not jaeger_differences(mine, [server.json("/api/traces/" + t) for t in ids])
-    native = server.get("/api/clew/v1/download?format=ndjson&limit=100000").splitlines()
-    assert not native_differences(sent, [json.loads(x) for x in native])
+    check_found(server, sent)

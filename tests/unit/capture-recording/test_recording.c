@@ -42,6 +42,8 @@ union any {
 	struct clew_rec_process process;
 	struct clew_rec_event event;
 	struct clew_rec_loss loss;
+	struct clew_rec_heap heap;
+	struct clew_rec_moved moved;
 	struct clew_rec_clock clock;
 	struct clew_rec_meta meta;
 	uint8_t bytes[512];
@@ -54,6 +56,7 @@ static void make(union any *u, unsigned type)
 {
 	static const uint8_t tlv[] = {1, 0, 3, 0, 'a', 'b', 'c', 2, 0, 0, 0, 99, 0, 1, 0, 'z'};
 	uint64_t counters[2] = {123, 456};
+	uint64_t objects[2] = {0x1010 | 700ull << 48, 0x1020 | 740ull << 48};
 
 	memset(u, 0, sizeof(*u));
 	switch (type) {
@@ -124,6 +127,22 @@ static void make(union any *u, unsigned type)
 						 .what = CLEW_REC_IO,
 						 .count = 9};
 		break;
+	case CLEW_REC_HEAP:
+		u->heap = (struct clew_rec_heap){.hdr.len = sizeof(u->heap) + 16,
+						 .hdr_bytes = sizeof(u->heap),
+						 .collections = 3,
+						 .room_start = 0x1000,
+						 .n_objects = 2};
+		memcpy(&u->heap + 1, objects, sizeof(objects));
+		break;
+	case CLEW_REC_MOVED:
+		u->moved = (struct clew_rec_moved){.hdr.len = sizeof(u->moved) + 16,
+						   .hdr_bytes = sizeof(u->moved),
+						   .collections = 4,
+						   .base = 0x1000,
+						   .n_moved = 2};
+		memcpy(&u->moved + 1, (const uint32_t[]){1, 2, 3, 0x40000000}, 16);
+		break;
 	default:
 		u->rec.len = 24; /* from a later version */
 	}
@@ -138,7 +157,7 @@ static size_t write_all(unsigned rounds)
 
 	assert_int_equal(clew_recording_create(path, &w), 0);
 	for (unsigned i = 0; i < rounds; i++) {
-		for (unsigned type = 1; type <= 10; type++) {
+		for (unsigned type = 1; type <= 11; type++) {
 			make(&u, type);
 			assert_int_equal(clew_recording_write(w, &u.rec), 0);
 			n += u.rec.len;
@@ -164,7 +183,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(clew_recording_open(path, &r), 0);
 	for (unsigned i = 0; i < 3000; i++) {
-		for (unsigned type = 1; type <= 10; type++) {
+		for (unsigned type = 1; type <= 11; type++) {
 			make(&u, type);
 			assert_int_equal(clew_recording_next(r, &rec), 1);
 			assert_int_equal(rec->len, u.rec.len);
@@ -208,7 +227,7 @@ static void test_cut(void **state)
 		if (got)
 			continue;
 		ends = 512;
-		for (unsigned type = 1; type <= 10; type++) {
+		for (unsigned type = 1; type <= 11; type++) {
 			make(&u, type);
 			got = clew_recording_next(r, &rec);
 			if (ends + u.rec.len <= cut)
@@ -237,7 +256,7 @@ static void test_unaligned_memory(void **state)
 
 	memcpy(p + 1, all, n);
 	assert_int_equal(clew_recording_open_mem(p + 1, n, &r), 0);
-	for (unsigned type = 1; type <= 10; type++) {
+	for (unsigned type = 1; type <= 11; type++) {
 		assert_int_equal(clew_recording_next(r, &rec), 1);
 		assert_int_equal((uintptr_t)rec % 8, 0);
 	}
@@ -269,7 +288,7 @@ static void test_check(void **state)
 {
 	union any u;
 
-	for (unsigned type = 1; type <= 10; type++) {
+	for (unsigned type = 1; type <= 11; type++) {
 		make(&u, type);
 		assert_int_equal(clew_record_check(&u.rec, u.rec.len), 0);
 		assert_int_equal(clew_record_check(&u.rec, u.rec.len - 8), -EBADMSG);
@@ -280,7 +299,7 @@ static void test_check(void **state)
 		assert_int_equal(clew_record_check(&u.rec, sizeof(u)), -EBADMSG);
 		u.rec.len = CLEW_RECORD_MAX_BYTES + 8;
 		assert_int_equal(clew_record_check(&u.rec, SIZE_MAX), -EBADMSG);
-		if (type == 10)
+		if (type == 11)
 			continue;
 		make(&u, type);
 		u.rec.len = 8;
@@ -311,6 +330,10 @@ static void test_check(void **state)
 	WRONG(CLEW_REC_PROCESS, process.tail_len, 17);
 	WRONG(CLEW_REC_EVENT, event.tail_len, 9);
 	WRONG(CLEW_REC_LOSS, loss.hdr_bytes, 40);
+	WRONG(CLEW_REC_HEAP, heap.n_objects, 3);
+	WRONG(CLEW_REC_HEAP, heap.hdr_bytes, 64);
+	WRONG(CLEW_REC_MOVED, moved.n_moved, 3);
+	WRONG(CLEW_REC_MOVED, moved.n_moved, UINT32_MAX);
 	/* A longer fixed part is of a later version, and fine. */
 	make(&u, CLEW_REC_LOSS);
 	u.loss.hdr_bytes = 56;
@@ -373,9 +396,19 @@ static void test_json(void **state)
 	assert_non_null(
 		strstr(b.data, "\"comm\":\"sixteen chars ok\",\"args\":\"ls\\u0000-l\\u0000\"}"));
 	clew_buf_clear(&b);
-	make(&u, 10);
+	make(&u, CLEW_REC_HEAP);
 	assert_int_equal(clew_record_json(&u.rec, &b), 0);
-	assert_string_equal(b.data, "{\"type\":10,\"len\":24,\"flags\":0}");
+	assert_non_null(strstr(b.data, "\"collections\":3,\"room_start\":4096,"));
+	assert_non_null(strstr(b.data, "\"objects\":[[700,4112],[740,4128]]"));
+	clew_buf_clear(&b);
+	make(&u, CLEW_REC_MOVED);
+	assert_int_equal(clew_record_json(&u.rec, &b), 0);
+	assert_non_null(
+		strstr(b.data, "\"collections\":4,\"moved\":[[4104,4112],[4120,8589938688]]"));
+	clew_buf_clear(&b);
+	make(&u, 99);
+	assert_int_equal(clew_record_json(&u.rec, &b), 0);
+	assert_string_equal(b.data, "{\"type\":99,\"len\":24,\"flags\":0}");
 	clew_buf_done(&b);
 	/* No room is said, not cut silently. */
 	clew_buf_init(&b, 40);

@@ -161,13 +161,74 @@ static void test_run(void **state)
 	assert_true(first);
 }
 
+/* A thread that has sent n bytes, from at on, and whose hook has not run yet. */
+struct sender {
+	uint64_t at;
+	uint32_t n; /* 0: none */
+};
+
+/*
+ * Threads send to one connection at once, and their hooks run in any order: no place that is told is wrong, and
+ * where one thread sends after the other, all are told. The stream passes 4 GiB on its way.
+ */
+static void test_place(void **state)
+{
+	__u64 told = 0xfffff000, before;
+	uint64_t end = told, seed = 1;
+	struct sender senders[4] = {{0}};
+	unsigned int pending = 0, placed = 0, alone = 0, alone_placed = 0;
+
+	for (int i = 0; i < 200000; i++) {
+		struct sender *s = &senders[(seed >> 33) % 4];
+		bool at_once = seed >> 63; /* half of the time they wait for each other */
+
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		if (!s->n && (!pending || at_once)) {
+			*s = (struct sender){.at = end, .n = 1 + (seed >> 40) % 3};
+			end += s->n;
+			pending++;
+		} else if (s->n) {
+			bool by_itself = pending == 1 && !(told & CLEW_TOLD_ASTRAY);
+
+			before = told;
+			alone += by_itself;
+			if (clew_place(told, (uint32_t)end, s->n, false, &told)) {
+				assert_int_equal(before, s->at);
+				alone_placed += by_itself;
+				placed++;
+			}
+			s->n = 0;
+			pending--;
+			assert_true(pending || told == end);
+		}
+	}
+	assert_int_equal(alone, alone_placed);
+	assert_true(placed > 5000 && end > 0x100000000);
+}
+
+/* Somebody sends who never tells: what comes after is found again, and one who tells too late is not believed. */
+static void test_place_again(void **state)
+{
+	__u64 told = 100;
+
+	assert_false(clew_place(told, 160, 10, false, &told)); /* 50 of nobody */
+	assert_int_equal(told, 110 | CLEW_TOLD_ASTRAY);
+	assert_false(clew_place(told, 170, 10, true, &told));
+	assert_int_equal(told, 170);
+	assert_true(clew_place(told, 175, 5, false, &told));
+	assert_false(clew_place(told, 175, 50, false, &told)); /* they were somebody's */
+	assert_int_equal(told, 175);
+	assert_true(clew_place(told, 180, 5, false, &told));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_glob),	 cmocka_unit_test(test_glob_ends),
-		cmocka_unit_test(test_extend),	 cmocka_unit_test(test_active),
-		cmocka_unit_test(test_classify), cmocka_unit_test(test_futex),
-		cmocka_unit_test(test_run),
+		cmocka_unit_test(test_glob),	    cmocka_unit_test(test_glob_ends),
+		cmocka_unit_test(test_extend),	    cmocka_unit_test(test_active),
+		cmocka_unit_test(test_classify),    cmocka_unit_test(test_futex),
+		cmocka_unit_test(test_run),	    cmocka_unit_test(test_place),
+		cmocka_unit_test(test_place_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

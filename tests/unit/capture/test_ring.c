@@ -3,6 +3,7 @@
  * Both halves of the rings' protocol, without a kernel: bpf/claim.bpf.h writes, src/capture/ring.c
  * reads.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -169,7 +170,7 @@ static int sim_look(struct sim *m, uint64_t now_ns)
 
 static int sim_take(struct sim *m)
 {
-	return ring_take(m->ring, on_record, m);
+	return ring_take(m->ring, INT_MAX, on_record, m);
 }
 
 static void test_goes_round(void **state)
@@ -276,7 +277,9 @@ static void test_merged_by_time(void **state)
 	}
 	/* Nothing of the last millisecond. */
 	assert_int_equal(sim_look(&m, SLACK + 1000), 0);
-	assert_int_equal(sim_take(&m), 1001);
+	assert_int_equal(ring_take(m.ring, 7, on_record, &m), 7);
+	assert_int_equal(ring_take(m.ring, 1, on_record, &m), 1);
+	assert_int_equal(sim_take(&m), 993);
 	assert_int_equal(sim_take(&m), 0);
 	assert_int_equal(sim_look(&m, UINT64_MAX), 0);
 	assert_int_equal(sim_take(&m), 999);
@@ -291,13 +294,54 @@ static void test_threads_are_shown(void **state)
 	struct sim m;
 
 	sim_begin(&m, 1, 4);
+	m.area.cpus[0].threads++;
 	assert_true(sim_claim(&m, 0, sizeof(struct clew_rec_thread), &p));
 	p.note->hdr.type = CLEW_REC_THREAD;
 	ring_store_len(&p.note->hdr, p.bytes);
+	m.area.cpus[0].threads_told++;
 	assert_true(sim_write(&m, 0, 0, 1, 8));
 	assert_int_equal(sim_look(&m, UINT64_MAX), 0);
 	assert_int_equal(m.threads, 1);
 	assert_int_equal(sim_take(&m), 1); /* it was taken out */
+	sim_end(&m);
+}
+
+/* It is shown before it can be taken, however late it is claimed and committed. */
+static void test_late_thread_is_shown(void **state)
+{
+	struct place p;
+	struct sim m;
+	uint32_t n = 0;
+
+	sim_begin(&m, 1, 64);
+	assert_true(sim_write(&m, 0, n++, 1, 8));
+	assert_int_equal(sim_look(&m, SLACK + 1), 0);
+	assert_int_equal(sim_take(&m), 1);
+	m.area.cpus[0].threads++;
+	for (int i = 0; i < 2; i++) {
+		assert_true(sim_write(&m, 0, n++, 1, 8));
+		assert_int_equal(sim_look(&m, SLACK + 1), 0);
+		assert_int_equal(sim_take(&m), 1);
+	}
+	assert_true(sim_claim(&m, 0, sizeof(struct clew_rec_thread), &p));
+	while (n < 40)
+		assert_true(sim_write(&m, 0, n++, 1, 500));
+	assert_int_equal(sim_look(&m, SLACK + 1), 1);
+	assert_int_equal(sim_take(&m), 0);
+	p.note->hdr.type = CLEW_REC_THREAD;
+	ring_store_len(&p.note->hdr, p.bytes);
+	assert_int_equal(sim_take(&m), 0);
+	m.area.cpus[0].threads_told++;
+	assert_int_equal(m.threads, 0);
+	assert_int_equal(sim_look(&m, SLACK + 1), 0);
+	assert_int_equal(m.threads, 1);
+	assert_int_equal(sim_take(&m), 37);
+	/* From now on records may be taken as they are committed. */
+	assert_true(sim_claim(&m, 0, 8, &p));
+	assert_int_equal(sim_look(&m, SLACK + 1), 0);
+	assert_int_equal(sim_take(&m), 0);
+	sim_commit(&p, 0, n, 1, 8);
+	assert_int_equal(sim_take(&m), 1);
 	sim_end(&m);
 }
 
@@ -351,7 +395,7 @@ static void test_slow_taker(void **state)
 	assert_true(sim_write(&m, 1, s.n[1]++, 1, 300));
 	assert_int_equal(sim_look(&m, UINT64_MAX), 0);
 	do
-		got = ring_take(m.ring, on_record_slowly, &s);
+		got = ring_take(m.ring, INT_MAX, on_record_slowly, &s);
 	while (got > 0);
 	assert_true(s.n[0] >= 3000 && s.n[1] >= 3000);
 	assert_int_equal(m.next[0], s.n[0]);
@@ -471,11 +515,17 @@ static void test_plan(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_goes_round),	cmocka_unit_test(test_no_room),
-		cmocka_unit_test(test_not_committed),	cmocka_unit_test(test_stalled_far_behind),
-		cmocka_unit_test(test_merged_by_time),	cmocka_unit_test(test_threads_are_shown),
-		cmocka_unit_test(test_late_cpu),	cmocka_unit_test(test_slow_taker),
-		cmocka_unit_test(test_nothing_is_torn), cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_goes_round),
+		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_not_committed),
+		cmocka_unit_test(test_stalled_far_behind),
+		cmocka_unit_test(test_merged_by_time),
+		cmocka_unit_test(test_threads_are_shown),
+		cmocka_unit_test(test_late_thread_is_shown),
+		cmocka_unit_test(test_late_cpu),
+		cmocka_unit_test(test_slow_taker),
+		cmocka_unit_test(test_nothing_is_torn),
+		cmocka_unit_test(test_plan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

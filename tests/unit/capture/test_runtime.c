@@ -2,6 +2,7 @@
 /*
  * Reading strange executables: what is told of good ones, and that bad ones only give errors.
  */
+#include <elf.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -288,6 +289,50 @@ static void test_bad_elf(void **state)
 	clew_buf_done(&b);
 }
 
+/* Files that are mostly holes claim to have what would take gigabytes of our memory. */
+static void test_huge_elf(void **state)
+{
+	const struct {
+		uint16_t in_header;
+		uint64_t n, size;
+		int err;
+	} cases[] = {
+		{2, 0, 1 << 20, 0},
+		{2, 0, 1 << 30, -EFBIG},     /* a table of symbols */
+		{20000, 0, 1 << 20, -EFBIG}, /* sections */
+		{0, 1 << 24, 1 << 20, -EFBIG},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		Elf64_Ehdr h = {
+			.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+			.e_type = ET_DYN,
+			.e_machine = EM_X86_64,
+			.e_version = EV_CURRENT,
+			.e_shoff = sizeof(h),
+			.e_ehsize = sizeof(h),
+			.e_shentsize = sizeof(Elf64_Shdr),
+			.e_shnum = cases[i].in_header};
+		Elf64_Shdr s[2] = {{.sh_size = cases[i].n},
+				   {.sh_type = SHT_SYMTAB,
+				    .sh_offset = 4096,
+				    .sh_size = cases[i].size,
+				    .sh_entsize = sizeof(Elf64_Sym)}};
+		char path[] = "/tmp/clew-elf-XXXXXX";
+		struct runtime_elf *e = NULL;
+		int fd = mkstemp(path);
+
+		assert_true(fd >= 0);
+		assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
+		assert_int_equal(pwrite(fd, s, sizeof(s), sizeof(h)), sizeof(s));
+		assert_int_equal(ftruncate(fd, 2ll << 30), 0);
+		close(fd);
+		assert_int_equal(runtime_elf_open_path(path, &e), cases[i].err);
+		runtime_elf_close(e);
+		unlink(path);
+	}
+}
+
 static int find_id(const char *code, size_t n, int32_t *ret)
 {
 	/* A thread-local of 80 bytes, 0x158 below the thread pointer. */
@@ -312,12 +357,16 @@ static void test_tokio_id(void **state)
 	static const char other_place[] = "\x48\x8b\x48\x30\x48\x89\x58\x28" PAD;
 	static const char outside[] = "\x48\x8b\x48\x50\x48\x89\x58\x50" PAD;
 	static const char narrow[] = "\x8b\x48\x30\x89\x58\x30" PAD;
+	/* As far from the thread pointer as 31 bits go. */
+	static const char far[] = "\x64\x48\x8b\x04\x25\xff\xff\xff\x7f"
+				  "\x64\x48\x89\x3c\x25\xff\xff\xff\x7f\xc3" PAD;
 	int32_t at = 7;
 
 	assert_int_equal(FIND(other_base, &at), -ENOENT);
 	assert_int_equal(FIND(other_place, &at), -ENOENT);
 	assert_int_equal(FIND(outside, &at), -ENOENT);
 	assert_int_equal(FIND(narrow, &at), -ENOENT);
+	assert_int_equal(FIND(far, &at), -ENOENT);
 	assert_int_equal(FIND(two, &at), -ENOTSUP);
 	for (size_t n = 0; n < 10; n++)
 		assert_int_equal(find_id(swap, n, &at), -ENOENT);
@@ -334,7 +383,8 @@ int main(void)
 		cmocka_unit_test(test_version),	     cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_functions),    cmocka_unit_test(test_prologues),
 		cmocka_unit_test(test_probe_places), cmocka_unit_test(test_good_elf),
-		cmocka_unit_test(test_bad_elf),	     cmocka_unit_test(test_tokio_id),
+		cmocka_unit_test(test_bad_elf),	     cmocka_unit_test(test_huge_elf),
+		cmocka_unit_test(test_tokio_id),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,10 @@ static void test_nonsense(void **state)
 
 	gHotSpotVMStructEntryArrayStride = 257;
 	assert_int_equal(exported(*state, fields), -EBADMSG);
+	/* Shorter than a word, with a field far outside. */
+	gHotSpotVMStructEntryArrayStride = 7;
+	gHotSpotVMStructEntryOffsetOffset = 1ull << 40;
+	assert_int_equal(exported(*state, fields), -EBADMSG);
 	gHotSpotVMStructEntryArrayStride = sizeof(struct entry);
 	gHotSpotVMStructEntryOffsetOffset = sizeof(struct entry) - 7;
 	assert_int_equal(exported(*state, fields), -EBADMSG);

@@ -110,22 +110,34 @@ static inline void fab_thread_event(struct clew_causality *c, enum clew_thread_e
 	clew_causality_record(c, &r.hdr);
 }
 
+/* What tells at ns of two tasks, on the threads that have them; the key is the task told of. */
+static inline struct clew_rec_handoff fab_handoff_record(const struct fab_thread *from,
+							 const struct fab_thread *to,
+							 enum clew_handoff_kind kind, uint64_t ns)
+{
+	return (struct clew_rec_handoff){
+		.hdr = {sizeof(struct clew_rec_handoff), CLEW_REC_HANDOFF, 0},
+		.ts_ns = ns,
+		.key = to->task,
+		.from_task = from->task,
+		.from_start_ns = from->start_ns,
+		.to_start_ns = to->start_ns,
+		.from_tgid = from->tgid,
+		.from_tid = from->tid,
+		.to_tgid = to->tgid,
+		.to_tid = to->tid,
+		.hdr_bytes = sizeof(struct clew_rec_handoff),
+		.kind = kind};
+}
+
 static inline void fab_handoff(struct clew_causality *c, const struct fab_thread *from,
 			       const struct fab_thread *to, enum clew_handoff_kind kind,
 			       uint64_t key, uint64_t ns)
 {
-	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
-				     .ts_ns = ns,
-				     .key = key,
-				     .from_task = kind == CLEW_HANDOFF_TASK ? from->task : 0,
-				     .from_start_ns = from->start_ns,
-				     .to_start_ns = to->start_ns,
-				     .from_tgid = from->tgid,
-				     .from_tid = from->tid,
-				     .to_tgid = to->tgid,
-				     .to_tid = to->tid,
-				     .hdr_bytes = sizeof(h),
-				     .kind = kind};
+	struct clew_rec_handoff h = fab_handoff_record(from, to, kind, ns);
 
+	h.key = key;
+	if (kind != CLEW_HANDOFF_TASK)
+		h.from_task = 0;
 	clew_causality_record(c, &h.hdr);
 }

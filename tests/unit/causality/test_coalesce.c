@@ -291,7 +291,7 @@ static void test_alike(void **state)
 }
 
 /* The first attempt was for all of them, too. */
-static void test_again(void **state)
+static void again(uint64_t pause_ns, bool sleeps, bool shared)
 {
 	struct fab_thread a = thread(10, 11), b = thread(10, 12);
 	struct fab_exchange ra, rb, x, y;
@@ -304,16 +304,27 @@ static void test_again(void **state)
 	call(&x, 3, &s.t[0]);
 	x.x.http.status = 503;
 	response(&x, &s.t[0]);
+	now += pause_ns;
+	s.t[0].nvcsw += sleeps;
 	call(&y, 4, &s.t[0]);
 	response(&y, &s.t[0]);
 	tell(0, 1);
 	answer(&ra, &s.t[0]);
 	answer(&rb, &s.t[1]);
 	stop();
-	for (uint64_t id = 3; id <= 4; id++) {
+	for (uint64_t id = shared ? 3 : 4; id <= 4; id++) {
 		assert_link(id, 0, CLEW_LINK_ORPHAN);
 		assert_true(named(id, 1) && named(id, 2));
 	}
+	if (!shared)
+		assert_link(3, 1, CLEW_LINK_PROBABLE);
+}
+
+static void test_again(void **state)
+{
+	again(0, false, true);
+	again(5 * MS, false, true); /* others had the processor */
+	again(5 * MS, true, false);
 }
 
 /*

@@ -56,6 +56,36 @@ static void test_conflict(void **state)
 	assert_link(2, 1, CLEW_LINK_CERTAIN);
 }
 
+/* What several requests wait for comes in one read: nobody can say what is gone on with first, so nothing is tested. */
+static void test_one_read_for_several(void **state)
+{
+	struct fab_thread t = thread(10, 10);
+	struct fab_exchange a, b, x, y;
+	uint64_t id = 401, at;
+
+	start(NULL);
+	warm_up(&t, 1, 100);
+	for (int i = 0; i < 100; i++, id += 4) {
+		request(&a, id, &t);
+		call(&x, id + 1, &t);
+		request(&b, id + 2, &t);
+		call(&y, id + 3, &t);
+		x.conn.cookie = y.conn.cookie = 7;
+		t.nvcsw++;
+		at = tick();
+		fab_io(c, &x, CLEW_PART_RESPONSE, &t, at);
+		fab_end(c, &x, 0);
+		fab_io(c, &y, CLEW_PART_RESPONSE, &t, at);
+		fab_end(c, &y, 0);
+		answer(i % 3 ? &b : &a, &t);
+		answer(i % 3 ? &a : &b, &t);
+	}
+	warm_up(&t, id, 20);
+	stop();
+	assert_link(402, 0, CLEW_LINK_ORPHAN);
+	assert_link(id + 1, id, CLEW_LINK_CERTAIN);
+}
+
 static void test_slept(void **state)
 {
 	struct fab_thread t = thread(10, 10);
@@ -298,6 +328,40 @@ static void test_timer_alone(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/*
+ * A timer's call takes one of two connections while the loop is awake, a job the other. What waits for them goes out
+ * when the timer's is over, on its connection, and leads to the answer; so does what follows a call of the request itself.
+ */
+static void test_makes_room(void **state)
+{
+	for (uint32_t timers = 0; timers < 2; timers++) {
+		struct fab_thread t = thread(10, 10);
+		struct fab_exchange a, x, timer, job, next;
+
+		start(NULL);
+		warm_up(&t, 1, 200);
+		if (timers)
+			calls_after_sleep(900, &t);
+		request(&a, 1001, &t);
+		call(&x, 1002, &t);
+		call(&timer, 1003, &t);
+		response(&x, &t);
+		call(&job, 1004, &t);
+		response(&timer, &t);
+		fab_init(&next, 1005, CLEW_ROLE_CLIENT, timer.conn.cookie);
+		fab_io(c, &next, CLEW_PART_REQUEST, &t, tick());
+		response(&next, &t);
+		answer(&a, &t);
+		response(&job, &t);
+		stop();
+		assert_link(1005, 1001, CLEW_LINK_CERTAIN);
+		if (timers)
+			assert_link(1003, 0, CLEW_LINK_ORPHAN);
+		else
+			assert_link(1003, 1001, CLEW_LINK_CERTAIN);
+	}
+}
+
 /* from writes to an eventfd (or a pipe) that to waits for. */
 static void tells(const struct fab_thread *from, struct fab_thread *to, enum clew_handoff_kind kind)
 {
@@ -368,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_told_to_call),
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_conflict),
+		cmocka_unit_test(test_one_read_for_several),
 		cmocka_unit_test(test_slept),
 		cmocka_unit_test(test_awake),
 		cmocka_unit_test(test_awake_queued),
@@ -378,6 +443,7 @@ int main(void)
 		cmocka_unit_test(test_response_ends_by_eof),
 		cmocka_unit_test(test_pool_fills),
 		cmocka_unit_test(test_timer_alone),
+		cmocka_unit_test(test_makes_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,7 @@ static const struct row rows[] = {
 	{{"others' tasks, locks", 16, .calls_max = 2, .other_us = 30000, .lock_pct = 30}, 0},
 	{{"fan-out of 2", 16, .calls = 1, .tasks = 2}, 0},
 	{{"fan-out of 3, locks", 16, .calls = 2, .tasks = 3, .lock_pct = 30, .private_pct = 2}, 0},
-	{{"two hand-overs", 16, .calls = 1, .sequence = 2}, 0},
+	{{"two hand-overs", 16, .calls = 1, .sequence = 2}, 97},
 	{{"two hand-overs, 0 to 2 calls", 16, .calls_max = 2, .sequence = 2, .private_pct = 2}, 0},
 	{{"batches, 20 %", 16, .calls = 1, .batch_pct = 20}, 0},
 	{{"half is answered at once", 16, .calls = 2, .direct_pct = 50}, 40},

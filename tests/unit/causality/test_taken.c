@@ -9,7 +9,9 @@
 
 #include <cmocka.h>
 
-#include "causality/engine.h"
+#include "causality/context.h"
+#include "causality/model.h"
+#include "causality/node.h"
 #include "causality/taken.h"
 
 #define MS 1000000ull
@@ -65,10 +67,10 @@ static void test_later_one_is_over(void **state)
 	done(1, 25);
 	done(0, 50);
 	taken_settle(&req[0]);
-	assert_false(calls[0][0].taken);
-	assert_true(calls[0][1].taken);
-	assert_int_equal(group.taken.n, 1);
-	assert_int_equal(group.taken.early, 0);
+	assert_false(calls[0][0].taken[TAKEN_BY_CALL]);
+	assert_true(calls[0][1].taken[TAKEN_BY_CALL]);
+	assert_int_equal(group.taken[TAKEN_BY_CALL].n, 1);
+	assert_int_equal(group.taken[TAKEN_BY_CALL].early, 0);
 }
 
 /* The order in which they are over does not matter, and nothing is known of the last one. */
@@ -78,8 +80,8 @@ static void test_over_later(void **state)
 	done(1, 45);
 	taken_settle(&req[0]);
 	taken_settle(&req[1]);
-	assert_false(calls[0][0].taken || calls[0][1].taken);
-	assert_int_equal(group.taken.n, 1);
+	assert_false(calls[0][0].taken[TAKEN_BY_CALL] || calls[0][1].taken[TAKEN_BY_CALL]);
+	assert_int_equal(group.taken[TAKEN_BY_CALL].n, 1);
 }
 
 /* F is over while E's call is out: that one is E's, E was taken before it, and so was D. */
@@ -92,8 +94,38 @@ static void test_passed_on(void **state)
 	done(2, 14);
 	taken_settle(&req[0]);
 	taken_settle(&req[1]);
-	assert_true(calls[1][0].taken);
-	assert_true(calls[0][0].taken && calls[0][1].taken);
+	assert_true(calls[1][0].taken[TAKEN_BY_CALL]);
+	assert_true(calls[0][0].taken[TAKEN_BY_CALL] && calls[0][1].taken[TAKEN_BY_CALL]);
+}
+
+static void rest_of_soon(void)
+{
+	make(2, 5, 7);
+	add(1, 0, 10, 12);
+	add(1, 1, 22, 30);
+	done(0, 50);
+	done(1, 35);
+	done(2, 25);
+	taken_settle(&req[0]);
+}
+
+/*
+ * F is over while E's second call is out, so E was taken when its worker's first one had ended, and not only before the
+ * second was made: D's first call was out by then.
+ */
+static void test_soon(void **state)
+{
+	rest_of_soon();
+	assert_false(calls[0][0].taken[TAKEN_BY_CALL]);
+	assert_true(calls[0][0].taken[TAKEN_SOON] && calls[0][1].taken[TAKEN_SOON]);
+	/* Here it went on with something else until 21: each is tested for itself. */
+	tear_down(state);
+	set_up(state);
+	make(0, 1, 21);
+	add(0, 0, 22, 40);
+	rest_of_soon();
+	assert_int_equal(group.taken[TAKEN_SOON].early, 1);
+	assert_int_equal(group.taken[TAKEN_BY_CALL].early, 0);
 }
 
 /* Read at nearly the same time, E may have been queued before D. */
@@ -103,25 +135,28 @@ static void test_read_together(void **state)
 	done(1, 25);
 	done(0, 50);
 	taken_settle(&req[0]);
-	assert_false(calls[0][0].taken || calls[0][1].taken);
-	assert_int_equal(group.taken.n, 0);
+	assert_false(calls[0][0].taken[TAKEN_BY_CALL] || calls[0][1].taken[TAKEN_BY_CALL]);
+	assert_int_equal(group.taken[TAKEN_BY_CALL].n, 0);
 }
 
 /* D's worker was at something else when D is said to have been taken: this pool keeps another order. */
 static void test_another_order(void **state)
 {
+	struct node known = {.taken = {[TAKEN_BY_CALL] = true}};
+
 	for (int i = 0; i < 200; i++) {
 		make(0, 1, 30);
 		done(1, 25);
 		done(0, 50);
 		taken_settle(&req[0]);
 	}
-	assert_int_equal(group.taken.early, 200);
-	assert_true(taken_wrong(&group.taken) > 1);
-	group.taken = (struct taken){.n = 99};
-	assert_true(taken_wrong(&group.taken) >= 1);
-	group.taken.n = 1000;
-	assert_true(taken_wrong(&group.taken) <= MAX_WRONG);
+	assert_int_equal(group.taken[TAKEN_BY_CALL].early, 200);
+	assert_true(taken_wrong(&group, &known) >= 1);
+	group.taken[TAKEN_BY_CALL] = (struct taken){.n = 99};
+	assert_true(taken_wrong(&group, &known) >= 1);
+	group.taken[TAKEN_BY_CALL].n = 1000;
+	assert_true(taken_wrong(&group, &known) <= MAX_WRONG);
+	assert_true(taken_wrong(&group, &(struct node){}) >= 1);
 }
 
 int main(void)
@@ -130,6 +165,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_later_one_is_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_over_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_passed_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_soon, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_together, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_another_order, set_up, tear_down),
 	};

@@ -8,20 +8,9 @@
 static void gives(const struct fab_thread *from, const struct fab_thread *to, uint32_t age_us,
 		  bool replied)
 {
-	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
-				     .ts_ns = tick(),
-				     .key = to->task,
-				     .from_task = from->task,
-				     .from_start_ns = from->start_ns,
-				     .to_start_ns = to->start_ns,
-				     .from_tgid = from->tgid,
-				     .from_tid = from->tid,
-				     .to_tgid = to->tgid,
-				     .to_tid = to->tid,
-				     .hdr_bytes = sizeof(h),
-				     .kind = CLEW_HANDOFF_TASK,
-				     .age_us = age_us};
+	struct clew_rec_handoff h = fab_handoff_record(from, to, CLEW_HANDOFF_TASK, tick());
 
+	h.age_us = age_us;
 	if (replied)
 		h.hdr.flags = CLEW_HANDOFF_REPLIED;
 	clew_causality_record(c, &h.hdr);

@@ -76,6 +76,79 @@ static void test_first_come_first_served(void **state)
 	stop();
 }
 
+/*
+ * All calls are made on one connection, and their responses come in one read. One of them failed: that request tries
+ * again before the others go on. sleeps: the loop waits for something in the middle of its work.
+ */
+static uint64_t shared_batch(struct fab_thread *t, bool sleeps)
+{
+	const int tries_again = 2;
+	uint64_t first = next_id, at;
+
+	for (int i = 0; i < BATCH; i++) {
+		t->nvcsw++;
+		request(&reqs[i], next_id++, t);
+		write_call(&calls[i], t);
+		calls[i].conn.cookie = 7;
+	}
+	t->nvcsw++;
+	at = tick();
+	calls[tries_again].x.http.status = 503;
+	for (int i = 0; i < BATCH; i++) {
+		fab_io(c, &calls[i], CLEW_PART_RESPONSE, t, at);
+		fab_end(c, &calls[i], 0);
+	}
+	write_call(&calls[tries_again], t);
+	for (int i = 0; i < BATCH; i++) {
+		if (i == tries_again)
+			continue;
+		t->nvcsw += sleeps && i == 1;
+		answer(&reqs[i], t);
+	}
+	t->nvcsw++;
+	read_response(&calls[tries_again], t);
+	answer(&reqs[tries_again], t);
+	return first;
+}
+
+static void test_several_responses_in_one_read(void **state)
+{
+	struct fab_thread t;
+	uint64_t first = 0;
+
+	begin(&t);
+	for (int i = 0; i < ROUNDS; i++)
+		first = shared_batch(&t, false);
+	for (int i = 0; i < 2; i++)
+		shared_batch(&t, false);
+	stop();
+	/* The first is for the only one that was open; no answer tests that. */
+	assert_link(first + 1, first, CLEW_LINK_PROBABLE);
+	for (uint64_t i = 1; i < BATCH; i++)
+		assert_link(first + 2 * i + 1, first + 2 * i, CLEW_LINK_CERTAIN);
+	assert_link(first + 2 * BATCH, first + 2 * 2, CLEW_LINK_CERTAIN);
+}
+
+/* A wait in the middle of the work says nothing against the rule; but what came then is not believed. */
+static void test_waits_in_the_middle(void **state)
+{
+	struct fab_thread t;
+	uint64_t slept = 0, after = 0;
+
+	begin(&t);
+	for (int i = 0; i < ROUNDS; i++)
+		shared_batch(&t, false);
+	slept = shared_batch(&t, true);
+	for (int i = 0; i < 8; i++)
+		after = shared_batch(&t, false);
+	for (int i = 0; i < 2; i++)
+		shared_batch(&t, false);
+	stop();
+	assert_link(slept + 1, slept, CLEW_LINK_PROBABLE);
+	assert_link(slept + 3, 0, CLEW_LINK_ORPHAN);
+	assert_link(after + 3, after + 2, CLEW_LINK_CERTAIN);
+}
+
 static void test_too_few_hits(void **state)
 {
 	struct fab_thread t;
@@ -137,7 +210,7 @@ static void test_shifted_by_a_timer(void **state)
 }
 
 /* What is not gone on from before the loop sleeps was not what the answer after it was for. */
-static void test_sleeps_in_between(void **state)
+static void test_sleeps_first(void **state)
 {
 	struct fab_thread t;
 
@@ -161,6 +234,42 @@ static void test_sleeps_in_between(void **state)
 			     got.link[id].class == CLEW_LINK_CERTAIN);
 }
 
+/*
+ * A proxy of BATCH calls at a time: in each round it reads the responses, answers in their order, calls for those that
+ * have waited since the round before, and reads new requests. Once it calls for the second one first. Both are
+ * answered in this round, as if they had been called for in turn, but not in the order of the responses.
+ */
+static void test_queue_in_another_order(void **state)
+{
+	static const int swapped[BATCH] = {1, 0, 2, 3};
+	struct fab_exchange q[3][BATCH];
+	uint64_t first = 0;
+	struct fab_thread t;
+
+	begin(&t);
+	for (int i = 0; i < ROUNDS + 4; i++) {
+		struct fab_exchange *out = q[i % 3], *read = q[(i + 2) % 3];
+		const int *order = i == ROUNDS ? swapped : in_order;
+
+		t.nvcsw++;
+		for (int k = 0; k < BATCH && i > 1; k++)
+			read_response(&calls[k], &t);
+		for (int k = 0; k < BATCH && i > 1; k++)
+			answer(&out[order[k]], &t);
+		if (i == ROUNDS - 1)
+			first = next_id;
+		for (int k = 0; k < BATCH && i > 0; k++)
+			write_call(&calls[k], &t);
+		for (int k = 0; k < BATCH; k++)
+			request(&read[k], next_id++, &t);
+	}
+	stop();
+	/* Ids: in each round calls, then requests; a call is for a request of the round before. */
+	assert_link(first + 2, first - BATCH + 2, CLEW_LINK_CERTAIN);
+	for (int k = 0; k < 2; k++)
+		assert_int_equal(got.link[first + k].parent, 0);
+}
+
 static void test_without_order(void **state)
 {
 	struct clew_causality_opts opts = {.without = CLEW_SOURCE_ORDER};
@@ -180,10 +289,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_come_first_served),
+		cmocka_unit_test(test_several_responses_in_one_read),
+		cmocka_unit_test(test_waits_in_the_middle),
 		cmocka_unit_test(test_too_few_hits),
 		cmocka_unit_test(test_another_order),
 		cmocka_unit_test(test_shifted_by_a_timer),
-		cmocka_unit_test(test_sleeps_in_between),
+		cmocka_unit_test(test_sleeps_first),
+		cmocka_unit_test(test_queue_in_another_order),
 		cmocka_unit_test(test_without_order),
 	};
 

@@ -74,19 +74,10 @@ static void test_awaited(void **state)
 /* from made the future of this work age_us ago. */
 static void gave(const struct fab_thread *from, const struct fab_thread *worker, uint32_t age_us)
 {
-	struct clew_rec_handoff h = {.hdr = {sizeof(h), CLEW_REC_HANDOFF, 0},
-				     .ts_ns = tick(),
-				     .key = worker->task,
-				     .from_start_ns = from->start_ns,
-				     .to_start_ns = worker->start_ns,
-				     .from_tgid = from->tgid,
-				     .from_tid = from->tid,
-				     .to_tgid = worker->tgid,
-				     .to_tid = worker->tid,
-				     .hdr_bytes = sizeof(h),
-				     .kind = CLEW_HANDOFF_TASK,
-				     .age_us = age_us};
+	struct clew_rec_handoff h = fab_handoff_record(from, worker, CLEW_HANDOFF_TASK, tick());
 
+	h.from_task = 0;
+	h.age_us = age_us;
 	clew_causality_record(c, &h.hdr);
 }
 

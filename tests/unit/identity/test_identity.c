@@ -97,7 +97,8 @@ static size_t put_tag(char *at, uint16_t tag, const char *text)
 	return 4u + len;
 }
 
-static void learn_process(struct clew_identity *id, uint32_t tgid, const char *exe, const char *arg)
+static void learn_process_at(struct clew_identity *id, uint32_t tgid, const char *exe,
+			     const char *arg, uint64_t ts_ns)
 {
 	_Alignas(8) char bytes[512] = {0};
 	struct clew_rec_process *r = (struct clew_rec_process *)bytes;
@@ -108,12 +109,18 @@ static void learn_process(struct clew_identity *id, uint32_t tgid, const char *e
 	n += put_tag(bytes + n, CLEW_TAG_ARG, arg);
 	*r = (struct clew_rec_process){
 		.hdr = {.len = (uint32_t)((n + 7) & ~7u), .type = CLEW_REC_PROCESS},
+		.ts_ns = ts_ns,
 		.proc_start_ns = 1000 + tgid,
 		.tgid = tgid,
 		.hdr_bytes = sizeof(*r),
 		.tail_len = (uint32_t)(n - sizeof(*r)),
 	};
 	assert_int_equal(clew_identity_record(id, &r->hdr), 0);
+}
+
+static void learn_process(struct clew_identity *id, uint32_t tgid, const char *exe, const char *arg)
+{
+	learn_process_at(id, tgid, exe, arg, 0);
 }
 
 static void learn_thread_at(struct clew_identity *id, uint32_t tgid, uint32_t parent, int event,
@@ -156,6 +163,23 @@ static void children_carry_the_name_until_they_exec(void **state)
 	learn_process(id, 11, "/usr/bin/node", "/srv/price.js");
 	worker = clew_identity_resource(id, 11, 1011);
 	assert_true(slice_eq(worker->service, SLICE("price")));
+	clew_identity_free(id);
+}
+
+/* A thread of its own finds runtimes, from a fork on: what was before an exec may be told late. */
+static void what_is_told_late_of_before_an_exec_is_not_believed(void **state)
+{
+	struct clew_identity *id;
+
+	assert_int_equal(clew_identity_new(&id), 0);
+	learn_process_at(id, 10, "/usr/bin/python3", "/srv/shop.py", 100);
+	learn_thread_at(id, 11, 10, CLEW_THREAD_FORK, 200);
+	learn_process_at(id, 11, "/opt/opt-cache", "x", 300);
+	learn_process_at(id, 11, "/usr/bin/python3", "/srv/shop.py", 200);
+	assert_true(slice_eq(clew_identity_resource(id, 11, 1011)->service, SLICE("opt-cache")));
+	/* Said again of the same moment: what was found out of it since. */
+	learn_process_at(id, 11, "/opt/opt-store", "x", 300);
+	assert_true(slice_eq(clew_identity_resource(id, 11, 1011)->service, SLICE("opt-store")));
 	clew_identity_free(id);
 }
 
@@ -268,6 +292,7 @@ int main(void)
 		cmocka_unit_test(a_link_names_what_it_starts),
 		cmocka_unit_test(a_unit_that_holds_the_tracer_names_nothing),
 		cmocka_unit_test(children_carry_the_name_until_they_exec),
+		cmocka_unit_test(what_is_told_late_of_before_an_exec_is_not_believed),
 		cmocka_unit_test(a_reused_pid_is_another_process),
 		cmocka_unit_test(asking_changes_nobody),
 		cmocka_unit_test(short_processes_are_forgotten),

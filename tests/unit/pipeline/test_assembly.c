@@ -108,6 +108,7 @@ static struct clew_exchange *start(struct world *w, uint64_t id, enum clew_role 
 	x->has_wire_key = key != 0;
 	x->wire_key.b[0] = key;
 	clew_assembly_begin(w->a, x);
+	clew_assembly_begun(w->a, x);
 	return x;
 }
 
@@ -373,6 +374,83 @@ static void a_header_is_the_parent_of_last_resort(void **state)
 	end(&w);
 }
 
+static const struct clew_span *span_of_kind(const struct world *w, enum clew_span_kind kind)
+{
+	for (size_t i = 0; i < w->n_spans; i++)
+		if (w->spans[i]->kind == kind)
+			return w->spans[i];
+	return NULL;
+}
+
+/* A proxy: the request 1, and the call 2 with the header that came in. */
+static void start_proxy(struct world *w, struct clew_exchange *ret[2])
+{
+	for (uint64_t i = 0; i < 2; i++) {
+		ret[i] = start(w, 1 + i, i ? CLEW_ROLE_CLIENT : CLEW_ROLE_SERVER, (uint8_t)(1 + i));
+		ret[i]->tgid = 1;
+		ret[i]->proto = CLEW_PROTO_HTTP1;
+		ret[i]->req.last_ns = w->now + 50 * MS;
+		ret[i]->req.first_ns = ret[i]->req.first_begin_ns = w->now + i;
+		ret[i]->req.head = SLICE("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+		if (!i)
+			clew_assembly_head(w->a, ret[0]);
+	}
+}
+
+static void assert_sent_on(const struct world *w)
+{
+	const struct clew_span *s = span_of_kind(w, CLEW_KIND_SERVER);
+	const struct clew_span *c = span_of_kind(w, CLEW_KIND_CLIENT);
+
+	assert_non_null(s);
+	assert_non_null(c);
+	assert_true(clew_id64_eq(&c->parent_span_id, &s->span_id));
+	assert_int_equal(c->link_class, CLEW_LINK_CERTAIN);
+	assert_int_equal(c->evidence, CLEW_EV_HEADER);
+}
+
+/* The call of a queue: decided (wrongly) while its request waits for the answer. */
+static void a_call_with_an_open_requests_header_is_its(void **state)
+{
+	const struct clew_link l = {.class = CLEW_LINK_ORPHAN, .evidence = CLEW_EV_CONFLICT};
+	struct clew_exchange *x[2];
+	struct world w;
+
+	begin(&w);
+	start_proxy(&w, x);
+	pass(&w, 2000);
+	clew_assembly_decide(w.a, 2, &l);
+	pass(&w, 2000);
+	clew_assembly_end(w.a, x[1]);
+	clew_assembly_ends(w.a, x[0]);
+	clew_assembly_end(w.a, x[0]);
+	pass(&w, 300);
+	assert_sent_on(&w);
+	end(&w);
+}
+
+/* The call that waits for another request's end: its own is forgotten long before. */
+static void a_call_that_nobody_decides_is_its_headers(void **state)
+{
+	struct clew_exchange *x[2];
+	struct world w;
+
+	begin(&w);
+	start_proxy(&w, x);
+	pass(&w, 100);
+	clew_assembly_end(w.a, x[1]);
+	clew_assembly_ends(w.a, x[0]);
+	clew_assembly_end(w.a, x[0]);
+	pass(&w, 900);
+	assert_null(span_of_kind(&w, CLEW_KIND_CLIENT));
+	pass(&w, 200);
+	assert_sent_on(&w);
+	pass(&w, 9000);
+	decide(&w, 2, 7); /* too late */
+	assert_int_equal(w.n_spans, 2);
+	end(&w);
+}
+
 /* Exchanges without a wire key have ids all the same, no two alike. */
 static void made_up_ids_differ(void **state)
 {
@@ -489,6 +567,8 @@ int main(void)
 		cmocka_unit_test(the_other_side_may_come_late_but_not_too_late),
 		cmocka_unit_test(an_orphan_waits_for_its_candidates),
 		cmocka_unit_test(a_header_is_the_parent_of_last_resort),
+		cmocka_unit_test(a_call_with_an_open_requests_header_is_its),
+		cmocka_unit_test(a_call_that_nobody_decides_is_its_headers),
 		cmocka_unit_test(made_up_ids_differ),
 		cmocka_unit_test(made_up_ids_differ_between_sessions),
 		cmocka_unit_test(a_flush_hands_out_all_that_ended),

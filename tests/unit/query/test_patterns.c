@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * patterns, histogram, differences: three shapes whose spans come in any order, some sealed, some not,
+ * patterns, histogram, heat, differences: three shapes whose spans come in any order, some sealed, some not,
  * some traces divided between runs; a planted reason why some are slow.
  */
+#include <inttypes.h>
+
 #include "ask.h"
 
 #define N 300
@@ -271,6 +273,93 @@ static void test_differences(void **state)
 	assert_int_equal(ask("GET", API "differences?service=front", ""), -EINVAL);
 }
 
+static json_int_t cell(json_t *h, size_t i, size_t part)
+{
+	return json_integer_value(json_array_get(at(h, "cells", i), part));
+}
+
+/* Of the first N traces: each in the column in which it began, in the row of its duration. */
+static void test_heat(void **state)
+{
+	const uint64_t until = T0 + (N + 1) * 100 * MS;
+	json_int_t columns[10] = {0}, want[10] = {0}, slow = 0;
+	char target[300];
+	json_t *h;
+
+	snprintf(target, sizeof(target),
+		 API "heat?service=front&columns=10&since=%" PRIu64 "&until=%" PRIu64, (uint64_t)T0,
+		 until);
+	h = get_one(target);
+	assert_int_equal(num(h, "n"), N);
+	assert_int_equal(num(h, "errors"), N / 20);
+	assert_int_equal(num(h, "since_ns"), T0);
+	assert_int_equal(num(h, "until_ns"), until);
+	for (size_t i = 0; i < json_array_size(json_object_get(h, "cells")); i++) {
+		json_t *row = at(h, "rows", (size_t)cell(h, i, 1));
+
+		columns[cell(h, i, 0)] += cell(h, i, 2);
+		if (num(row, "from_ns") > 100 * (json_int_t)MS)
+			slow += cell(h, i, 2);
+	}
+	for (uint64_t n = 1; n <= N; n++)
+		want[n * 10 / (N + 1)]++;
+	assert_memory_equal(columns, want, sizeof(want));
+	assert_int_equal(slow, N / 10);
+	json_decref(h);
+	h = get_one(API "heat");
+	assert_int_equal(num(h, "n"), N + 310);
+	assert_int_equal(num(h, "columns"), 120);
+	json_decref(h);
+	/* By a span that is not the root; by a regular expression in a window. */
+	h = get_one(API "heat?service=stock&any=1");
+	assert_int_equal(num(h, "n"), N / 3);
+	json_decref(h);
+	snprintf(target, sizeof(target),
+		 API "heat?where=app.version=~bad$&since=%" PRIu64 "&until=%" PRIu64, (uint64_t)T0,
+		 until);
+	h = get_one(target);
+	assert_int_equal(num(h, "n"), N / 10);
+	json_decref(h);
+	assert_int_equal(ask("GET", API "heat?columns=0", ""), -EINVAL);
+	assert_int_equal(ask("GET", API "heat?columns=401", ""), -EINVAL);
+	assert_int_equal(ask("GET", API "heat?limit=3", ""), -EINVAL);
+}
+
+/* Inside by what a span did: it failed, or took long; outside is all the rest, and nothing twice. */
+static void test_sides(void **state)
+{
+	json_t *d = get_one(API "differences?service=stock&failed=1"), *i;
+	bool found = false;
+	size_t k;
+
+	assert_int_equal(num(d, "inside"), N / 60); /* n % 20 == 0 and n % 3 == 1 */
+	assert_int_equal(num(d, "outside"), N / 3 - N / 60);
+	json_decref(d);
+	d = get_one(API "compare?service=stock&failed=1");
+	assert_int_equal(num(json_object_get(d, "b"), "traces"), N / 60);
+	assert_int_equal(num(json_object_get(d, "a"), "traces"), N / 3 - N / 60);
+	json_decref(d);
+	d = get_one(API "differences?service=cart&at_least_ns=100000000");
+	assert_int_equal(num(d, "inside"), N / 10);
+	assert_int_equal(num(d, "outside"), 250);
+	json_array_foreach(json_object_get(d, "items"), k, i)
+	{
+		if (strcmp(str(i, "value"), "2.0-bad"))
+			continue;
+		found = true;
+		assert_true(real(i, "inside_share") == 1);
+		assert_true(real(i, "outside_share") == 0);
+	}
+	assert_true(found);
+	json_decref(d);
+	/* Slow ones that failed: none of them did. */
+	d = get_one(API "differences?failed=1&at_least_ns=100000000");
+	assert_int_equal(num(d, "inside"), 0);
+	json_decref(d);
+	assert_int_equal(ask("GET", API "differences?failed=1&from_ns=3", ""), -EINVAL);
+	assert_int_equal(ask("GET", API "compare?service=stock", ""), -EINVAL);
+}
+
 /* The same of a store that is read by another process: the same ids. */
 static void test_read_only(void **state)
 {
@@ -310,10 +399,16 @@ static void test_many_go_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_patterns),	  cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_one_pattern),	  cmocka_unit_test(test_histogram),
-		cmocka_unit_test(test_traces_of_a_range), cmocka_unit_test(test_differences),
-		cmocka_unit_test(test_read_only),	  cmocka_unit_test(test_many_go_on),
+		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_one_pattern),
+		cmocka_unit_test(test_histogram),
+		cmocka_unit_test(test_traces_of_a_range),
+		cmocka_unit_test(test_differences),
+		cmocka_unit_test(test_heat),
+		cmocka_unit_test(test_sides),
+		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_many_go_on),
 	};
 
 	return cmocka_run_group_tests(tests, setup, ask_teardown);

@@ -4,8 +4,8 @@
 
 #define N 400
 
-/* 400 requests of front and of back in each of two halves of ten minutes; in the second, front is four
- * times as slow, and every fifth of back fails. */
+/* 400 requests of each service in each of two halves of ten minutes; in the second, front is four
+ * times as slow, every fifth of back fails, and locked is stuck now and then. */
 static int setup(void **state)
 {
 	dir = tmp_dir();
@@ -25,6 +25,9 @@ static int setup(void **state)
 		s->status = late && i % 5 == 0 ? CLEW_STATUS_ERROR : CLEW_STATUS_UNSET;
 		put(st, s);
 		put(st, make_span(i, i * 10 + 4, 0, "same", "tick", CLEW_KIND_SERVER, start, MS));
+		/* Every fortieth waits for a lock: more than chance, too few for p95. */
+		put(st, make_span(i, i * 10 + 5, 0, "locked", "tick", CLEW_KIND_SERVER, start,
+				  late && i % 40 == 0 ? 900 * MS : 2 * MS));
 	}
 	return clew_store_flush(st);
 }
@@ -79,7 +82,9 @@ static void test_overview(void **state)
 	assert_true(json_number_value(json_object_get(back, "deviation")) > 1);
 	assert_true(json_number_value(json_object_get(back, "deviation")) < 2);
 	assert_true(json_number_value(json_object_get(same, "deviation")) == 0);
-	assert_string_equal(str(at(o, "services", 2), "service"), "same");
+	assert_null(json_object_get(front, "tail"));
+	assert_null(json_object_get(same, "tail"));
+	assert_string_equal(str(at(o, "services", 3), "service"), "same");
 	assert_int_equal(json_array_size(json_object_get(json_object_get(back, "spark"), "p95_ns")),
 			 5);
 	assert_int_equal(total(json_object_get(back, "spark"), "requests"), N);
@@ -88,6 +93,34 @@ static void test_overview(void **state)
 	o = get_one(API "overview");
 	assert_int_equal(num(service(o, "front"), "requests"), 2 * N);
 	assert_int_equal(num(json_object_get(service(o, "front"), "before"), "requests"), 0);
+	json_decref(o);
+}
+
+/* A few that are far slower than was usual: no quantile that is drawn tells of them. */
+static void test_tail(void **state)
+{
+	json_t *o = get_one(API "overview?buckets=5&" WINDOW), *locked = service(o, "locked"),
+	       *tail = json_object_get(locked, "tail"), *steps;
+
+	assert_about(2 * MS, num(locked, "p95_ns"));
+	assert_int_equal(num(tail, "requests"), N / 40);
+	assert_int_equal(num(tail, "before"), 0);
+	/* Where the first of them is found. */
+	assert_true(num(tail, "over_ns") <= (json_int_t)(900 * MS));
+	assert_about(900 * MS, num(tail, "over_ns"));
+	assert_int_equal(num(locked, "max_ns"), num(tail, "over_ns"));
+	steps = json_object_get(locked, "spark");
+	for (size_t i = 0; i < 5; i++) {
+		assert_about(2 * MS, json_integer_value(at(steps, "p95_ns", i)));
+		assert_about(900 * MS, json_integer_value(at(steps, "max_ns", i)));
+	}
+	/* Surely worse; never as bad as what hits many. */
+	assert_true(json_number_value(json_object_get(locked, "deviation")) > 0.9);
+	assert_true(json_number_value(json_object_get(locked, "deviation")) <= 1);
+	json_decref(o);
+	/* The other way round it is better: nothing is said of it. */
+	o = get_one(API "overview?since=1767323400000000000&until=1767323700000000000");
+	assert_null(json_object_get(service(o, "locked"), "tail"));
 	json_decref(o);
 }
 
@@ -158,9 +191,8 @@ static void test_map(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_overview),
-		cmocka_unit_test(test_operations),
-		cmocka_unit_test(test_red),
+		cmocka_unit_test(test_overview),   cmocka_unit_test(test_tail),
+		cmocka_unit_test(test_operations), cmocka_unit_test(test_red),
 		cmocka_unit_test(test_map),
 	};
 

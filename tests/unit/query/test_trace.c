@@ -19,13 +19,16 @@ static void put_known(void)
 
 	s = make_span(1, 1, 0, "front", "GET /", CLEW_KIND_SERVER, T0, 40 * MS);
 	s->is_root = true;
+	s->times.cpu_ns = 5 * MS; /* most of the 11 ms in which it waited for no call */
 	put(st, s);
 	put(st, make_span(1, 2, 1, "front", "GET cart", CLEW_KIND_CLIENT, T0 + 2 * MS, 13 * MS));
-	put(st, make_span(1, 3, 2, "cart", "GET /cart", CLEW_KIND_SERVER, T0 + 5 * MS, 7 * MS));
+	s = make_span(1, 3, 2, "cart", "GET /cart", CLEW_KIND_SERVER, T0 + 5 * MS, 7 * MS);
+	s->times.runq_ns = 0; /* it did not queue for a processor; how long it ran is not known */
+	put(st, s);
 	put(st, make_span(1, 4, 1, "front", "GET ads", CLEW_KIND_CLIENT, T0 + 8 * MS, 3 * MS));
 	put(st, make_span(1, 5, 1, "front", "GET stock", CLEW_KIND_CLIENT, T0 + 20 * MS, 18 * MS));
 	s = make_span(1, 6, 5, "stock", "GET /stock", CLEW_KIND_SERVER, T0 + 2 * MS, 10 * MS);
-	s->times.cpu_ns = 1 * MS; /* nobody knows of the other 9 ms */
+	s->times.cpu_ns = 1 * MS; /* it slept the other 9 ms, and called nobody */
 	put(st, s);
 }
 
@@ -73,6 +76,16 @@ static void put_wide(void)
 	}
 }
 
+/* A call of 80 ms whose server's clock is 3 s behind, and one that gave up before its server had answered. */
+static void put_skewed(void)
+{
+	put(st, make_span(5, 1, 0, "front", "GET /", CLEW_KIND_SERVER, T0, 100 * MS));
+	put(st, make_span(5, 2, 1, "front", "GET a", CLEW_KIND_CLIENT, T0 + 5 * MS, 80 * MS));
+	put(st, make_span(5, 3, 2, "back", "GET /a", CLEW_KIND_SERVER, T0 - 3000 * MS, 70 * MS));
+	put(st, make_span(5, 4, 1, "front", "GET b", CLEW_KIND_CLIENT, T0 + 86 * MS, 10 * MS));
+	put(st, make_span(5, 5, 4, "back", "GET /b", CLEW_KIND_SERVER, T0 + 88 * MS, 52 * MS));
+}
+
 static int setup(void **state)
 {
 	dir = tmp_dir();
@@ -81,6 +94,7 @@ static int setup(void **state)
 	put_orphan();
 	put_wide();
 	put_failed();
+	put_skewed();
 	return clew_store_flush(st);
 }
 
@@ -151,6 +165,28 @@ static void test_tree(void **state)
 	assert_int_equal(json_integer_value(json_array_get(at(t, "critical", 6), 0)), -1);
 	assert_int_equal(json_array_size(at(t, "critical", 6)), 4);
 	assert_int_equal(json_integer_value(json_array_get(at(t, "critical", 6), 3)), 5);
+	json_decref(t);
+}
+
+static json_int_t moved(json_t *tree, size_t i, size_t k)
+{
+	return json_integer_value(json_array_get(at(tree, "moved", i), k));
+}
+
+/* A clock that is off makes no trace longer; one that is only longer than its call stays where it was. */
+static void test_tree_clocks(void **state)
+{
+	static const json_int_t starts[] = {0, 5, 10, 86, 88};
+	json_t *t = get_one(trace_path(5, "/tree"));
+
+	assert_int_equal(num(t, "start_ns"), T0);
+	assert_int_equal(num(t, "duration_ns"), 140 * MS);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(cell(t, "start", i), starts[i] * (json_int_t)MS);
+	assert_int_equal(json_array_size(json_object_get(t, "moved")), 1);
+	assert_int_equal(moved(t, 0, 0), 2);
+	assert_int_equal(moved(t, 0, 1), 3010 * MS);
+	assert_int_equal(json_integer_value(json_array_get(at(t, "critical", 0), 1)), 0);
 	json_decref(t);
 }
 
@@ -240,6 +276,10 @@ static void test_span(void **state)
 	text = json_object_get(why, "text");
 	assert_string_equal(str(why, "class"), "orphan");
 	assert_true(holds(json_object_get(why, "evidence"), "thread"));
+	text = at(why, "reasons", 0);
+	assert_true(json_is_true(json_object_get(text, "for")));
+	assert_string_equal(str(text, "text"), "the same thread read the request");
+	text = json_object_get(why, "text");
 	assert_true(holds(text, "orphan (0.40): a parent is likely and not known"));
 	assert_true(holds(text, "front GET / of trace"));
 	assert_true(holds(text, "it is not in the store"));
@@ -321,10 +361,11 @@ static void test_odd_forests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_critical),	cmocka_unit_test(test_tree),
-		cmocka_unit_test(test_tree_candidates), cmocka_unit_test(test_tree_folds),
-		cmocka_unit_test(test_tree_failed),	cmocka_unit_test(test_span),
-		cmocka_unit_test(test_shape),		cmocka_unit_test(test_odd_forests),
+		cmocka_unit_test(test_critical),    cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_tree_clocks), cmocka_unit_test(test_tree_candidates),
+		cmocka_unit_test(test_tree_folds),  cmocka_unit_test(test_tree_failed),
+		cmocka_unit_test(test_span),	    cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_odd_forests),
 	};
 
 	return cmocka_run_group_tests(tests, setup, ask_teardown);

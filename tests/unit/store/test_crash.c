@@ -19,24 +19,6 @@
 
 #include "util.h"
 
-static int count(void *user, struct clew_span *s)
-{
-	++*(uint64_t *)user;
-	clew_span_free(s);
-	return 0;
-}
-
-static uint64_t count_all(struct clew_store *st)
-{
-	struct clew_span_filter all = {0};
-	uint64_t n = 0;
-	char *error = NULL;
-
-	if (clew_store_find_spans(st, &all, count, &n, &error) < 0)
-		fail_msg("cannot read: %s", error ? error : "");
-	return n;
-}
-
 /* Write traces for ever; after each flush say how many are safe. */
 static void write_until_killed(const char *dir, uint64_t first, int out)
 {
@@ -84,7 +66,7 @@ static void test_kill(void **state)
 		assert_true(WIFSIGNALED(status));
 		/* first by a reader, who must not write, then by a writer */
 		st = open_store(dir, &ro);
-		stored = count_all(st);
+		stored = count_spans(st);
 		clew_store_close(st);
 		assert_true(stored >= safe * 3);
 		/* at most what was not flushed yet */
@@ -97,7 +79,7 @@ static void test_kill(void **state)
 		for (uint64_t n = 1; n <= safe + 100; n++)
 			put_shop(st, n, T0 + n * MS);
 		assert_int_equal(clew_store_flush(st), 0);
-		assert_int_equal(count_all(st), (safe + 100) * 3);
+		assert_int_equal(count_spans(st), (safe + 100) * 3);
 		clew_store_close(st);
 	}
 	rm_dir(dir);
@@ -120,7 +102,7 @@ static void write_file(const char *path, size_t bytes)
 	close(fd);
 }
 
-/* A small tmpfs in a mount namespace of our own. Needs root. */
+/* A small tmpfs. */
 static void full_disk(const char *dir)
 {
 	struct clew_store_opts opts = {.flush_ns = 5 * MS, .queue_spans = 3000, .hot_spans = 3000};
@@ -129,8 +111,6 @@ static void full_disk(const char *dir)
 	char ballast[300], sub[300];
 	uint64_t n = 0, stored, limit;
 
-	assert_int_equal(unshare(CLONE_NEWNS), 0);
-	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	assert_int_equal(mount("tmpfs", dir, "tmpfs", 0, "size=24m"), 0);
 	snprintf(ballast, sizeof(ballast), "%s/ballast", dir);
 	snprintf(sub, sizeof(sub), "%s/db", dir);
@@ -146,12 +126,12 @@ static void full_disk(const char *dir)
 			continue;
 		nanosleep(&(struct timespec){.tv_nsec = 5 * MS}, NULL);
 		clew_store_stats(st, &s);
-		if (s.failing && s.dropped_queue)
+		if (s.failing && s.shed_spans + s.dropped_queue)
 			break;
 	}
 	clew_store_stats(st, &s);
 	assert_true(s.failing);
-	assert_true(s.dropped_queue > 0);
+	assert_true(s.shed_spans + s.dropped_queue > 0);
 	assert_non_null(strstr(s.last_error, "space"));
 	/* space again */
 	assert_int_equal(unlink(ballast), 0);
@@ -163,29 +143,32 @@ static void full_disk(const char *dir)
 		put_shop(st, 1000000 + i, T0 + i * MS);
 	assert_int_equal(clew_store_flush(st), 0);
 	clew_store_stats(st, &s);
-	stored = count_all(st);
+	stored = count_spans(st);
 	/* every span is stored, or counted as lost */
 	assert_int_equal(s.dropped_error, 0);
-	assert_int_equal(stored + s.dropped_queue, s.appended - s.duplicates);
+	assert_int_equal(stored + s.shed_spans + s.dropped_queue, s.appended - s.duplicates);
 	clew_store_close(st);
 	st = open_store(sub, NULL);
-	assert_int_equal(count_all(st), stored);
+	assert_int_equal(count_spans(st), stored);
 	clew_store_close(st);
 }
 
-static void test_full_disk(void **state)
+/* What is in a mount namespace of its own. Needs root. */
+static void in_child(void (*fn)(const char *dir))
 {
 	char *dir = tmp_dir();
 	int status;
 	pid_t pid;
 
 	if (geteuid()) {
-		print_message("a small tmpfs needs root: not tested\n");
+		print_message("mounts need root: not tested\n");
 		skip();
 	}
 	pid = fork();
 	if (pid == 0) {
-		full_disk(dir);
+		assert_int_equal(unshare(CLONE_NEWNS), 0);
+		assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+		fn(dir);
 		_exit(0); /* a failed assertion ends the child otherwise: cmocka has no test to fail
 			   */
 	}
@@ -194,11 +177,61 @@ static void test_full_disk(void **state)
 	rm_dir(dir);
 }
 
+static void test_full_disk(void **state)
+{
+	in_child(full_disk);
+}
+
+static void put_some(const char *dir, const struct clew_store_opts *opts, uint64_t from,
+		     uint64_t to)
+{
+	struct clew_store *st = open_store(dir, opts);
+
+	for (uint64_t n = from; n < to; n++)
+		put_shop(st, n, T0 + n * MS);
+	assert_int_equal(clew_store_flush(st), 0);
+	clew_store_close(st);
+}
+
+/* Sealed spans and hot ones, with the files that keep writers and readers apart and without. */
+static void read_only_disk(const char *dir)
+{
+	struct clew_store_opts ro = {.read_only = true}, seals = {.hot_spans = 1};
+	struct clew_store *st = NULL;
+	char *error = NULL;
+
+	put_some(dir, &seals, 1, 101);
+	put_some(dir, NULL, 101, 111);
+	for (int i = 0; i < 2; i++) {
+		char path[300];
+
+		assert_int_equal(mount(dir, dir, NULL, MS_BIND, NULL), 0);
+		assert_int_equal(mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
+		st = open_store(dir, &ro);
+		assert_int_equal(count_spans(st), 330);
+		clew_store_close(st);
+		assert_int_equal(clew_store_open(dir, NULL, &st, &error), -EROFS);
+		free(error);
+		error = NULL;
+		assert_int_equal(umount(dir), 0);
+		snprintf(path, sizeof(path), "%s/writer.lock", dir);
+		assert_int_equal(unlink(path), i ? -1 : 0);
+		snprintf(path, sizeof(path), "%s/readers.lock", dir);
+		assert_int_equal(unlink(path), i ? -1 : 0);
+	}
+}
+
+static void test_read_only_disk(void **state)
+{
+	in_child(read_only_disk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_read_only_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

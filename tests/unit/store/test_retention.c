@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "store/retention_clock.h"
 #include "util.h"
 
 #define HOUR (3600ull * 1000000000)
@@ -93,6 +94,74 @@ static void test_age(void **state)
 	st = open_store(dir, NULL);
 	assert_int_equal(count(st), 5);
 	clew_store_close(st);
+	rm_dir(dir);
+}
+
+#define DAY  (24 * HOUR)
+#define YEAR (365 * DAY)
+
+/* A clock that goes ahead for an hour, one that stays there, and one that goes back. */
+static void test_clock(void **state)
+{
+	struct retention_clock c = {.believed_ns = 100 * YEAR};
+	uint64_t boot = DAY, wall = 100 * YEAR + 3 * DAY;
+	bool waits;
+
+	/* closed for three days */
+	assert_int_equal(retention_now(&c, wall, boot, &waits), wall);
+	assert_false(waits);
+	for (int i = 0; i < 360; i++) {
+		boot += 10000000000ull;
+		assert_int_equal(retention_now(&c, wall + YEAR, boot, &waits), wall + (boot - DAY));
+		assert_true(waits);
+	}
+	assert_int_equal(retention_now(&c, wall + HOUR, boot, &waits), wall + HOUR);
+	assert_false(waits);
+	/* it stays; and clew is begun anew meanwhile */
+	for (int i = 0; i < 23; i++) {
+		boot += HOUR;
+		assert_true(retention_now(&c, wall + YEAR + boot, boot, &waits) < wall + 2 * DAY);
+		assert_true(waits);
+		if (i == 12)
+			c.boot_ns = 0;
+	}
+	for (int i = 0; i < 2; i++) {
+		boot += HOUR;
+		(void)retention_now(&c, wall + YEAR + boot, boot, &waits);
+	}
+	assert_false(waits);
+	assert_int_equal(c.believed_ns, wall + YEAR + boot);
+	assert_int_equal(retention_now(&c, wall, boot + 1, &waits), wall);
+	assert_false(waits);
+}
+
+/* A clock that is far ahead of all that is stored is no reason to drop it. */
+static void test_clock_ahead(void **state)
+{
+	char *dir = tmp_dir();
+	struct clew_store *st = open_store(dir, NULL);
+	uint64_t end = clew_mono_ns() + 40ull * 1000000000;
+	struct clew_store_stats stats;
+
+	for (uint64_t i = 0; i < 3; i++)
+		put_at(st, i + 1, T0 + i * HOUR);
+	clew_store_close(st);
+	for (int i = 0; i < 2; i++) { /* it is remembered */
+		st = open_store(dir, NULL);
+		clew_store_set_retention(st,
+					 &(struct clew_store_retention){.max_age_ns = 3 * HOUR});
+		do {
+			wait_a_moment();
+			clew_store_stats(st, &stats);
+		} while (!stats.retention_waits && clew_mono_ns() < end);
+		assert_true(stats.retention_waits);
+		put_at(st, 10 + (uint64_t)i, clew_now_ns());
+		assert_int_equal(clew_store_flush(st), 0);
+		assert_int_equal(count(st), 4 + (size_t)i);
+		clew_store_stats(st, &stats);
+		assert_int_equal(stats.retention_partitions, 0);
+		clew_store_close(st);
+	}
 	rm_dir(dir);
 }
 
@@ -296,9 +365,10 @@ static void test_no_hour(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_age),	cmocka_unit_test(test_size),
-		cmocka_unit_test(test_rolling), cmocka_unit_test(test_a_query_in_the_middle),
-		cmocka_unit_test(test_durable), cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_age),	    cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_clock_ahead), cmocka_unit_test(test_size),
+		cmocka_unit_test(test_rolling),	    cmocka_unit_test(test_a_query_in_the_middle),
+		cmocka_unit_test(test_durable),	    cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_no_hour),
 	};
 

@@ -51,6 +51,7 @@ static size_t spans_of_trace(struct clew_store *st, uint64_t n)
 
 	if (r < 0 && r != -ENOENT)
 		fail_msg("trace %lu: %d %s", (unsigned long)n, r, error ? error : "");
+	assert_null(error);
 	return t.n;
 }
 

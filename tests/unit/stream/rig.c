@@ -227,3 +227,26 @@ void rig_run(struct rig *r, const struct step *steps)
 	for (; steps->kind != STEP_END; steps++)
 		rig_step(r, steps);
 }
+
+static void run_case(const struct rig_case *t, enum clew_role role)
+{
+	struct rig r;
+
+	rig_init(&r, role, NULL);
+	rig_conn(&r, role == CLEW_ROLE_CLIENT ? CLEW_CONN_ESTABLISHED : CLEW_CONN_ACCEPTED, 0, 0);
+	rig_run(&r, t->steps);
+	clew_stream_flush(r.s);
+	if (strcmp(r.log.data ? r.log.data : "", t->want))
+		fail_msg("%s, %s:\n%swanted\n%s", t->name,
+			 role == CLEW_ROLE_CLIENT ? "client" : "server",
+			 r.log.data ? r.log.data : "nothing\n", t->want);
+	rig_done(&r);
+}
+
+void rig_cases(const struct rig_case *cases, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		run_case(&cases[i], CLEW_ROLE_CLIENT);
+		run_case(&cases[i], CLEW_ROLE_SERVER);
+	}
+}

@@ -43,6 +43,14 @@ void rig_done(struct rig *r);
 void rig_conn(struct rig *r, enum clew_conn_event event, uint64_t tx_offset, uint64_t rx_offset);
 void rig_step(struct rig *r, const struct step *st);
 void rig_run(struct rig *r, const struct step *steps);
+
+/* Steps and the lines that must come of them, at either end. */
+struct rig_case {
+	const char *name;
+	struct step steps[12];
+	const char *want;
+};
+void rig_cases(const struct rig_case *cases, size_t n);
 /* An operation as it is. */
 void rig_io(struct rig *r, enum clew_dir dir, uint64_t offset, const void *data, size_t cap,
 	    uint32_t bytes, uint16_t lost, uint32_t flags);

@@ -132,6 +132,29 @@ static void test_ends(void **state)
 	rig_done(&r);
 }
 
+/* A request that learns that the server is gone: told after the connection is closed, it is still of that connection. */
+static void test_told_after_the_close(void **state)
+{
+	struct rig r;
+
+	rig_init(&r, CLEW_ROLE_CLIENT, NULL);
+	rig_conn(&r, CLEW_CONN_ESTABLISHED, 0, 0);
+	rig_conn(&r, CLEW_CONN_CLOSED, 28, 0);
+	assert_int_equal(r.closes, 0);
+	r.off[CLEW_DIR_TX] = 0;
+	rig_step(&r, &(struct step){REQ, GET_A});
+	assert_true(r.last_has_key);
+	rig_step(&r, &(struct step){WAIT, NULL, 100000000});
+	assert_string_equal(r.log.data, "http GET /a 0 req 28/0 resp 0/0 NO_RESPONSE\n");
+	assert_int_equal(r.closes, 1);
+	/* All was told: nothing is waited for. */
+	r.cookie++;
+	rig_conn(&r, CLEW_CONN_ESTABLISHED, 0, 0);
+	rig_conn(&r, CLEW_CONN_CLOSED, 0, 0);
+	assert_int_equal(r.closes, 2);
+	rig_done(&r);
+}
+
 static void test_impossible_records(void **state)
 {
 	union {
@@ -173,9 +196,13 @@ static void test_impossible_records(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_many_conns),     cmocka_unit_test(test_lru),
-		cmocka_unit_test(test_open_exchanges), cmocka_unit_test(test_long_head),
-		cmocka_unit_test(test_ends),	       cmocka_unit_test(test_impossible_records),
+		cmocka_unit_test(test_many_conns),
+		cmocka_unit_test(test_lru),
+		cmocka_unit_test(test_open_exchanges),
+		cmocka_unit_test(test_long_head),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_told_after_the_close),
+		cmocka_unit_test(test_impossible_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,13 +20,7 @@
 #define DONE_B "http GET /b 404 req 28/0 resp 38/0\n"
 #define DONE_C "http GET /c 200 req 28/0 resp 43/5\n"
 
-struct loss_case {
-	const char *name;
-	struct step steps[12];
-	const char *want;
-};
-
-static const struct loss_case cases[] = {
+static const struct rig_case cases[] = {
 	{"a hole in a body is only a mark",
 	 {{REQ, GET_A},
 	  {RESP, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", 10},
@@ -52,6 +46,16 @@ static const struct loss_case cases[] = {
 	{"a response and the next request lost: what comes may be either's",
 	 {{REQ, GET_A}, {RESP, NO_B, .gap = 43, .lost = 2}, {REQ, GET_C, .gap = 28}, {RESP, OK5}},
 	 "http GET /a 0 req 28/0 resp 0/0 LOSS|NO_RESPONSE|UNSYNCED\n" DONE_C},
+	{"sent by several threads at once: what is whose is not known",
+	 {{REQ, GET_A},
+	  {RESP, OK5},
+	  {REQ, GET_B, .flags = CLEW_IO_ASTRAY},
+	  {REQ, GET_A, .flags = CLEW_IO_ASTRAY},
+	  {RESP, NO_B},
+	  {RESP, OK5},
+	  {REQ, GET_C},
+	  {RESP, OK5}},
+	 DONE_A DONE_C},
 	{"a response's first operation lost",
 	 {{REQ, GET_A}, {RESP, "lo", .gap = 41, .lost = 1}, {REQ, GET_B}, {RESP, NO_B}},
 	 "http GET /a 0 req 28/0 resp 0/0 LOSS|NO_RESPONSE|UNSYNCED\n" DONE_B},
@@ -96,27 +100,9 @@ static const struct loss_case cases[] = {
 	 "http GET /a 0 req 28/0 resp 0/0 LOSS|NO_RESPONSE\n"},
 };
 
-static void run_case(const struct loss_case *t, enum clew_role role)
-{
-	struct rig r;
-
-	rig_init(&r, role, NULL);
-	rig_conn(&r, role == CLEW_ROLE_CLIENT ? CLEW_CONN_ESTABLISHED : CLEW_CONN_ACCEPTED, 0, 0);
-	rig_run(&r, t->steps);
-	clew_stream_flush(r.s);
-	if (strcmp(r.log.data ? r.log.data : "", t->want))
-		fail_msg("%s, %s:\n%swanted\n%s", t->name,
-			 role == CLEW_ROLE_CLIENT ? "client" : "server",
-			 r.log.data ? r.log.data : "nothing\n", t->want);
-	rig_done(&r);
-}
-
 static void test_cases(void **state)
 {
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		run_case(&cases[i], CLEW_ROLE_CLIENT);
-		run_case(&cases[i], CLEW_ROLE_SERVER);
-	}
+	rig_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 /*

@@ -4,6 +4,7 @@
 //
 // MODE=http   http.request, through an agent of CONNS keep-alive sockets: calls queue for a socket
 // MODE=fetch  the global fetch (undici), as it comes
+// MODE=shared all calls on one connection, each written at once, answered in their order: as clients of redis do
 //
 // TIMERS=0 leaves out the think times: then a call follows from the answer before it.
 // Environment: see ../../case.py.
@@ -11,6 +12,7 @@
 const crypto = require("crypto");
 const fs = require("fs");
 const http = require("http");
+const net = require("net");
 
 const env = process.env;
 const num = (name, otherwise) => parseFloat(env[name] || otherwise);
@@ -32,7 +34,33 @@ function think() {
 	return undefined;
 }
 
+const waiting = []; // for their answers, in this order
+const shared = env.MODE === "shared" ? connect() : null;
+
+function connect() {
+	const socket = net.connect(Number(port), host);
+	let got = "";
+	socket.setNoDelay(true);
+	socket.on("data", (data) => {
+		got += data;
+		for (let end; (end = got.indexOf("\r\n\r\n")) >= 0;) {
+			const whole = end + 4 + Number(/content-length: (\d+)/i.exec(got)[1]);
+			if (got.length < whole)
+				break;
+			waiting.shift()(Number(got.slice(9, 12)));
+			got = got.slice(whole);
+		}
+	});
+	return socket;
+}
+
 function get(path) {
+	if (shared) {
+		return new Promise((done) => {
+			waiting.push(done);
+			shared.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+		});
+	}
 	if (env.MODE === "fetch") {
 		return fetch(`http://${host}:${port}${path}`).then(async (res) => {
 			await res.text();

@@ -153,6 +153,15 @@ public final class Work {
 		return c;
 	}
 
+	/** For a method that calls itself: the cell; null in that inner call, which it ends, and where there is none. */
+	private static Cell outside() {
+		Cell c = here();
+		if (c == null || !c.inside)
+			return c;
+		c.inside = false;
+		return null;
+	}
+
 	private static long fresh() {
 		long n = READS | NEXT.incrementAndGet();
 		handed(AGENT | n);
@@ -311,13 +320,9 @@ public final class Work {
 
 	/** ThreadPoolExecutor.getTask() begins: is it to call itself? Its inner call returns the task. */
 	public static boolean takes() {
-		Cell c = here();
+		Cell c = outside();
 		if (c == null)
 			return false;
-		if (c.inside) {
-			c.inside = false;
-			return false;
-		}
 		if (c.number != 0)
 			c.set(0);
 		if (off())
@@ -333,13 +338,9 @@ public final class Work {
 	 * {@link #done}, and what it hands over, is one piece of work.
 	 */
 	public static boolean reads() {
-		Cell c = here();
+		Cell c = outside();
 		if (c == null)
 			return false;
-		if (c.inside) {
-			c.inside = false;
-			return false;
-		}
 		if (c.reads || off())
 			return false;
 		c.reads = c.inside = c.loop = true;
@@ -390,13 +391,9 @@ public final class Work {
 
 	/** A future is about to call this listener: is the method to call itself? It is called in the work that asked. */
 	public static boolean tells(Object future, Object listener) {
-		Cell c = here();
+		Cell c = outside();
 		if (c == null)
 			return false;
-		if (c.inside) {
-			c.inside = false;
-			return false;
-		}
 		if (off())
 			return false;
 		long n = Listening.take(future, listener);

@@ -7,14 +7,17 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "capture/runtime/hotspot_moved.h"
+#include "capture/runtime/runtimes.h"
 #include "capture/runtime/state.h"
 #include "clew.skel.h"
 
 #define ROUND_NS    (10 * MS)	 /* at most one round in this time */
 #define SWEEP_NS    (10000 * MS) /* ends of processes that were not told */
 #define CHECK_FIRST (20 * MS)
+#define CHECK_SOON  (10 * MS)
+#define CHECK_IDLE  (80 * MS)
 #define CHECK_LAST  (30000 * MS)
-#define OUT_BYTES   (8u << 20)
 
 /* Who may have begun a moment ago is looked at then, and again: after this time each. */
 static const uint64_t tries_ns[] = {10 * MS, 50 * MS, 250 * MS, 1000 * MS, 5000 * MS};
@@ -136,10 +139,10 @@ static void proc_found(struct runtimes *r, struct proc *p)
 		if (info->plausible) {
 			p->check_ns = CHECK_FIRST;
 			proc_wait(r, p, clew_mono_ns() + p->check_ns);
-		} else {
-			look_later(r, p);
 		}
 	}
+	if (!p->active)
+		look_later(r, p);
 	agents_found(r, p);
 	runtime_emit(r, p);
 }
@@ -226,6 +229,13 @@ static void proc_try(struct runtimes *r, struct proc *p)
 	proc_found(r, p);
 }
 
+static bool is_same(const struct runtime_info *a, const struct runtime_info *b)
+{
+	return a->n_probes == b->n_probes &&
+	       !memcmp(&a->chain.python, &b->chain.python, sizeof(a->chain.python)) &&
+	       !memcmp(&a->chain.heap, &b->chain.heap, sizeof(a->chain.heap));
+}
+
 /* What it has loaded since may add to what was found. */
 static void proc_again(struct runtimes *r, struct proc *p)
 {
@@ -239,19 +249,28 @@ static void proc_again(struct runtimes *r, struct proc *p)
 	if (!info || err || proc->image != p->image)
 		return;
 	err = ask_finders(r, info);
-	if (err ||
-	    (info->n_probes == p->info->n_probes &&
-	     !memcmp(&info->chain.python, &p->info->chain.python, sizeof(info->chain.python)))) {
+	if (err || is_same(info, p->info)) {
 		look_later(r, p);
 		return;
 	}
+	if (p->slot)
+		atomic_fetch_sub(&r->tasks, 1);
 	chain_remove(r, p);
 	probes_detach(p);
 	free(p->info);
 	p->info = clew_steal(info);
 	atomic_fetch_sub(&r->found, 1);
-	atomic_fetch_sub(&r->tasks, 1);
 	proc_found(r, p);
+}
+
+/* Until it is trusted, records name no task: once there are samples, it is not long before there are enough. */
+static void wait_for_samples(struct runtimes *r, struct proc *p, uint32_t n_samples)
+{
+	if (n_samples)
+		p->check_ns = CHECK_SOON;
+	else if (p->check_ns < CHECK_IDLE)
+		p->check_ns *= 2;
+	proc_wait(r, p, clew_mono_ns() + p->check_ns);
 }
 
 /* The self-test: what the hooks have read since the last look. */
@@ -260,8 +279,13 @@ static void proc_check(struct runtimes *r, struct proc *p)
 	struct clew_task_chain chain;
 	uint64_t ids[CLEW_CHAIN_SAMPLES];
 	uint32_t n;
-	int err = runtime_proc_init(r->data, p->tgid, p->t.proc_start_ns);
+	int err = chain_read(r, p, &chain);
 
+	if (!err && !p->trusted && chain.n_samples < p->info->learn) {
+		wait_for_samples(r, p, chain.n_samples);
+		return;
+	}
+	err = runtime_proc_init(r->data, p->tgid, p->t.proc_start_ns);
 	r->data->proc.capture = r->capture;
 	r->data->proc.opts = &r->opts;
 	if (err || r->data->proc.image != p->image || chain_read(r, p, &chain)) {
@@ -300,6 +324,47 @@ static void proc_check(struct runtimes *r, struct proc *p)
 	proc_wait(r, p, clew_mono_ns() + p->check_ns);
 }
 
+/* A process's objects were moved: where to is told at once, as the room is soon filled again. */
+static void take_moved(struct runtimes *r, const struct moved_rooms *rooms)
+{
+	struct proc *p = proc_find(r, rooms->tgid);
+	const struct runtime_proc proc = {.tgid = rooms->tgid, .start_ns = rooms->proc_start_ns};
+	uint32_t unread = 0;
+	int err;
+
+	if (!p || !p->info || !p->info->chain.heap.bytes ||
+	    p->t.proc_start_ns != rooms->proc_start_ns)
+		return;
+	clew_buf_clear(&r->scratch);
+	err = moved_find(&proc, &p->info->chain.heap, rooms, &r->scratch, &unread);
+	atomic_fetch_add(&r->rooms_unread, unread);
+	if (!err) {
+		pthread_mutex_lock(&r->lock);
+		err = clew_buf_add(&r->out, r->scratch.data, r->scratch.len);
+		pthread_mutex_unlock(&r->lock);
+	}
+	if (err) {
+		log_debug("process %u: where its collection moved objects is not known: %s",
+			  p->tgid, strerror(-err));
+		atomic_fetch_add(&r->dropped, 1);
+	}
+}
+
+static struct proc *proc_add(struct runtimes *r, uint32_t tgid)
+{
+	struct proc *p = HASH_COUNT(r->procs) < RUNTIME_MAX_PROCS ? calloc(1, sizeof(*p)) : NULL;
+
+	if (!p)
+		return NULL;
+	p->tgid = tgid;
+	HASH_ADD(hh, r->procs, tgid, sizeof(p->tgid), p);
+	if (!p->hh.tbl) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
 static void take_event(struct runtimes *r, const struct clew_rec_thread *t)
 {
 	struct proc *p = proc_find(r, t->tgid);
@@ -312,12 +377,9 @@ static void take_event(struct runtimes *r, const struct clew_rec_thread *t)
 	}
 	if (p) {
 		proc_reset(r, p);
-	} else if (HASH_COUNT(r->procs) >= RUNTIME_MAX_PROCS || !(p = calloc(1, sizeof(*p)))) {
+	} else if (!(p = proc_add(r, t->tgid))) {
 		atomic_fetch_add(&r->dropped, 1);
 		return;
-	} else {
-		p->tgid = t->tgid;
-		HASH_ADD(hh, r->procs, tgid, sizeof(p->tgid), p);
 	}
 	p->t = *t;
 	p->t.hdr_bytes = sizeof(p->t);
@@ -345,8 +407,11 @@ static uint64_t round_of(struct runtimes *r, struct event *events)
 
 	for (; events; events = next) {
 		next = events->next;
-		take_event(r, &events->t);
-		free(events);
+		if (events->moved)
+			take_moved(r, events->moved);
+		else
+			take_event(r, &events->t);
+		event_free(events);
 	}
 	if (now >= r->next_sweep_ns) {
 		sweep(r);
@@ -417,66 +482,7 @@ static void *find_all(void *user)
 	return NULL;
 }
 
-/* The reader's side */
-
-void runtimes_process(struct runtimes *r, const struct clew_rec_thread *t)
-{
-	struct event *e = malloc(sizeof(*e));
-
-	if (e) {
-		e->next = NULL;
-		e->t = *t;
-		pthread_mutex_lock(&r->lock);
-		if (r->n_inbox < RUNTIME_MAX_PROCS) {
-			*r->inbox_end = e;
-			r->inbox_end = &e->next;
-			if (!r->n_inbox++)
-				pthread_cond_signal(&r->more);
-			e = NULL;
-		}
-		pthread_mutex_unlock(&r->lock);
-	} else {
-		atomic_fetch_add(&r->dropped, 1);
-	}
-	if (e) {
-		free(e);
-		atomic_fetch_add(&r->dropped, 1);
-	}
-}
-
-bool runtimes_settled(struct runtimes *r)
-{
-	bool settled;
-
-	pthread_mutex_lock(&r->lock);
-	settled = !r->inbox && !r->busy;
-	pthread_mutex_unlock(&r->lock);
-	return settled;
-}
-
-int runtimes_take(struct runtimes *r, clew_record_fn fn, void *user)
-{
-	struct clew_buf out;
-	int err = 0;
-
-	/* Whoever holds it is quick, but may have been preempted: the next poll will do. */
-	if (pthread_mutex_trylock(&r->lock))
-		return 0;
-	out = r->out;
-	if (out.len)
-		clew_buf_init(&r->out, OUT_BYTES);
-	pthread_mutex_unlock(&r->lock);
-	if (!out.len)
-		return 0;
-	for (size_t at = 0; err >= 0 && at < out.len;) {
-		const struct clew_rec *rec = (const struct clew_rec *)(out.data + at);
-
-		err = fn(user, rec);
-		at += rec->len;
-	}
-	clew_buf_done(&out);
-	return err < 0 ? err : 0;
-}
+/* Beginning and end */
 
 static void init_sync(struct runtimes *r)
 {
@@ -506,7 +512,7 @@ int runtimes_new(struct clew_capture *c, const struct clew_runtime_opts *opts,
 	r->opts = *opts;
 	r->inbox_end = &r->inbox;
 	r->next_sweep_ns = clew_mono_ns() + SWEEP_NS;
-	clew_buf_init(&r->out, OUT_BYTES);
+	clew_buf_init(&r->out, RUNTIME_OUT_BYTES);
 	clew_buf_init(&r->scratch, 1 << 20);
 	clew_buf_init(&r->data->text, RUNTIME_MAPS_BYTES);
 	init_sync(r);
@@ -544,12 +550,12 @@ void runtimes_stats(struct runtimes *r, struct clew_capture_stats *ret)
 	ret->runtime_tasks = atomic_load(&r->tasks);
 	ret->runtime_dropped = atomic_load(&r->dropped);
 	ret->runtime_distrusted = atomic_load(&r->distrusted);
+	ret->heap_rooms_unread = atomic_load(&r->rooms_unread);
 	agents_stats(r, ret);
 }
 
 void runtimes_free(struct runtimes *r)
 {
-	struct event *e, *after;
 	struct proc *p, *next;
 
 	if (!r)
@@ -558,10 +564,8 @@ void runtimes_free(struct runtimes *r)
 	HASH_ITER (hh, r->procs, p, next) {
 		proc_forget(r, p);
 	}
-	for (e = r->inbox; e; e = after) {
-		after = e->next;
-		free(e);
-	}
+	inbox_done(r);
+	moved_forget(&r->watched);
 	clew_buf_done(&r->out);
 	clew_buf_done(&r->scratch);
 	clew_buf_done(&r->data->text);

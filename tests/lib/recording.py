@@ -76,6 +76,25 @@ def get(path, status="200 OK"):
             f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok".encode())
 
 
+def two_at_once():
+    """A thread that has read two requests makes a call, and answers both after it: nobody can know whose it was."""
+    r = Recording()
+    r.process(200, "loop")
+    requests, call = (10, 11), 12
+    for c in requests:
+        r.conn(c, 200, 3, 2, 8080, 50000 + c, 100, 900)
+        r.io(c, 200, RX, 0, get(f"/front/{c}")[0])
+        r.now += 1_000_000
+    r.conn(call, 200, 2, 1, 40000, 9090, 100, 900)
+    r.io(call, 200, TX, 0, get("/leaf")[0])
+    r.now += 5_000_000
+    r.io(call, 200, RX, 0, get("/leaf")[1])
+    for c in requests:
+        r.now += 1_000_000
+        r.io(c, 200, TX, 0, get("/")[1])
+    return r
+
+
 def shop(calls=12):
     """A load generator that calls a shop; every fifth request fails; one caller has a hostile name."""
     r = Recording()
