@@ -47,7 +47,9 @@ class Batch:
 
 
 class Shop:
-    def __init__(self, server, seed=None):
+    """The same each time, but for when it was: `lately` is its last ten minutes, as the URL of a view says it."""
+
+    def __init__(self, server, seed=1):
         self.batch, self.random = Batch(server), random.Random(seed)
 
     def id(self, n=8):
@@ -99,6 +101,7 @@ class Shop:
 
     def half_hour(self, requests=1500):
         now = time.time_ns()
+        self.lately = "since=%d&until=%d" % (now - 600 * S, now)
         traces = []
         for k in range(requests):
             age = (requests - k) / requests * 1800 * S
@@ -106,6 +109,20 @@ class Shop:
             traces.append(self.checkout(start, age < 600 * S) if k % 3 == 0 else self.browse(start))
         self.batch.flush()
         return traces
+
+    def odd(self):
+        """Long names, and a host whose clock is 3 s behind; 400 ms."""
+        trace, root, call = self.id(16), self.id(), self.id()
+        start = time.time_ns() - 90 * S
+        name = "payment-gateway-adapter-for-the-european-settlement-network"
+        path = "/api/v3/tenants/{tenant}/accounts/{account}/settlements/{settlement}/lines/{line}/adjustments"
+        self.batch.span(name, "POST " + path, trace, root, b"", start, 400 * MS, SERVER, {"a." * 60 + "key": "x" * 400}, status=ERROR,
+                        message="the ledger was closed and " * 12)
+        self.batch.span(name, "POST " + path, trace, call, root, start + 10 * MS, 300 * MS, CLIENT)
+        self.batch.span("prod-eu-central-1/checkout.internal.example.com:8443", "SELECT " + "a_long_column_name, " * 12, trace, self.id(), call,
+                        start - 3 * S, 280 * MS, SERVER, {"db.system": "postgresql"})
+        self.batch.flush()
+        return trace.hex()
 
     def big(self, spans=100000, seconds=20):
         """A batch job: a root, groups of items, items with calls. Some fail; one group is slow."""

@@ -13,7 +13,9 @@ const { chromium } = require("playwright-core");
 const axeSource = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const SLOW = 30000; // ms: no test waits longer for one thing
+// ms; far more than a slow machine needs that has other work, too.
+const SLOW = 120000; // no test waits longer for one thing
+const LIMIT = 600000; // and none lasts longer
 
 export const WIDE = { width: 1280, height: 800 };
 export const NARROW = { width: 390, height: 844 };
@@ -28,25 +30,40 @@ export function check(holds, what) {
 	if (!holds) throw new Error(what);
 }
 
-/** Reads again and again until it is what it should be: the page draws when it can, not when a key was pressed. */
-export async function becomes(read, should, what) {
-	const want = JSON.stringify(should);
+// The page draws when it can, and its address follows when it can: what was pressed is to be seen a moment later. So
+// whatever is read of the page is read again and again until it is so; each of these tells at the end what it saw.
+
+/** What was read, once it fits; else: says what it saw that does not. */
+export async function until(read, fits, otherwise) {
 	for (const end = Date.now() + SLOW; ; ) {
-		const is = JSON.stringify(await read());
-		if (is === want) return;
-		if (Date.now() > end) throw new Error(`${what}: is ${is}, should be ${want}`);
+		const is = await read();
+		if (await fits(is)) return is;
+		if (Date.now() > end) throw new Error(otherwise(JSON.stringify(is)));
 		await new Promise((done) => setTimeout(done, 20));
 	}
 }
 
-/** The same for something that must be true. */
-export const holds = (read, what) => becomes(async () => Boolean(await read()), true, what);
+/** Is it what it should be? */
+export function becomes(read, should, what) {
+	const want = JSON.stringify(should);
+	return until(read, (is) => JSON.stringify(is) === want, (is) => `${what}: is ${is}, should be ${want}`);
+}
+
+/** Does that which was read fit? The last of it is returned. */
+export const fits = (read, test, what) => until(read, test, (is) => `${what}: it is ${is}`);
+
+/** Something that must be true. */
+export const holds = (read, what) => fits(read, Boolean, what);
+
+/** A text of the page that has a part, or fits an expression. */
+export const says = (locator, part, what) => fits(() => text(locator), (t) => (part instanceof RegExp ? part.test(t) : t.includes(part)), what);
 
 export class Suite {
-	constructor(facts) {
+	constructor(facts, only = "") {
 		Object.assign(this, facts); // base, otlp, out, ...
+		this.only = only;
 		this.passed = 0;
-		this.failed = 0;
+		this.failures = [];
 		fs.mkdirSync(this.out, { recursive: true });
 	}
 
@@ -59,19 +76,23 @@ export class Suite {
 
 	async end() {
 		await this.browser.close();
-		console.log(`${this.passed} passed, ${this.failed} failed`);
+		console.log(`${this.passed} passed, ${this.failures.length} failed`);
 	}
 
-	api(call, base = this.base) {
-		return fetch(`${base}/api/clew/v1/${call}`).then(async (r) => {
+	/** An answer of the API. A server that has too much to do says so: it is asked again, as the page does. */
+	async api(call, base = this.base) {
+		for (const end = Date.now() + SLOW; ; await new Promise((done) => setTimeout(done, 1000))) {
+			const r = await fetch(`${base}/api/clew/v1/${call}`);
 			const text = await r.text();
+			if (r.status === 503 && Date.now() < end) continue;
 			check(r.ok, `${call}: ${r.status} ${text.slice(0, 200)}`);
 			return (r.headers.get("content-type") ?? "").includes("ndjson") ? text.split("\n").filter(Boolean).map((l) => JSON.parse(l)) : JSON.parse(text);
-		});
+		}
 	}
 
 	/** One test on one page. allow: complaints that it wants (a part of their text). */
 	async test(name, run, { size = WIDE, theme = "light", allow = [] } = {}) {
+		if (!name.includes(this.only)) return;
 		const context = await this.browser.newContext({ viewport: size, colorScheme: theme, locale: "en-GB", timezoneId: "UTC" });
 		const page = await context.newPage();
 		const complaints = [];
@@ -87,22 +108,33 @@ export class Suite {
 		await context.addInitScript(() => {
 			window.violations = [];
 			addEventListener("securitypolicyviolation", (e) => window.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
+			// What moved without being asked to, and how much that was.
 			window.shift = 0;
+			window.shifted = [];
+			const place = (r) => `${Math.round(r.x)},${Math.round(r.y)}`;
 			new PerformanceObserver((list) => {
-				for (const e of list.getEntries()) if (!e.hadRecentInput) window.shift += e.value;
+				for (const e of list.getEntries()) {
+					if (e.hadRecentInput) continue;
+					window.shift += e.value;
+					for (const s of e.sources) window.shifted.push(`${s.node?.className || s.node?.nodeName} from ${place(s.previousRect)} to ${place(s.currentRect)}`);
+				}
 			}).observe({ type: "layout-shift", buffered: true });
 		});
 		try {
-			await run(page);
+			const timer = setTimeout(() => context.close(), LIMIT); // what it waits for fails then
+			await run(page).finally(() => clearTimeout(timer));
 			for (const v of await page.evaluate(() => window.violations ?? [])) complain(`policy: ${v}`);
 			if (complaints.length) throw new Error(complaints.join("; "));
 			this.passed++;
 			console.log(`ok   ${name}`);
 		} catch (e) {
-			this.failed++;
-			console.log(`FAIL ${name}: ${e.message.split("\n").slice(0, 6).join(" | ")}`);
+			const line = `FAIL ${name}: ${e.message.split("\n").slice(0, 6).join(" | ")}`;
+			this.failures.push(line);
+			console.log(line);
+			const shot = path.join(this.out, `failed-${name.replace(/\W+/g, "-")}.png`);
+			const seen = await page.screenshot({ path: shot }).then(() => shot, (e) => `none: ${e.message.split("\n")[0]}`);
+			console.log(`     at ${page.url()}; screenshot: ${seen}`);
 			for (const c of complaints) console.log(`     ${c}`);
-			await page.screenshot({ path: path.join(this.out, `failed-${name.replace(/\W+/g, "-")}.png`) }).catch(() => {});
 		}
 		await context.close();
 	}
@@ -120,14 +152,15 @@ export class Suite {
 		await page.locator(".span-row").first().waitFor();
 	}
 
-	/** Until nothing is asked any more, and what was answered is drawn. */
-	async rest(page) {
+	/** Until nothing is asked any more (but what is held back), and what was answered is drawn. */
+	async rest(page, held = () => false) {
 		const frames = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 		const end = Date.now() + SLOW;
+		const waits = () => [...page.pending].filter((r) => !held(r)).map((r) => r.url());
 		for (let quiet = 0; quiet < 3; ) {
 			await frames();
-			quiet = page.pending.size ? 0 : quiet + 1;
-			if (Date.now() > end) throw new Error(`waited in vain for ${[...page.pending].map((r) => r.url())}`);
+			quiet = waits().length ? 0 : quiet + 1;
+			if (Date.now() > end) throw new Error(`waited in vain for ${waits()}`);
 		}
 	}
 

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drive the page in a real Chromium against real servers: tests/ui/run.py --out FOLDER [--only NAME].
 
-Three stores: one filled over OTLP (tests/ui/data.py), an empty one, and one that clew itself captured (the demo's
-shop; root). First ui/'s unit tests (vitest), then tests/ui/drive.mjs. Closes with `N passed, N failed`.
+Four stores: one filled over OTLP (tests/ui/data.py), an empty one, one that clew itself captured (the demo's shop;
+root), and the replay of a call that nobody can know the cause of. First ui/'s unit tests (vitest), then tests/ui/drive.mjs,
+which runs each test_*.mjs. Closes with what failed, once more, and `N passed, N failed`; a screenshot of each failure is in FOLDER.
 """
 import argparse
+import glob
 import json
 import os
 import re
@@ -20,6 +22,7 @@ sys.path[:0] = [os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "e2e", 
 from lib.lab import Lab, clean_up_when_terminated, find_clew  # noqa: E402
 from served import Server  # noqa: E402
 import data  # noqa: E402
+from lib import recording  # noqa: E402
 
 SPANS = 100000
 
@@ -30,23 +33,23 @@ def need(what, path):
 
 
 def unit(ui):
-    """vitest's counts, in our words."""
-    done = subprocess.run(["npx", "--no-install", "vitest", "run", "--reporter=json"], cwd=ui, stdout=subprocess.PIPE,
+    """vitest's tests in our words: how many passed, and a line for each that failed."""
+    done = subprocess.run(["npx", "--no-install", "vitest", "run", "--reporter=json", "--testTimeout=60000"], cwd=ui, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
     found = re.search(r"^\{.*\}$", done.stdout, re.M | re.S)
     result = json.loads(found.group(0)) if found else {}
+    failures = []
     for file in result.get("testResults", []):
-        for test in file["assertionResults"]:
-            if test["status"] != "passed":
-                print("FAIL %s: %s" % (test["fullName"], " ".join(test["failureMessages"])[:400]))
+        bad = [(test["fullName"], " ".join(test["failureMessages"])) for test in file["assertionResults"] if test["status"] != "passed"]
         if not file["assertionResults"] and file["status"] != "passed":
-            print("FAIL %s: %s" % (file["name"], file.get("message", "")[:400]))
-    passed, failed = result.get("numPassedTests", 0), result.get("numFailedTests", 0)
-    if not result.get("success"):
-        failed = failed or 1
-        if not result:
-            print(done.stdout[-2000:])
-    return passed, failed
+            bad = [(os.path.relpath(file["name"], ui), file.get("message", ""))]
+        failures += ["FAIL %s: %s" % (name, " ".join(why.split())[:400]) for name, why in bad]
+    if not result.get("success") and not failures:
+        print(done.stdout[-2000:])
+        failures = ["FAIL the page's unit tests: vitest ended with %d, see above" % done.returncode]
+    for line in failures:
+        print(line)
+    return result.get("numPassedTests", 0), failures
 
 
 def capture(clew, out):
@@ -55,12 +58,21 @@ def capture(clew, out):
         print("  not root: the views of what clew traced itself are not tested")
         return None
     shutil.rmtree(out, ignore_errors=True)
-    done = subprocess.run(["/usr/bin/python3", os.path.join(ROOT, "demo", "demo.py"), "--clew", clew, "--out", out],
+    done = subprocess.run(["/usr/bin/python3", os.path.join(ROOT, "demo", "demo.py"), "--clew", clew, "--out", out, "--seconds", "3"],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
         print(done.stdout[-3000:])
         sys.exit("tests/ui: the demo failed")
     return os.path.join(out, "store")
+
+
+def orphan(lab, *options):
+    """A server of a store that holds an orphan with candidates."""
+    raw, db = lab.path("two.raw"), lab.path("two")
+    with open(raw, "wb") as f:
+        f.write(recording.two_at_once().data())
+    lab.clew("replay", raw, "-d", db)
+    return Server(lab, *options, db=db)
 
 
 def main():
@@ -74,21 +86,24 @@ def main():
     need("chromium", os.environ.get("CHROMIUM") or shutil.which("chromium"))
     need("ui/node_modules", os.path.join(ui, "node_modules", "playwright-core"))
     os.makedirs(out, exist_ok=True)
-    passed, failed = (0, 0) if args.only else unit(ui)
-    print(f"unit tests of the page: {passed} passed, {failed} failed".replace("passed, ", "good, ").replace("failed", "bad"))
+    for old in glob.glob(os.path.join(out, "failed-*.png")):
+        os.unlink(old)
+    passed, failures = (0, []) if args.only else unit(ui)
+    print(f"unit tests of the page: {passed} good, {len(failures)} bad")
     traced = capture(clew, os.path.join(out, "demo"))
     with Lab() as lab:
         dist = ["--ui-dir", os.path.abspath(args.ui_dir)] if args.ui_dir else []
         server = Server(lab, *dist)
+        server.need_page("tests/ui")
         shop = data.Shop(server)
         shop.half_hour()
         big, made = shop.big(SPANS)
         assert made == SPANS
+        odd = shop.odd()
         base = "http://127.0.0.1:%d"
-        if "/assets/" not in server.ask("/").text:
-            sys.exit("tests/ui: this build of clew has no page: make builds it (tools/build-ui, then ninja)")
-        facts = {"base": base % server.ports["http"], "otlp": base % server.ports["otlp_http"], "out": out, "big": big,
-                 "empty": base % Server(lab, *dist).ports["http"]}
+        facts = {"base": base % server.ports["http"], "otlp": base % server.ports["otlp_http"], "out": out, "big": big, "odd": odd,
+                 "lately": shop.lately, "empty": base % Server(lab, *dist).ports["http"],
+                 "orphan": base % orphan(lab, *dist).ports["http"]}
         if traced:
             facts["traced"] = base % Server(lab, *dist, db=traced).ports["http"]
         path = os.path.join(out, "facts.json")
@@ -96,18 +111,22 @@ def main():
             json.dump(facts, f)
         command = ["node", os.path.join(HERE, "drive.mjs"), path] + ([args.only] if args.only else [])
         drive = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        counts = None
+        ended, line = False, "its start"
         for line in drive.stdout:
-            counts = re.match(r"(\d+) passed, (\d+) failed$", line) or counts
-            if not re.match(r"\d+ passed, \d+ failed$", line):
-                print(line, end="", flush=True)
+            counts = re.match(r"(\d+) passed, \d+ failed$", line)
+            if counts:
+                ended, passed = True, passed + int(counts.group(1))
+                continue
+            if line.startswith("FAIL "):
+                failures.append(line.rstrip())
+            print(line, end="", flush=True)
         drive.wait()
-    if counts:
-        passed, failed = passed + int(counts.group(1)), failed + int(counts.group(2))
-    elif drive.returncode:
-        failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or drive.returncode else 0
+    if not ended:
+        failures.append("FAIL drive.mjs ended with %d before all tests had run, after: %s" % (drive.returncode, line.rstrip()))
+    for failure in failures:  # once more: of a long log often only the end is kept
+        print(failure)
+    print(f"{passed} passed, {len(failures)} failed")
+    return 1 if failures or drive.returncode else 0
 
 
 if __name__ == "__main__":

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-import { render } from "preact";
-import { Component, type ComponentChildren } from "preact";
+import { Component, type ComponentChildren, render } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import "./style/theme.css";
 import "./style/base.css";
 import "./style/controls.css";
 import "./style/frame.css";
 import "./base/theme";
+import { askEarly } from "./base/api";
 import { zone } from "./base/format";
-import { link, useRoute } from "./base/route";
+import { link, type Route, route, useRoute } from "./base/route";
 import { Header } from "./parts/header";
+import { LeftOut } from "./parts/left_out";
 import { Empty } from "./parts/state";
-import { Overview } from "./views/overview";
+import { Unreached } from "./parts/unreached";
+import { Overview, overviewAsks } from "./views/overview";
 import { Compare } from "./views/compare/compare";
-import { MapView } from "./views/map/map";
-import { PatternView } from "./views/pattern/pattern";
-import { Search } from "./views/search/search";
-import { Service } from "./views/service/service";
-import { Trace } from "./views/trace/trace";
+import { mapAsks, MapView } from "./views/map/map";
+import { patternAsks, PatternView } from "./views/pattern/pattern";
+import { Search, searchAsks } from "./views/search/search";
+import { Service, serviceAsks } from "./views/service/service";
+import { Trace, traceAsks } from "./views/trace/trace";
 
 /** A mistake of ours in one view leaves the rest of the page alive, and says so. */
 class Guard extends Component<{ of: string; children: ComponentChildren }, { error: Error | null }> {
@@ -42,6 +45,17 @@ class Guard extends Component<{ of: string; children: ComponentChildren }, { err
 			</Empty>
 		);
 	}
+}
+
+/** What the view of an address will ask, by what it calls it. */
+function asksOf(r: Route): Record<string, string | null> {
+	const [view = "", name, , pattern] = r.parts;
+	if (view === "") return overviewAsks(r);
+	if (view === "search") return searchAsks(r);
+	if (view === "map") return mapAsks(r);
+	if (view === "trace" && name) return traceAsks(r, name);
+	if (view === "service" && name) return pattern ? patternAsks(r, name, pattern) : serviceAsks(r, name);
+	return {};
 }
 
 function View() {
@@ -78,23 +92,34 @@ function View() {
 
 function Page() {
 	const r = useRoute();
+	const view = r.parts.join("/");
+	const main = useRef<HTMLElement>(null);
+	const begun = useRef(false);
+	// The link that led here has gone with its view: who listens, or goes by Tab, begins at the new one.
+	useEffect(() => {
+		if (begun.current && document.activeElement === document.body) main.current?.focus({ preventScroll: true });
+		begun.current = true;
+	}, [view]);
 	return (
 		<>
 			<Header />
-			<main>
-				<Guard of={r.parts.join("/")}>
+			<main ref={main} tabIndex={-1}>
+				<LeftOut of={JSON.stringify([r.parts, [...r.params]])} />
+				<Guard of={view}>
 					<View />
 				</Guard>
 			</main>
 			<footer class="foot">
 				<span>Times are of {zone()}</span>
 			</footer>
+			<Unreached />
 		</>
 	);
 }
 
 const root = document.getElementById("page");
 if (root) {
+	askEarly(Object.values(asksOf(route())));
 	root.textContent = ""; // the header that index.html shows until now: the same is drawn at once
 	render(<Page />, root);
 }

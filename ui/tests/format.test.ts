@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
-import { bytes, count, duration, HOUR, MINUTE, MS, parseDuration, percent, rate, S, timeMarks } from "../src/base/format";
+import { bytes, count, duration, HOUR, MINUTE, MS, parseDuration, percent, rate, rates, S, timeMarks } from "../src/base/format";
 
 const plain = (s: string) => s.replaceAll("\u2009", " ");
 
@@ -32,7 +32,12 @@ describe("figures", () => {
 	it("groups digits", () => expect(plain(count(1234567))).toBe("1 234 567"));
 	it("says small rates a minute", () => expect(plain(rate(0.05))).toBe("3 /min"));
 	it("says rates", () => expect(plain(rate(1234))).toBe("1 234 /s"));
+	it("says rates of one column in one unit", () => {
+		expect([0.53, 1.6].map(rates([0.53, 1.6])).map(plain)).toEqual(["0.53 /s", "1.6 /s"]);
+		expect([0.05, 0.2].map(rates([0.05, 0.2])).map(plain)).toEqual(["3 /min", "12 /min"]);
+	});
 	it("never rounds an error to none", () => expect(plain(percent(0.00001))).toBe("< 0.01 %"));
+	it("never rounds most to all", () => expect([0.9954, 0.99999, 1].map(percent).map(plain)).toEqual(["99.5 %", "> 99.9 %", "100 %"]));
 	it("says shares", () => expect(plain(percent(0.042))).toBe("4.2 %"));
 	it("says bytes", () => expect(plain(bytes(1234567))).toBe("1.23 MB"));
 });

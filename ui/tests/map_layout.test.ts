@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from "vitest";
 import type { ServiceMap } from "../src/base/api";
-import { layout } from "../src/views/map/layout";
+import { busiest, layout } from "../src/views/map/layout";
 
 function map(...calls: string[]): ServiceMap {
 	const pairs = calls.map((c) => c.split(">") as [string, string]);
@@ -45,4 +45,15 @@ it("keeps places of one rank apart, and all of them inside", () => {
 		for (let k = 1; k < at.length; k++) expect((at[k] as number) - (at[k - 1] as number)).toBeGreaterThanOrEqual(0.999);
 		for (const x of at) expect(x >= -0.001 && x <= l.width - 0.999).toBe(true);
 	}
+});
+
+it("draws the busiest calls of very many, and who makes them", () => {
+	const many = map(...Array.from({ length: 60 }, (_, i) => Array.from({ length: 5 }, (_, k) => `s${i}>s${(i * 7 + k * 11 + 1) % 60}`)).flat(), "rare>s0");
+	many.edges.forEach((e, i) => (e.calls = 1000 - i));
+	const drawn = busiest(many, 100);
+	expect(drawn.edges.length).toBe(100);
+	expect(Math.min(...drawn.edges.map((e) => e.calls))).toBe(901);
+	expect(drawn.nodes.some((n) => n.service === "rare")).toBe(false);
+	expect(busiest(map("a>b"))).toEqual(map("a>b"));
+	expect(layout(drawn).width).toBeLessThan(60); // no calls around what stands between
 });

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from "vitest";
 import type { TraceTree } from "../src/base/api";
+import { waitOf } from "../src/views/trace/meanwhile";
 import { axisStep, TraceModel } from "../src/views/trace/model";
+import { partsOf } from "../src/views/trace/parts";
 
 /** id:parent pairs, in preorder. */
 function tree(...spans: string[]): TraceTree {
@@ -14,7 +16,7 @@ function tree(...spans: string[]): TraceTree {
 		duration_ns: 100,
 		spans_total: n,
 		complete: true,
-		totals: { services: 1, errors: 0, orphans: 0, incomplete: 0 },
+		totals: { services: 1, errors: 0, orphans: 0, incomplete: 0, not_stored: 0 },
 		services: ["s"],
 		names: [...id],
 		id,
@@ -31,6 +33,7 @@ function tree(...spans: string[]): TraceTree {
 		network: fill(-1),
 		below: fill(0),
 		folded: fill(0),
+		moved: [],
 		critical: [[0, 0, 100]],
 		candidates: [],
 	};
@@ -65,8 +68,10 @@ it("opens what the server had folded, in its place", () => {
 	base.folded[1] = 2;
 	base.critical = [[2, 0, 5]];
 	base.candidates = [[3, "t2", "x", 0.4]];
+	base.moved = [[2, 7]];
 	const sub = tree("b", "x:b", "y:x");
 	sub.start_ns = 1005;
+	sub.moved = [[1, -3]];
 	sub.names = ["b", "new", "d"];
 	const m = new TraceModel(base).withSubtree("b", sub);
 	expect(m.tree.id).toEqual(["a", "b", "x", "y", "d", "e"]);
@@ -75,6 +80,7 @@ it("opens what the server had folded, in its place", () => {
 	expect(m.tree.start[2]).toBe(6);
 	expect(m.tree.critical).toEqual([[4, 0, 5]]);
 	expect(m.tree.candidates[0]?.[0]).toBe(5);
+	expect([...m.moved]).toEqual([[4, 7], [2, -3]]);
 	expect(m.hasChildren(1)).toBe(true);
 	expect([m.tree.folded[0], m.tree.folded[1]]).toEqual([0, 0]);
 });
@@ -168,4 +174,56 @@ it("finds where a failure began", () => {
 	expect(new TraceModel(t).failure()).toBe(3); // d ended before c
 	t.status[3] = 0;
 	expect(new TraceModel(t).failure()).toBe(2);
+});
+
+it("counts what is below a span once where it overlaps, and not beyond its end", () => {
+	const t = tree("a", "b:a", "c:b", "d:a", "e:a");
+	t.start = [0, 0, 0, 4, 95];
+	t.duration = [100, 6, 90, 10, 20];
+	const m = new TraceModel(t);
+	expect(m.below(0)).toBe(14 + 5);
+	expect(m.below(2)).toBe(0);
+	t.folded[0] = 3;
+	expect(new TraceModel(t).below(0)).toBe(-1); // the server has more
+});
+
+/** A server's span of 100 ns with a call of 30 in it. */
+function called() {
+	const t = tree("a", "b:a");
+	t.duration = [100, 30];
+	t.start = [0, 50];
+	t.kind = [2, 3];
+	for (const k of Object.values(t.times)) k.fill(-1);
+	return t;
+}
+
+it("says what a thread did: it ran, waited for its call, slept", () => {
+	const t = called();
+	t.times.cpu = [20, 3];
+	t.times.runq = [0, -1];
+	expect(partsOf(new TraceModel(t), 0).map((p) => [p.name, p.ns])).toEqual([
+		["running", 20],
+		["waiting for what it called", 30],
+		["asleep", 50],
+	]);
+	expect(partsOf(new TraceModel(t), 1).map((p) => p.name)).toEqual(["running", "waiting for what it called"]);
+	expect(partsOf(new TraceModel(called()), 0)).toEqual([]);
+	t.times.cpu = [-1, 0];
+	t.times.runq = [5, 0];
+	expect(partsOf(new TraceModel(t), 0)).toEqual([]); // how long it ran is not known: nor then, how long it slept
+	expect(partsOf(new TraceModel(t), 1).map((p) => p.name)).toEqual(["waiting for what it called"]);
+});
+
+it("takes the longest sleep of a span as what is to be explained, or the callee's queue", () => {
+	const t = called();
+	t.duration = [100e6, 80e6];
+	t.start = [0, 10e6];
+	t.critical = [[-1, 0, 10e6, 0], [1, 10e6, 90e6], [-1, 90e6, 100e6, 0]];
+	expect(waitOf(new TraceModel(t), 0)).toBeNull(); // little of it
+	t.critical = [[-1, 0, 60e6, 0], [1, 60e6, 90e6], [-1, 90e6, 100e6, 0]];
+	expect(waitOf(new TraceModel(t), 0)).toEqual({ what: "asleep", service: "s", from: 1000, to: 1000 + 60e6 });
+	const q = tree("a", "b:a");
+	Object.assign(q, { kind: [3, 2], network: [60e6, -1], start: [0, 55e6], duration: [100e6, 40e6] });
+	expect(waitOf(new TraceModel(q), 0)).toEqual({ what: "queue", service: "s", from: 1000, to: 1000 + 55e6 });
+	expect(waitOf(new TraceModel(q), 1)).toBeNull();
 });

@@ -2,6 +2,8 @@
 // The native API (docs/native-api.md) as types, and useApi(): an answer that stays on the screen while a newer one
 // is fetched. Nothing is said to be loading before 100 ms have gone.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { noteLeftOut } from "./left_out";
+import { isGone, onReached, unreached } from "./reach";
 
 export const API = "/api/clew/v1/";
 
@@ -9,6 +11,7 @@ export interface Spark {
 	requests: number[];
 	errors: number[];
 	p95_ns: number[];
+	max_ns: number[];
 }
 
 export interface OverviewService {
@@ -20,7 +23,11 @@ export interface OverviewService {
 	p50_ns: number;
 	p95_ns: number;
 	p99_ns: number;
+	/** At least so long took the longest. */
+	max_ns: number;
 	before: { requests: number; errors: number; p50_ns: number; p95_ns: number };
+	/** Some took far longer than was usual, and clearly more than before; too few for p95 to tell. */
+	tail?: { over_ns: number; requests: number; before: number };
 	deviation: number;
 	spark: Spark;
 }
@@ -109,6 +116,8 @@ export interface Pattern {
 
 export interface Patterns {
 	traces: number;
+	/** How many patterns there are; of many some are left out. */
+	total: number;
 	sampled: boolean;
 	patterns: Pattern[];
 }
@@ -132,6 +141,8 @@ export interface PatternNode {
 export interface PatternGraph {
 	id: string;
 	count: number;
+	/** How many of them were looked at. */
+	sample: number;
 	p50_ns: number;
 	p95_ns: number;
 	nodes: PatternNode[];
@@ -143,6 +154,19 @@ export interface HistogramAnswer {
 	errors: number;
 	/** Empty ones are left out. */
 	buckets: { from_ns: number; to_ns: number; count: number; errors: number; examples: string[] }[];
+}
+
+/** When traces began and how long they took; cells without any are left out. */
+export interface Heat {
+	since_ns: number;
+	until_ns: number;
+	/** How many steps in time. */
+	columns: number;
+	n: number;
+	errors: number;
+	/** Stretches of durations that have some, the shortest first. */
+	rows: { from_ns: number; to_ns: number }[];
+	cells: [column: number, row: number, count: number, errors: number][];
 }
 
 export interface Difference {
@@ -187,7 +211,7 @@ export interface TraceTree {
 	spans_total: number;
 	complete: boolean;
 	/** Of the whole trace. */
-	totals: { services: number; errors: number; orphans: number; incomplete: number };
+	totals: { services: number; errors: number; orphans: number; incomplete: number; not_stored: number };
 	services: string[];
 	names: string[];
 	id: string[];
@@ -204,7 +228,9 @@ export interface TraceTree {
 	network: number[];
 	below: number[];
 	folded: number[];
-	/** index -1: nobody explains it; whose: the span whose own time it is. */
+	/** Spans that begin so many ns later here than their own host's clock said. */
+	moved: [index: number, ns: number][];
+	/** index -1: its thread slept; whose: the span whose own time it is. */
 	critical: [index: number, from: number, to: number, whose?: number][];
 	candidates: [index: number, traceId: string, spanId: string, confidence: number][];
 }
@@ -233,7 +259,8 @@ export interface SpanDetail {
 	trace_state: string;
 	scope: string;
 	dropped: { attributes: number; links: number; events: number };
-	why: { class: string; evidence: string[]; text: string[] };
+	/** reasons: of an orphan, for and against the best guess. */
+	why: { class: string; evidence: string[]; reasons: { for: boolean; text: string }[]; confidence: number | null; text: string[] };
 }
 
 export interface CompareSide {
@@ -269,12 +296,39 @@ export interface Compare {
 	rows: CompareRow[];
 }
 
-export interface Status {
-	version: string;
-	[key: string]: unknown;
+/** How well a service's calls are tied to the requests that they were made for. */
+export interface ServiceModel {
+	service: string;
+	runtime: string | null;
+	runtime_version: string | null;
+	answers: number;
+	hits: number;
+	misses: number;
+	roots: number;
+	certain: number;
+	probable: number;
+	orphans: number;
+	/** option: of `clew run` and `clew record`; null: none would help. */
+	advice: { option: string | null; up_to: number; text: string };
 }
 
-/** What went wrong, as the server says it. */
+export interface Status {
+	version: string;
+	/** Not of a store that is only read. */
+	writer?: {
+		shed_spans: number;
+		shed_traces: number;
+		dropped_queue: number;
+		dropped_error: number;
+		/** Hours that have blocks that cannot be read; files that are left out whole. */
+		damaged_hours: number;
+		damaged_files: number;
+		failing: boolean;
+		last_error: string;
+	};
+}
+
+/** What went wrong, as the server says it; status 0: it was not reached. */
 export class ApiError extends Error {
 	constructor(
 		message: string,
@@ -284,27 +338,69 @@ export class ApiError extends Error {
 	}
 }
 
+/** Where the server's own words are for programs, or are missing. */
+const WORDS: Record<number, string> = {
+	401: "This server wants its token. Load the page anew: the browser asks for a name and a password. The token is the password, the name does not matter.",
+	413: "The answer would be too large. Ask for less: a shorter time, or one more condition.",
+};
+
 async function failure(r: Response): Promise<ApiError> {
-	let text = `The server answered ${r.status} ${r.statusText}.`;
+	let text = WORDS[r.status];
+	if (text) return new ApiError(text, r.status);
 	try {
-		const body = (await r.json()) as { error?: string };
-		if (body.error) text = body.error;
+		text = ((await r.json()) as { error?: string }).error;
 	} catch {
 		/* not ours: a proxy's page, or nothing */
 	}
-	return new ApiError(text, r.status);
+	return new ApiError(text || `The server answered ${r.status} ${r.statusText}`.trim(), r.status);
+}
+
+const early = new Map<string, Promise<Response>>();
+
+/** Sends questions before what asks them is drawn; whoever asks one then has its answer. */
+export function askEarly(paths: readonly (string | null)[]) {
+	for (const path of paths) {
+		if (path === null) continue;
+		const answer = askBusy(path);
+		answer.catch(() => {}); // it is said by who asks
+		early.set(path, answer);
+	}
+}
+
+const BUSY_TRIES = 4;
+const BUSY_MS = 20000; // an answer that took longer was tried: the same again would take as long
+
+/** One that is busy says so, and when to ask again. */
+async function askBusy(path: string, signal?: AbortSignal): Promise<Response> {
+	for (let tries = 1; ; tries++) {
+		const begun = performance.now();
+		const r = await fetch(API + path, { signal: signal ?? null });
+		const after = Number(r.headers.get("Retry-After"));
+		if ((r.status !== 503 && r.status !== 429) || !(after > 0) || tries === BUSY_TRIES || performance.now() - begun > BUSY_MS) return r;
+		await new Promise((done) => setTimeout(done, Math.min(after, 5) * 1000));
+	}
+}
+
+async function ask(path: string, signal?: AbortSignal): Promise<Response> {
+	const sent = early.get(path);
+	early.delete(path);
+	let r: Response | undefined;
+	try {
+		r = await (sent ?? askBusy(path, signal));
+	} catch (e) {
+		if (e instanceof DOMException && e.name === "AbortError") throw e;
+	}
+	if (!r || isGone(r.status)) {
+		unreached();
+		throw new ApiError("The server does not answer. Is `clew server` still running?", 0);
+	}
+	noteLeftOut(r);
+	if (!r.ok) throw await failure(r);
+	return r;
 }
 
 export async function fetchJson<T>(path: string, signal?: AbortSignal): Promise<T> {
-	let r: Response;
-	try {
-		r = await fetch(API + path, { signal: signal ?? null, headers: { Accept: "application/json" } });
-	} catch (e) {
-		if (e instanceof DOMException && e.name === "AbortError") throw e;
-		throw new ApiError("The server does not answer. Is `clew server` still running?", 0);
-	}
-	if (!r.ok) throw await failure(r);
-	return (await r.json()) as T;
+	return (await (await ask(path, signal)).json()) as T;
 }
 
 export interface Lines<T> {
@@ -316,14 +412,7 @@ export interface Lines<T> {
 
 /** A list (one JSON object a line); the cursor of the next page apart. */
 export async function fetchLines<T>(path: string, signal?: AbortSignal): Promise<Lines<T>> {
-	let r: Response;
-	try {
-		r = await fetch(API + path, { signal: signal ?? null });
-	} catch (e) {
-		if (e instanceof DOMException && e.name === "AbortError") throw e;
-		throw new ApiError("The server does not answer. Is `clew server` still running?", 0);
-	}
-	if (!r.ok) throw await failure(r);
+	const r = await ask(path, signal);
 	const rows: T[] = [];
 	let next: string | null = null;
 	let total: number | null = null;
@@ -360,6 +449,9 @@ export interface Answer<T> {
 	stale: boolean;
 	reload: () => void;
 }
+
+/** There is something to show: what it is, or that it failed. */
+export const isAnswered = (a: Answer<unknown>) => a.data !== null || a.error !== null;
 
 const kept = new Map<string, unknown>();
 const KEPT_MAX = 40;
@@ -405,32 +497,37 @@ export function useApi<T>(
 			}
 		}, 100);
 		let again: ReturnType<typeof setTimeout> | undefined;
-		const ask = () =>
-			(options.lines ? fetchLines(path, abort.signal) : fetchJson(path, abort.signal))
-				.then(
-					(data) => {
-						keep(path, data);
-						s.path = path;
-						s.data = data as T;
-						s.error = null;
-					},
-					(e: unknown) => {
-						if (abort.signal.aborted) return;
-						s.error = e instanceof ApiError ? e : new ApiError(String(e), 0);
-						if (s.path !== path) s.data = null;
-						s.path = path;
-					},
-				)
-				.finally(() => {
-					if (abort.signal.aborted) return;
-					clearTimeout(late);
-					s.waiting = false;
-					redraw((n) => n + 1);
-					if (options.everyMs) again = setTimeout(ask, options.everyMs);
-				});
+		let stopWaiting: (() => void) | undefined;
+		const answered = (data: unknown) => {
+			keep(path, data);
+			s.path = path;
+			s.data = data as T;
+			s.error = null;
+		};
+		const failed = (e: unknown) => {
+			s.error = e instanceof ApiError ? e : new ApiError(String(e), -1);
+			if (s.path !== path) s.data = null;
+			s.path = path;
+		};
+		const ask = async () => {
+			try {
+				answered(await (options.lines ? fetchLines(path, abort.signal) : fetchJson(path, abort.signal)));
+			} catch (e) {
+				if (abort.signal.aborted) return;
+				// It is said once for the whole page (parts/unreached.tsx); what was there stays meanwhile.
+				if (e instanceof ApiError && e.status === 0) return void (stopWaiting = onReached(ask));
+				failed(e);
+			}
+			if (abort.signal.aborted) return;
+			clearTimeout(late);
+			s.waiting = false;
+			redraw((n) => n + 1);
+			if (options.everyMs) again = setTimeout(ask, options.everyMs);
+		};
 		void ask();
 		return () => {
 			abort.abort();
+			stopWaiting?.();
 			clearTimeout(late);
 			clearTimeout(again);
 		};

@@ -14,23 +14,56 @@ export function hash(text: string): number {
 	return h >>> 0;
 }
 
-/** What each service was given so far: a service that was seen in one view looks the same in the next. */
-const given = new Map<string, number>();
+const KEPT = "clew.colours";
 const GIVEN_MAX = 5000;
+const KEPT_MAX = 500; // services
+
+/** As the browser kept them; in a test, or where storage is off, none. */
+function kept(): [string, number][] {
+	try {
+		const list = JSON.parse(localStorage.getItem(KEPT) ?? "[]") as unknown;
+		if (!Array.isArray(list)) return [];
+		return list.filter((e): e is [string, number] => Array.isArray(e) && typeof e[0] === "string" && Number.isInteger(e[1]) && e[1] >= 0 && e[1] < SERVICE_COLOURS);
+	} catch {
+		return [];
+	}
+}
+
+let saving = false;
+
+/** A little later, all that came meanwhile at once. */
+function save() {
+	if (saving || typeof localStorage === "undefined") return;
+	saving = true;
+	setTimeout(() => {
+		saving = false;
+		try {
+			localStorage.setItem(KEPT, JSON.stringify([...given].slice(0, KEPT_MAX)));
+		} catch {
+			/* storage is off: until the page is loaded anew, then */
+		}
+	}, 1000);
+}
+
+/** What each service was given so far: one that was seen in one view looks the same in the next, and tomorrow. */
+const given = new Map<string, number>(kept());
 
 /**
  * The colour numbers of some services that are seen together, all different: each keeps the one that it was given
- * before, else has its own by hash; where that is taken by another of them, the next that is free. Beyond twelve
- * services the rest share the neutral tone, -1.
+ * before, else has its own by hash; where that is taken by another of them, the next that is free. Of more than
+ * twelve the first ones have a colour, so name those first that matter most; the rest share the neutral tone, -1.
  */
 export function assign(services: readonly string[]): Map<string, number> {
-	const names = [...new Set(services)].sort();
+	const all = [...new Set(services)];
+	const names = all.slice(0, SERVICE_COLOURS).sort();
 	const taken = new Set<number>();
-	const out = new Map<string, number>();
+	const out = new Map<string, number>(all.slice(SERVICE_COLOURS).map((s) => [s, -1]));
 	const give = (s: string, at: number) => {
 		taken.add(at);
 		out.set(s, at);
-		if (given.size < GIVEN_MAX) given.set(s, at);
+		if (given.get(s) === at || given.size >= GIVEN_MAX) return;
+		given.set(s, at);
+		save();
 	};
 	for (const s of names) {
 		const at = given.get(s);

@@ -29,6 +29,25 @@ export function rangeOf(r: Route): Range | null {
 
 export const NO_RANGE: Params = { from_ns: null, to_ns: null };
 
+/** Which of the traces that fit are held against the others: those of a brushed range, else the failed or the slow ones. */
+export interface Sides {
+	/** For `differences` and `compare`. */
+	params: Record<string, string | string[] | number | boolean>;
+	/** "inside": how the chosen ones are called, and the others. */
+	names: [inside: string, outside: string];
+}
+
+export function sidesOf(r: Route): Sides | null {
+	const range = rangeOf(r);
+	const { error, min_duration, ...rest } = filterParams(r);
+	if (range) return { params: { ...filterParams(r), any: true, ...range }, names: ["inside", "outside"] };
+	if (!error && !min_duration) return null;
+	return {
+		params: { ...rest, any: true, ...(error ? { failed: true } : {}), ...(min_duration ? { at_least_ns: Number(min_duration) } : {}) },
+		names: [error ? "failed" : "slow", "others"],
+	};
+}
+
 /** How many conditions narrow the search, the window of time not counted. */
 export function conditionCount(r: Route): number {
 	return CONDITIONS.reduce((n, c) => n + r.params.getAll(c).length, rangeOf(r) ? 1 : 0);

@@ -10,12 +10,10 @@ export const DAY = 24 * HOUR;
 
 const THIN = "\u2009"; // between groups of digits and before units
 
-/** Three significant digits, never an exponent: 0.042, 3.21, 32.1, 321. */
+/** Up to three significant digits, never an exponent, no zeros that say nothing: 0.042, 3.21, 32.1, 321, 10. */
 function three(x: number): string {
-	if (x >= 99.95) return x.toFixed(0);
-	if (x >= 9.995) return x.toFixed(1);
-	if (x >= 0.9995 || x === 0) return x.toFixed(x === 0 ? 0 : 2).replace(/\.?0+$/, "");
-	return x.toPrecision(2);
+	const text = x >= 99.95 ? x.toFixed(0) : x >= 9.995 ? x.toFixed(1) : x >= 0.9995 ? x.toFixed(2) : x === 0 ? "0" : x.toPrecision(2);
+	return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
 /** "850 ns", "3.2 ms", "1.25 s", "1 m 04 s", "2 h 03 m", "3 d 04 h". */
@@ -32,11 +30,6 @@ export function duration(ns: number): string {
 	return `${sign}${Math.floor(n / DAY)}${THIN}d ${two((n % DAY) / HOUR)}${THIN}h`;
 }
 
-/** Of a round number, on an axis: "10 ms", not "10.0 ms". */
-export function mark(ns: number): string {
-	return duration(ns).replace(/\.0+(?=\D)/, "");
-}
-
 /** "1 234 567" with thin spaces; fractions only below ten. */
 export function count(n: number): string {
 	if (!Number.isFinite(n)) return "–";
@@ -50,11 +43,20 @@ export function rate(perSecond: number): string {
 	return `${perSecond < 100 ? three(perSecond) : count(perSecond)}${THIN}/s`;
 }
 
+/** Rates that stand below one another, all in one unit: that of the highest. */
+export function rates(perSecond: readonly number[]): (perSecond: number) => string {
+	const high = Math.max(0, ...perSecond);
+	if (high < 0.9995) return (r) => `${three(r * 60)}${THIN}/min`;
+	return (r) => `${r < 100 ? three(r) : count(r)}${THIN}/s`;
+}
+
 /** A share of one: "0", "0.03 %", "4.2 %", "37 %". */
 export function percent(share: number): string {
 	if (share === 0) return "0";
 	const p = share * 100;
 	if (Math.abs(p) < 0.005) return `<${THIN}0.01${THIN}%`;
+	// Not all is not "100 %".
+	if (p >= 99.5 && p < 100) return p >= 99.95 ? `>${THIN}99.9${THIN}%` : `${p.toFixed(1)}${THIN}%`;
 	return `${Math.abs(p) >= 9.95 ? p.toFixed(0) : String(Number(p.toPrecision(2)))}${THIN}%`;
 }
 
@@ -140,5 +142,7 @@ export function zone(): string {
 	const minutes = -new Date().getTimezoneOffset();
 	const sign = minutes < 0 ? "−" : "+";
 	const abs = Math.abs(minutes);
-	return `${Intl.DateTimeFormat().resolvedOptions().timeZone} (UTC${sign}${pad(Math.floor(abs / 60))}:${pad(abs % 60)})`;
+	const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+	if (name === "UTC") return name;
+	return `${name} (UTC${sign}${pad(Math.floor(abs / 60))}:${pad(abs % 60)})`;
 }

@@ -24,8 +24,24 @@ const KEPT = ["since", "until", "live"];
 
 const listeners = new Set<() => void>();
 
+// A browser takes 200 changes of its history in ten seconds and drops the others: a key that is held down makes more.
+// So what is shown is what `shown` says, and the history follows it: at once, but not more often than this.
+const HISTORY_MS = 100;
+
+let shown = location.pathname + location.search;
+let written = -Infinity; // when
+let waits: ReturnType<typeof setTimeout> | undefined;
+
+function settle() {
+	clearTimeout(waits);
+	waits = undefined;
+	written = performance.now();
+	if (shown !== location.pathname + location.search) history.replaceState(null, "", shown);
+}
+
 function read(): Route {
-	const parts = location.pathname.split("/").filter(Boolean);
+	const url = new URL(shown, location.origin);
+	const parts = url.pathname.split("/").filter(Boolean);
 	return {
 		parts: parts.map((p) => {
 			try {
@@ -34,7 +50,7 @@ function read(): Route {
 				return p;
 			}
 		}),
-		params: new URLSearchParams(location.search),
+		params: url.searchParams,
 	};
 }
 
@@ -45,7 +61,25 @@ function changed() {
 	for (const l of listeners) l();
 }
 
-addEventListener("popstate", changed);
+/** Another view, or another state of this one. */
+function show(url: string, replace: boolean) {
+	if (!replace) {
+		settle();
+		history.pushState(null, "", url);
+		written = performance.now();
+	}
+	shown = url;
+	if (replace) waits ??= setTimeout(settle, Math.max(0, written + HISTORY_MS - performance.now()));
+	changed();
+}
+
+addEventListener("popstate", () => {
+	clearTimeout(waits);
+	waits = undefined;
+	shown = location.pathname + location.search;
+	changed();
+});
+addEventListener("pagehide", settle);
 
 export function route(): Route {
 	return current;
@@ -85,25 +119,25 @@ export function link(parts: string[], params: Params = {}): string {
 	return "/" + parts.map(encodeURIComponent).join("/") + (query ? "?" + query : "");
 }
 
+/** The URL of this view with some parameters changed: all that is zoomed, found and folded stays. */
+export function here(params: Params): string {
+	const p = new URLSearchParams(current.params);
+	write(p, params);
+	const query = p.toString();
+	return shown.replace(/\?.*/, "") + (query ? "?" + query : "");
+}
+
 /** Goes to another view; Back returns. */
 export function go(url: string, replace = false) {
-	if (url === location.pathname + location.search) return;
-	if (replace) history.replaceState(null, "", url);
-	else history.pushState(null, "", url);
-	changed();
+	if (url === shown) return;
+	show(url, replace);
 	if (!replace) scrollTo(0, 0);
 }
 
 /** Changes some parameters of this view. replace: no step of its own for Back (dragging, typing). */
 export function patch(params: Params, replace = false) {
-	const p = new URLSearchParams(current.params);
-	write(p, params);
-	const query = p.toString();
-	const url = location.pathname + (query ? "?" + query : "");
-	if (url === location.pathname + location.search) return;
-	if (replace) history.replaceState(null, "", url);
-	else history.pushState(null, "", url);
-	changed();
+	const url = here(params);
+	if (url !== shown) show(url, replace);
 }
 
 /** Plain clicks on links of the page stay in the page. */

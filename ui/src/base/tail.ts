@@ -12,7 +12,9 @@ export interface Tail {
 	rows: TraceLine[];
 	/** Traces that the server left out because this page was too slow. */
 	lost: number;
-	state: "connecting" | "open" | "refused";
+	state: "connecting" | "open" | "lost" | "refused";
+	/** How often it was lost and found again: what came meanwhile has to be asked for. */
+	gaps: number;
 }
 
 /** New rows before the old ones; each trace once, the newest that is known of it. */
@@ -26,9 +28,9 @@ export function merge(fresh: readonly TraceLine[], old: readonly TraceLine[], mo
 
 /** path: "tail?..."; null: nothing is followed. */
 export function useTail(path: string | null): Tail {
-	const [tail, set] = useState<Tail>({ rows: [], lost: 0, state: "connecting" });
+	const [tail, set] = useState<Tail>({ rows: [], lost: 0, state: "connecting", gaps: 0 });
 	useEffect(() => {
-		set({ rows: [], lost: 0, state: "connecting" });
+		set({ rows: [], lost: 0, state: "connecting", gaps: 0 });
 		if (path === null) return undefined;
 		const source = new EventSource(API + path);
 		let fresh: TraceLine[] = [];
@@ -39,10 +41,9 @@ export function useTail(path: string | null): Tail {
 			fresh = [];
 			set((t) => ({ ...t, rows: merge(came, t.rows) }));
 		};
-		source.onopen = () => set((t) => ({ ...t, state: "open" }));
-		source.onerror = () => {
-			if (source.readyState === EventSource.CLOSED) set((t) => ({ ...t, state: "refused" }));
-		};
+		source.onopen = () => set((t) => ({ ...t, state: "open", gaps: t.gaps + (t.state === "lost" ? 1 : 0) }));
+		// The browser tries again by itself, but where the server refused.
+		source.onerror = () => set((t) => ({ ...t, state: source.readyState === EventSource.CLOSED ? "refused" : t.state === "connecting" ? t.state : "lost" }));
 		source.addEventListener("trace", (e) => {
 			fresh.push(JSON.parse((e as MessageEvent<string>).data) as TraceLine);
 			timer ??= setTimeout(show, EVERY_MS);

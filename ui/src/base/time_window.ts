@@ -37,14 +37,32 @@ function said(text: string): string {
 	return m && unit ? `${m[1]} ${unit}${m[1] === "1" ? "" : "s"}` : text.slice(1);
 }
 
-/** "last hour", or "14:02:10 – 14:05:00". */
+/** "last hour", "all that is stored", or "14:02:10 – 14:05:00". */
 export function windowName(r: Route): string {
 	const w = timeWindow(r);
+	if (w.since === "0" && !w.until) return "all that is stored";
 	const choice = CHOICES.find((c) => c.since === w.since);
 	if (choice && !w.until) return choice.name;
 	if (w.since.startsWith("-") && !w.until) return `last ${said(w.since)}`;
 	const say = (t: string) => (t.startsWith("-") ? `${said(t)} ago` : t === "0" ? "the beginning" : clock(Number(t)));
 	return `${say(w.since)} – ${w.until ? say(w.until) : "now"}`;
+}
+
+/** "in the last hour", "between 14:02:10 and 14:05:00": behind a negation. */
+export function inWindow(r: Route): string {
+	const name = windowName(r);
+	const [from, to] = name.split(" – ");
+	return to ? `between ${from} and ${to}` : name.startsWith("last") ? `in the ${name}` : `in ${name}`;
+}
+
+/** The window of the same length before: for the API, and how it is called; null: nothing was before. */
+export function windowBefore(r: Route): { params: { since: string; until: string }; name: string } | null {
+	const w = timeWindow(r);
+	if (w.since === "0") return null;
+	const m = /^-(\d+)([smhd])$/.exec(w.since);
+	if (m && !w.until) return { params: { since: `-${2 * Number(m[1])}${m[2]}`, until: w.since }, name: `the ${said(w.since).replace(/^1 /, "")} before` };
+	const { since, until } = edges(r);
+	return { params: { since: String(Math.max(0, 2 * since - until)), until: String(since) }, name: "the time before" };
 }
 
 /** An age as the API takes it ("-15m"), in ns; null: it is none. */

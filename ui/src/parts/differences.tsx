@@ -4,7 +4,7 @@ import type { Differences } from "../base/api";
 import { count, duration, percent } from "../base/format";
 import { quoted } from "../base/filter";
 import { link } from "../base/route";
-import { type Item, joined } from "./joined";
+import { failures, type Item, joined } from "./joined";
 import "./differences.css";
 
 function Pair(props: { inside: number; outside: number }) {
@@ -51,27 +51,61 @@ function What(props: { of: Item }) {
 	);
 }
 
-export function DifferenceList(props: { of: Differences; most: number }) {
+/** How the failed ones failed, where: "500 on pricing, orders; 502 on nginx". */
+function How(props: { of: Item[] }) {
+	return (
+		<p class="how">
+			They failed with{" "}
+			{props.of.slice(0, 4).map((i, k) => (
+				<span key={`${i.key} ${i.value}`}>
+					{k > 0 && "; "}
+					<a class="plain" href={link(["search"], { service: i.services[0], where: [`${i.key}=${quoted(i.value)}`] })}>
+						<b>{i.value}</b>
+					</a>{" "}
+					on {i.services.join(", ")}
+					{i.inside_share < 0.995 && <span class="quiet"> ({percent(i.inside_share)})</span>}
+				</span>
+			))}
+			.
+		</p>
+	);
+}
+
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+
+export function DifferenceList(props: { of: Differences; most: number; names?: [inside: string, outside: string] }) {
 	const d = props.of;
+	const [inside, outside] = props.names ?? ["inside", "outside"];
+	if (!d.inside || !d.outside) return <p class="quiet">There is nothing to hold against each other: all traces that fit are {d.inside ? inside : outside}.</p>;
 	if (!d.items.length)
 		return (
 			<p class="quiet">
-				Nothing differs beyond chance: {count(d.inside)} traces inside, {count(d.outside)} outside, {count(d.tried)} things looked at.
+				Nothing differs beyond chance: {count(d.inside)} traces {inside}, {count(d.outside)} {outside}, {count(d.tried)} things looked at.
 			</p>
+		);
+	const items = joined(d.items);
+	const { how, rest } = inside === "failed" ? failures(items) : { how: [], rest: items };
+	if (!rest.length)
+		return (
+			<>
+				<How of={how} />
+				<p class="quiet">Beside that nothing differs beyond chance: {count(d.tried)} things looked at.</p>
+			</>
 		);
 	const longest = Math.max(1, ...d.items.map((i) => Math.max(i.inside_p50_ns ?? 0, i.outside_p50_ns ?? 0)));
 	return (
 		<div class="table-frame">
+			{how.length > 0 && <How of={how} />}
 			<table class="difference-table">
 				<caption class="unseen">What differs, strongest first</caption>
 				<thead>
 					<tr>
 						<th scope="col">What</th>
 						<th scope="col" class="figure">
-							Inside ({count(d.inside)})
+							{capital(inside)} ({count(d.inside)})
 						</th>
 						<th scope="col" class="figure">
-							Outside ({count(d.outside)})
+							{capital(outside)} ({count(d.outside)})
 						</th>
 						<th scope="col" style={{ width: "26%" }}>
 							<span class="unseen">Drawn</span>
@@ -79,7 +113,7 @@ export function DifferenceList(props: { of: Differences; most: number }) {
 					</tr>
 				</thead>
 				<tbody>
-					{joined(d.items)
+					{rest
 						.slice(0, props.most)
 						.map((i) => {
 							const timed = i.inside_p50_ns !== undefined && i.outside_p50_ns !== undefined && i.kind === "segment";

@@ -18,7 +18,7 @@ const VIEWS = [
 /** Views of a stretch of time; a trace has its own. */
 function isOfTime(r: Route): boolean {
 	const here = r.parts[0] ?? "";
-	return here === "compare" ? r.params.has("from_ns") : here !== "trace";
+	return here === "compare" ? ["from_ns", "failed", "at_least_ns"].some((p) => r.params.has(p)) : here !== "trace";
 }
 
 /** Views that can follow what comes in. */

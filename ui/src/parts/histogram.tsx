@@ -3,7 +3,7 @@
 import { useMemo, useRef } from "preact/hooks";
 import type { HistogramAnswer } from "../base/api";
 import type { Range } from "../base/filter";
-import { count, duration, logMarks, mark } from "../base/format";
+import { count, duration, logMarks } from "../base/format";
 
 const W = 800;
 const H = 160;
@@ -129,7 +129,7 @@ export function HistogramAxis(props: { of: HistogramAnswer }) {
 				.filter((m) => at(m) <= 94)
 				.map((m) => (
 					<span key={m} style={at(m) > 88 ? { right: 0 } : { left: `${at(m)}%` }}>
-						{mark(m)}
+						{duration(m)}
 					</span>
 				))}
 		</div>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A table that can be sorted; the order is in the URL (`sort=column` or `sort=-column`, "-" for falling).
 import type { ComponentChildren } from "preact";
-import { patch, useRoute } from "../base/route";
+import { useRef } from "preact/hooks";
+import { useKeys } from "../base/keys";
+import { go, patch, useRoute } from "../base/route";
 import "./table.css";
 
 export interface Column<T> {
@@ -27,8 +29,32 @@ export function Table<T>(props: {
 	/** The parameter of the URL, where a view has several tables. */
 	param?: string;
 	selected?: (row: T) => boolean;
+	/** Where a click on the row leads, beside its own links; `j` and `k` go from row to row. */
+	href?: (row: T) => string;
+	/** No more rows than these, the first in the chosen order. */
+	most?: number;
+	/** Only one table of a view has the keys. */
+	keys?: boolean;
 }) {
 	const route = useRoute();
+	const body = useRef<HTMLTableSectionElement>(null);
+	const step = (by: number) => {
+		const rows = [...(body.current?.rows ?? [])];
+		const at = rows.findIndex((r) => r.contains(document.activeElement));
+		const to = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + by))];
+		const first = to?.querySelector<HTMLElement>("a, button");
+		first?.focus();
+		to?.scrollIntoView({ block: "nearest" });
+	};
+	useKeys(
+		"Lists",
+		props.keys
+			? [
+					{ key: "j", does: "next row (Enter opens it)", run: () => step(1) },
+					{ key: "k", does: "row before", run: () => step(-1) },
+				]
+			: [],
+	);
 	const param = props.param ?? "sort";
 	const chosen = route.params.get(param);
 	const falls = chosen?.startsWith("-") ?? false;
@@ -74,9 +100,18 @@ export function Table<T>(props: {
 						))}
 					</tr>
 				</thead>
-				<tbody>
-					{rows.map((row) => (
-						<tr key={props.rowKey(row)} aria-selected={props.selected?.(row) || undefined}>
+				<tbody ref={body}>
+					{rows.slice(0, props.most).map((row) => (
+						<tr
+							key={props.rowKey(row)}
+							class={props.href ? "leads" : ""}
+							aria-selected={props.selected?.(row) || undefined}
+							onClick={(e) => {
+								// A convenience of the pointer: the row's first link is the same, and has a name.
+								const plain = !e.metaKey && !e.ctrlKey && !e.shiftKey && !e.altKey && !getSelection()?.toString();
+								if (props.href && plain && !(e.target as Element).closest("a, button")) go(props.href(row));
+							}}
+						>
 							{props.columns.map((c) => (
 								<td key={c.key} class={`${c.figure ? "figure" : ""} ${c.wideOnly ? "wide-only" : ""} ${c.class ?? ""}`}>
 									{c.cell(row)}

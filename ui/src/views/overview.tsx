@@ -1,56 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
 // Step 1: is anything wrong? Services as rows, those that deviate most from the window before on top; the map beside.
 import { useEffect, useMemo } from "preact/hooks";
-import { type Overview as Answer, type OverviewService, query, type ServiceMap, useApi } from "../base/api";
+import { isAnswered, type Overview as Answer, type OverviewService, query, type ServiceMap, useApi } from "../base/api";
 import { assign } from "../base/colour";
-import { count, duration, percent, rate } from "../base/format";
-import { link, useRoute } from "../base/route";
-import { windowName, windowParams } from "../base/time_window";
+import { atLeast, type Change, changes, share } from "../base/deviation";
+import { count, duration, percent, rates } from "../base/format";
+import { link, type Route, useRoute } from "../base/route";
+import { inWindow, windowBefore, windowName, windowParams } from "../base/time_window";
+import { Losses } from "../parts/losses";
 import { Service } from "../parts/service";
-import { Spark } from "../parts/spark";
+import { Latencies, Spark } from "../parts/spark";
 import { Bones, Empty, EmptyStore, Failure } from "../parts/state";
 import { type Column, Table } from "../parts/table";
 import { Drawing, drawingSize } from "./map/drawing";
-import { layout } from "./map/layout";
+import { busiest, layout } from "./map/layout";
 import "./overview.css";
 
 const LIVE_MS = 5000;
 
-function share(errors: number, requests: number): number {
-	return requests ? errors / requests : 0;
+const failed = (s: OverviewService) => link(["search"], { service: s.service, error: true });
+
+/** Where the reason of a change is seen: its failed traces, or those that were slower than was usual. */
+function reason(s: OverviewService, change: Change): string | null {
+	if (change.what === "errors") return failed(s);
+	if (change.what === "tail") return link(["search"], { service: s.service, min_duration: s.tail?.over_ns });
+	return change.what === "slower" ? link(["search"], { service: s.service, min_duration: s.before.p95_ns }) : null;
 }
 
-/** "3.1 × slower", "errors 0.1 % → 4 %": what deviates, in words; nothing when nothing does. */
-export function deviates(s: OverviewService): string {
-	const b = s.before;
-	const now = share(s.errors, s.requests);
-	const then = share(b.errors, b.requests);
-	const says: string[] = [];
-	if (b.requests === 0) return s.requests ? "new" : "";
-	if (now > then * 1.5 + 0.001) says.push(`errors ${percent(then)} → ${percent(now)}`);
-	const times = b.p95_ns ? s.p95_ns / b.p95_ns : 1;
-	if (times > 1.25) says.push(`p95 ${times.toFixed(times < 10 ? 1 : 0)} × slower`);
-	else if (times < 0.8) says.push(`p95 ${(1 / times).toFixed(1)} × faster`);
-	return says.join(", ");
+function Changes(props: { of: OverviewService }) {
+	const s = props.of;
+	// What chance explains is not worth a word.
+	const list = s.deviation > 0 || !s.before.requests ? changes(s, s.before) : [];
+	const strong = s.deviation >= 1;
+	return (
+		<>
+			{list.map((c, k) => {
+				const href = reason(s, c);
+				const look = strong && c.worse ? "deviates" : "quiet";
+				return (
+					<span key={c.what} class="change">
+						{href ? (
+							<a class={`plain ${look}`} href={href} title={`${c.title}. Show these traces and what they have in common`}>
+								{c.text}
+							</a>
+						) : (
+							<span class={look} title={c.title}>
+								{c.text}
+							</span>
+						)}
+						{k < list.length - 1 && <span class="quiet">,&nbsp;</span>}
+					</span>
+				);
+			})}
+		</>
+	);
 }
 
-/** Where the reason of a deviation is seen: its failed traces, else those that were slower than was usual. */
-function reason(s: OverviewService): string | null {
-	if (!s.before.requests || s.deviation <= 0) return null;
-	const failing = share(s.errors, s.requests) > share(s.before.errors, s.before.requests) * 1.5 + 0.001;
-	if (failing) return link(["search"], { service: s.service, error: true });
-	return s.p95_ns > s.before.p95_ns * 1.25 ? link(["search"], { service: s.service, min_duration: s.before.p95_ns }) : null;
-}
-
-/** What got worse first; the rest as the server has it (by deviation, whichever way, then requests). */
-function ordered(services: OverviewService[]): OverviewService[] {
+/** What got worse first, or what fails where nothing is known of before; the rest by deviation, errors, requests. */
+function ordered(services: OverviewService[], before: boolean): OverviewService[] {
+	if (!before) return services.slice().sort((a, b) => atLeast(b) - atLeast(a) || b.requests - a.requests);
 	const bad = (s: OverviewService) => s.deviation >= 1 && isWorse(s);
-	return [...services.filter(bad), ...services.filter((s) => !bad(s))];
+	const rest = services.filter((s) => !bad(s)).sort((a, b) => b.deviation - a.deviation || share(b) - share(a));
+	return [...services.filter(bad), ...rest];
 }
 
-const isWorse = (s: OverviewService) => share(s.errors, s.requests) > share(s.before.errors, s.before.requests) || s.p95_ns > s.before.p95_ns;
+const isWorse = (s: OverviewService) => share(s) > share(s.before) || s.p95_ns > s.before.p95_ns || s.tail !== undefined;
 
-function columns(colours: Map<string, number>, seconds: number, compares: boolean): Column<OverviewService>[] {
+/** Of the longest only its bucket's begin is known; a quantile in that bucket may be more. */
+const slowest = (s: OverviewService) => Math.max(s.max_ns, s.p99_ns);
+
+function columns(colours: Map<string, number>, seconds: number, before: string | null, rate: (perSecond: number) => string): Column<OverviewService>[] {
 	const all: Column<OverviewService>[] = [
 		{
 			key: "service",
@@ -64,21 +83,10 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 		},
 		{
 			key: "deviation",
-			title: "Against before",
+			title: before ? `Against ${before}` : "",
 			class: "wraps",
 			sort: (s) => s.deviation,
-			cell: (s) => {
-				const says = s.deviation > 0 || s.before.requests === 0 ? deviates(s) : "";
-				const where = reason(s);
-				const look = s.deviation >= 1 && isWorse(s) ? "deviates" : "quiet";
-				return where ? (
-					<a class={`plain ${look}`} href={where} title="Show these traces">
-						{says}
-					</a>
-				) : (
-					<span class={look}>{says}</span>
-				);
-			},
+			cell: (s) => <Changes of={s} />,
 		},
 		{ key: "rate", title: "Requests", figure: true, wideOnly: true, sort: (s) => s.requests, cell: (s) => <span title={`${count(s.requests)} requests`}>{rate(s.requests / seconds)}</span> },
 		{
@@ -86,26 +94,47 @@ function columns(colours: Map<string, number>, seconds: number, compares: boolea
 			title: "",
 			unseen: "Requests over time",
 			wideOnly: true,
+			class: "flow",
 			cell: (s) => <Spark values={s.spark.requests} errors={s.spark.errors} width={72} label={`requests of ${s.service} over the window`} />,
 		},
 		{
 			key: "errors",
 			title: "Errors",
 			figure: true,
-			sort: (s) => share(s.errors, s.requests),
-			cell: (s) => <span class={s.errors ? "error" : "quiet"} title={`${count(s.errors)} errors`}>{percent(share(s.errors, s.requests))}</span>,
+			sort: share,
+			cell: (s) =>
+				s.errors ? (
+					<a class="plain error" href={failed(s)} title={`${count(s.errors)} of ${count(s.requests)} requests failed. Show these traces and what they have in common`}>
+						{percent(share(s))}
+					</a>
+				) : (
+					<span class="quiet" title="No errors">
+						0
+					</span>
+				),
 		},
 		{ key: "p50", title: "p50", figure: true, wideOnly: true, sort: (s) => s.p50_ns, cell: (s) => duration(s.p50_ns) },
 		{ key: "p95", title: "p95", figure: true, sort: (s) => s.p95_ns, cell: (s) => duration(s.p95_ns) },
 		{ key: "p99", title: "p99", figure: true, wideOnly: true, sort: (s) => s.p99_ns, cell: (s) => duration(s.p99_ns) },
 		{
-			key: "trend",
-			title: "p95 over time",
+			key: "slowest",
+			title: "Slowest",
+			figure: true,
 			wideOnly: true,
-			cell: (s) => <Spark values={s.spark.p95_ns.map((ns, i) => (s.spark.requests[i] ? ns : null))} width={72} label={`p95 of ${s.service} over the window`} />,
+			sort: slowest,
+			cell: (s) => <span title={`The slowest took ${duration(slowest(s))} or a little more`}>{duration(slowest(s))}</span>,
+		},
+		{
+			key: "trend",
+			title: "p95 to slowest",
+			wideOnly: true,
+			cell: (s) => {
+				const known = (ns: number[]) => ns.map((v, i) => (s.spark.requests[i] ? v : null));
+				return <Latencies most={known(s.spark.p95_ns)} longest={known(s.spark.max_ns)} errors={s.spark.errors} width={72} label={`p95 of ${s.service} over the window, and the slowest request`} />;
+			},
 		},
 	];
-	return all.filter((c) => compares || c.key !== "deviation");
+	return all.filter((c) => before || c.key !== "deviation");
 }
 
 const BESIDE_W = 440; // px: a wider map stands below the table
@@ -113,25 +142,56 @@ const BELOW_NODES = 40; // a larger one has its own view
 
 type Where = "beside" | "below" | "nowhere";
 
-function whereOf(map: ServiceMap | null): Where {
-	if (!map || map.edges.every((e) => e.client === null) || map.nodes.length > BELOW_NODES) return "nowhere";
-	return drawingSize(layout(map), true).w <= BESIDE_W ? "beside" : "below";
+function whereOf(map: ServiceMap): Where {
+	if (map.edges.every((e) => e.client === null) || map.nodes.length > BELOW_NODES) return "nowhere";
+	return drawingSize(layout(busiest(map)), true).w <= BESIDE_W ? "beside" : "below";
 }
+
+const KEPT = "clew.map-place";
+const FEW_SERVICES = 8; // of so many the map most likely has room beside the table
+
+/** Where it will stand, before it is there: where it stood last, as long as nothing else is known. */
+function expected(services: number): Where {
+	try {
+		const last = localStorage.getItem(KEPT);
+		if (last === "beside" || last === "below" || last === "nowhere") return last;
+	} catch {
+		/* nothing is kept here */
+	}
+	return services > 1 && services <= FEW_SERVICES ? "beside" : "below";
+}
+
+function keep(where: Where) {
+	try {
+		localStorage.setItem(KEPT, where);
+	} catch {
+		/* then the next one is guessed */
+	}
+}
+
+export const overviewAsks = (r: Route) => ({ overview: query("overview", { ...windowParams(r), buckets: 60 }), map: query("map", windowParams(r)) });
 
 export function Overview() {
 	const r = useRoute();
+	const asks = overviewAsks(r);
 	const live = r.params.get("live") === "1";
-	const answer = useApi<Answer>(query("overview", { ...windowParams(r), buckets: 60 }), live ? { everyMs: LIVE_MS } : {});
-	const map = useApi<ServiceMap>(query("map", windowParams(r)), live ? { everyMs: LIVE_MS } : {});
+	const answer = useApi<Answer>(asks.overview, live ? { everyMs: LIVE_MS } : {});
+	const map = useApi<ServiceMap>(asks.map, live ? { everyMs: LIVE_MS } : {});
 	useEffect(() => {
 		document.title = "Overview · clew";
 	}, []);
 	const data = answer.data;
-	const where = useMemo(() => whereOf(map.data), [map.data]);
+	// The table does not wait for the map: a place is left for it, so that nothing jumps.
+	const place = useMemo(() => map.data && whereOf(map.data), [map.data]);
+	const where = place ?? (map.error ? "nowhere" : expected(data?.services_total ?? 0));
+	useEffect(() => {
+		if (place && data?.services.length) keep(place);
+	}, [place, data === null]);
 	const narrow = matchMedia("(max-width: 720px)").matches;
-	const compares = data?.services.some((s) => s.before.requests > 0) ?? false;
+	const before = data?.services.some((s) => s.before.requests > 0) ? (windowBefore(r)?.name ?? null) : null;
 	const worse = data?.services.filter((s) => s.deviation >= 1 && isWorse(s)).length ?? 0;
-	const colours = assign(data?.services.map((s) => s.service) ?? []);
+	const failing = data?.services.filter((s) => s.errors > 0).length ?? 0;
+	const colours = assign(data ? ordered(data.services, before !== null).map((s) => s.service) : []);
 	const seconds = data ? Math.max(1, (data.until_ns - data.since_ns) / 1e9) : 1;
 	return (
 		<>
@@ -139,8 +199,13 @@ export function Overview() {
 				<h1>Overview</h1>
 				{data && data.services_total > 0 && (
 					<span class="quiet">
-						{count(data.services_total)} services, {count(data.services.reduce((n, s) => n + s.requests, 0))} requests, {windowName(r)}
-						{compares && (worse ? <b class="deviates">, {count(worse)} worse than before</b> : ", none worse than before")}
+						{count(data.services_total)} {data.services_total === 1 ? "service" : "services"}, {count(data.services.reduce((n, s) => n + s.requests, 0))} requests, {windowName(r)}
+						{!before && failing > 0 && `, ${count(failing)} with errors`}
+						{before && (
+							<>
+								, {worse ? <b class="deviates">{count(worse)} worse than before</b> : "none worse than before"}
+							</>
+						)}
 					</span>
 				)}
 			</div>
@@ -149,7 +214,7 @@ export function Overview() {
 			{data && data.services.length > 0 && (
 				<div class={`overview map-${where} ${answer.stale ? "stale" : ""}`}>
 					<div>
-						<Table caption="Services, the ones that got worse first" columns={columns(colours, seconds, compares)} rows={ordered(data.services)} rowKey={(s) => s.service} />
+						<Table caption={before ? "Services, the ones that got worse first" : "Services, the ones that fail most first"} columns={columns(colours, seconds, before, rates(data.services.map((s) => s.requests / seconds)))} rows={ordered(data.services, before !== null)} rowKey={(s) => s.service} href={(s) => link(["service", s.service])} keys />
 						{data.services_total > data.services.length && (
 							<p class="quiet small">
 								{count(data.services_total - data.services.length)} more services deviate less; search finds them by name.
@@ -163,6 +228,7 @@ export function Overview() {
 					)}
 				</div>
 			)}
+			<Losses ready={data !== null && isAnswered(map)} />
 			{data && data.services.length === 0 && (r.params.get("since") === "0" ? <EmptyStore /> : <NothingHere />)}
 		</>
 	);
@@ -171,7 +237,7 @@ export function Overview() {
 function NothingHere() {
 	const r = useRoute();
 	return (
-		<Empty title={`No requests in the ${windowName(r)}`}>
+		<Empty title={`No requests ${inWindow(r)}`}>
 			<p>
 				<a class="button" href={link([], { since: "0", until: null })}>
 					Show everything that the store holds

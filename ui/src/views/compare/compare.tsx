@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two traces side by side, matched by their paths of service and operation.
 import { useEffect, useState } from "preact/hooks";
-import { type Compare as Answer, type CompareRow, type CompareSummary, query, useApi } from "../../base/api";
+import { type Compare as Answer, type CompareRow, type CompareSummary, type HistogramAnswer, query, type TraceTree, useApi } from "../../base/api";
 import { assign, serviceVar } from "../../base/colour";
-import { count, duration, percent } from "../../base/format";
-import { filterParams } from "../../base/filter";
+import { absolute, count, duration, HOUR, percent } from "../../base/format";
+import { filterParams, rangeOf } from "../../base/filter";
 import { link, patch, useRoute } from "../../base/route";
 import { Bones, Empty, Failure } from "../../parts/state";
 import "./compare.css";
@@ -61,7 +61,7 @@ function Delta(props: { row: CompareRow; most: number }) {
 const ownDelta = (row: CompareRow) => (row.b?.self_ns ?? 0) - (row.a?.self_ns ?? 0);
 
 /** The answer in a sentence: how much longer, and whose own time most of that is. */
-function Verdict(props: { of: Answer; sets: boolean }) {
+function Verdict(props: { of: Answer; who: string }) {
 	const { a, b, rows } = props.of;
 	const by = b.duration_ns - a.duration_ns;
 	const sign = by < 0 ? -1 : 1;
@@ -70,7 +70,7 @@ function Verdict(props: { of: Answer; sets: boolean }) {
 	if (Math.abs(by) < 0.02 * Math.max(a.duration_ns, b.duration_ns)) return <p class="verdict">Both take equally long.</p>;
 	return (
 		<p class="verdict">
-			{props.sets ? "Those inside" : "The other"} took <b>{duration(Math.abs(by))}</b> {by > 0 ? "longer" : "less"}
+			{props.who} took <b>{duration(Math.abs(by))}</b> {by > 0 ? "longer" : "less"}
 			{most && share > 0.2 && (
 				<>
 					; {percent(Math.min(1, share))} of it in{" "}
@@ -96,15 +96,66 @@ function Side(props: { of: CompareRow["a"]; one: boolean }) {
 	);
 }
 
+/** The bucket in which a share of all lies, and which an example is of. */
+function bucketAt(h: HistogramAnswer, at: number, but: string): HistogramAnswer["buckets"][0] | undefined {
+	let below = 0;
+	for (const b of h.buckets) {
+		below += b.count;
+		if (below >= at * h.n && b.examples.some((e) => e !== but)) return b;
+	}
+	return undefined;
+}
+
+/** One is chosen: others of the same root operation, from the hours around it. */
+function Others(props: { of: string }) {
+	const tree = useApi<TraceTree>(query(`trace/${props.of}/tree`, { limit: 1 }));
+	const t = tree.data;
+	const name = t && { service: t.services[t.service[0] as number], name: t.names[t.name[0] as number] };
+	const around = t && { since: Math.round(t.start_ns - HOUR), until: Math.round(t.start_ns + HOUR) };
+	const histogram = useApi<HistogramAnswer>(t && name ? query("histogram", { ...name, ...around }) : null);
+	const h = histogram.data;
+	const seen = new Set<string>();
+	const offers = (h ? [{ at: 0.5, text: "a usual one" }, { at: 0.95, text: "one of the slow" }, { at: 1, text: "the slowest" }, { at: 0.01, text: "one of the fastest" }] : []).flatMap(({ at, text }) => {
+		const b = h && bucketAt(h, at, t?.trace_id ?? "");
+		const id = b?.examples.find((e) => e !== t?.trace_id && !seen.has(e));
+		if (!b || !id) return [];
+		seen.add(id);
+		return [{ id, text, ns: b.from_ns }];
+	});
+	if (tree.error) return <Failure error={tree.error} />;
+	return (
+		<>
+			{t && name && (
+				<p class="others-of">
+					<b>{name.service}</b> {name.name}, {duration(t.duration_ns)}, {absolute(t.start_ns).slice(0, 19)}. Against which?
+				</p>
+			)}
+			<ul class="others">
+				{offers.map((o) => (
+					<li key={o.id}>
+						<button type="button" onClick={() => patch({ a: o.id, b: t?.trace_id ?? props.of })}>
+							{o.text} <span class="quiet">about {duration(o.ns)}</span>
+						</button>
+					</li>
+				))}
+			</ul>
+		</>
+	);
+}
+
 export function Compare() {
 	const r = useRoute();
 	const a = r.params.get("a") ?? "";
 	const b = r.params.get("b") ?? "";
-	const from = r.params.get("from_ns");
-	const to = r.params.get("to_ns");
-	const sets = from !== null && to !== null;
+	const range = rangeOf(r);
+	const failed = r.params.get("failed") === "1";
+	const slow = r.params.get("at_least_ns");
+	const sets = range !== null || failed || slow !== null;
 	const { pattern, ...filter } = filterParams(r);
-	const setsPath = query("compare", { ...filter, pattern, any: r.params.get("any"), from_ns: from, to_ns: to });
+	const setsPath = query("compare", { ...filter, pattern, any: r.params.get("any"), ...range, failed, at_least_ns: slow });
+	const names = range ? ["inside", "outside"] : [failed ? "failed" : "slow", "others"];
+	const the = range ? "" : "the ";
+	const back = range ? { ...range } : { error: failed, min_duration: slow };
 	const answer = useApi<Answer>(sets ? setsPath : a && b ? query("compare", { a, b }) : null);
 	const d = answer.data;
 	const colours = assign(d?.rows.map((x) => x.service) ?? []);
@@ -119,14 +170,15 @@ export function Compare() {
 			</div>
 			{sets ? (
 				<p class="quiet compare-sets">
-					Traces{r.params.get("service") ? ` of ${r.params.get("service")}` : ""} that took {duration(Number(from))} to {duration(Number(to))} against the others like
-					them; figures are means a trace.{" "}
+					Traces{r.params.get("service") ? ` of ${r.params.get("service")}` : ""} that{" "}
+					{range ? `took ${duration(range.from_ns)} to ${duration(range.to_ns)}` : [failed ? "failed" : "", slow ? `took at least ${duration(Number(slow))}` : ""].filter(Boolean).join(" and ")}{" "}
+					against the others like them; figures are means a trace.{" "}
 					{r.params.get("service") && pattern ? (
-						<a class="act" href={link(["service", r.params.get("service") as string, "pattern", String(pattern)], { from_ns: from, to_ns: to })}>
+						<a class="act" href={link(["service", r.params.get("service") as string, "pattern", String(pattern)], back)}>
 							Back to the pattern
 						</a>
 					) : (
-						<a class="act" href={link(["search"], { ...filter, from_ns: from, to_ns: to })}>
+						<a class="act" href={link(["search"], { ...filter, ...back })}>
 							Back to the search
 						</a>
 					)}
@@ -142,9 +194,10 @@ export function Compare() {
 			)}
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
 			{!sets && (!a || !b) && (
-				<Empty title={a || b ? "And with which one?" : "Which two traces?"}>
+				<Empty title={a || b ? "Compare it with" : "Which two traces?"}>
+					{(a || b) && <Others of={a || b} />}
 					<p>
-						{a || b ? "The first one is chosen. " : ""}Choose “compare” beside a trace in the{" "}
+						{a || b ? "Or choose" : "Choose"} “compare” beside a trace in the{" "}
 						<a class="act" href={link(["search"], { pick: a || b || null })}>
 							search
 						</a>
@@ -153,7 +206,7 @@ export function Compare() {
 				</Empty>
 			)}
 			{!d && <Bones rows={10} shown={answer.waiting} />}
-			{d && <Verdict of={d} sets={sets} />}
+			{d && <Verdict of={d} who={sets ? (range ? "Those inside" : `The ${names[0]} ones`) : "The other"} />}
 			{d && (
 				<div class="table-frame">
 					<table class="compare">
@@ -162,10 +215,10 @@ export function Compare() {
 							<tr>
 								<th scope="col">Service, operation</th>
 								<th scope="col" class="figure">
-									<Head of={d.a} what={`${count(d.a.traces)} outside`} />
+									<Head of={d.a} what={sets ? `${count(d.a.traces)} ${names[1]}` : ""} />
 								</th>
 								<th scope="col" class="figure">
-									<Head of={d.b} what={`${count(d.b.traces)} inside`} />
+									<Head of={d.b} what={sets ? `${count(d.b.traces)} ${names[0]}` : ""} />
 								</th>
 								<th scope="col" class="figure">
 									Difference
@@ -184,8 +237,8 @@ export function Compare() {
 									<td class="clip" style={{ paddingLeft: `${x.depth * 14}px` }}>
 										<i class="dot" style={{ background: serviceVar(colours.get(x.service)) }} />
 										<b>{x.service}</b> {x.name}
-										{!x.a && <span class="only"> only {sets ? "inside" : "in the other"}</span>}
-										{!x.b && <span class="only"> only {sets ? "outside" : "in the first"}</span>}
+										{!x.a && <span class="only"> only {sets ? `${the}${names[0]}` : "in the other"}</span>}
+										{!x.b && <span class="only"> only {sets ? `${the}${names[1]}` : "in the first"}</span>}
 									</td>
 									<td class="figure">
 										<Side of={x.a} one={!sets} />

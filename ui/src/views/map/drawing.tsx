@@ -5,7 +5,7 @@ import type { MapEdge, ServiceMap } from "../../base/api";
 import { assign, serviceVar } from "../../base/colour";
 import { count, duration, percent, rate } from "../../base/format";
 import { link, patch } from "../../base/route";
-import { edgeKey, layout, type Layout } from "./layout";
+import { busiest, edgeKey, layout, type Layout } from "./layout";
 import "./map.css";
 
 const LABELS_MAX = 24; // more calls than this are labelled only where one points
@@ -99,19 +99,20 @@ function Edge(props: { edge: MapEdge; line: Line; most: number; chosen: boolean;
 }
 
 export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: boolean; seconds?: number }) {
-	const of = useMemo(() => layout(props.map), [props.map]);
+	const map = useMemo(() => busiest(props.map), [props.map]);
+	const of = useMemo(() => layout(map), [map]);
 	const [near, setNear] = useState<string | null>(null);
 	const f = props.down ? DOWN : ACROSS;
-	const colours = assign(props.map.nodes.filter((n) => !n.external).map((n) => n.service));
-	const most = Math.max(1, ...props.map.edges.map((e) => e.calls));
+	const colours = assign(map.nodes.filter((n) => !n.external).map((n) => n.service));
+	const most = Math.max(1, ...map.edges.map((e) => e.calls));
 	const touches = (e: MapEdge) => near === null || e.client === near || e.server === near;
-	const few = !f.down && props.map.edges.length <= LABELS_MAX;
+	const few = !f.down && map.edges.length <= LABELS_MAX;
 	const { w, h } = drawingSize(of, f.down);
 	// Short, so that it stands between two boxes; the table and the tip have the rest.
 	const say = (e: MapEdge) => (f.down && props.seconds ? rate(e.calls / props.seconds) : duration(e.p95_ns));
 	const room = f.down ? 13 : 18;
 	const lines = useMemo(() => {
-		const all = props.map.edges.map((e) => lineOf(f, of, e));
+		const all = map.edges.map((e) => lineOf(f, of, e));
 		moveApart(all.filter((line) => line !== null));
 		return all;
 	}, [of, f]);
@@ -123,13 +124,13 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 				</marker>
 			</defs>
 			<g aria-hidden="true">
-				{props.map.edges.map((e, k) => {
+				{map.edges.map((e, k) => {
 					const line = lines[k];
 					const key = edgeKey(e.client, e.server);
 					return line && <Edge key={key} edge={e} line={line} most={most} chosen={props.chosen === key} faded={!touches(e)} />;
 				})}
 				{/* Words last: no line crosses them out. */}
-				{props.map.edges.map((e, k) => {
+				{map.edges.map((e, k) => {
 					const line = lines[k];
 					const key = edgeKey(e.client, e.server);
 					const words = few ? touches(e) : props.chosen === key || (near !== null && touches(e));
@@ -144,7 +145,7 @@ export function Drawing(props: { map: ServiceMap; chosen: string | null; down?: 
 					);
 				})}
 			</g>
-			{props.map.nodes.map((n) => {
+			{map.nodes.map((n) => {
 				const p = of.places.get(n.service);
 				if (!p) return null;
 				const [x, y] = xy(f, p.rank * f.step, (p.at + 0.5) * f.apart - (f.down ? f.boxW : f.boxH) / 2);

@@ -23,6 +23,20 @@ export interface Layout {
 
 export const edgeKey = (client: string | null, server: string) => `${client ?? ""} ${server}`;
 
+export const DRAWN_MAX = 150; // calls: more cannot be told apart
+const PASSES_MAX = 120; // of more the way around what stands between would be most of the drawing
+
+/** The calls that are made most, and the services between which they are made; all where they can be drawn. */
+export function busiest(map: ServiceMap, most = DRAWN_MAX): ServiceMap {
+	const edges = map.edges.filter((e) => e.client !== null);
+	if (edges.length <= most) return map;
+	const drawn = edges.sort((a, b) => b.calls - a.calls).slice(0, most);
+	const ends = new Set(drawn.flatMap((e) => [e.client as string, e.server]));
+	return { ...map, edges: drawn, nodes: map.nodes.filter((n) => ends.has(n.service)) };
+}
+
+const HIGH = 12; // services in a rank: more do not fit on a screen
+
 const PASS = 0.45; // what a passing call needs, of what a service needs
 
 interface Slot {
@@ -83,6 +97,8 @@ function settle(rows: Slot[][]) {
 		for (let k = 1; k < rows.length; k++) pull(rows[k] as Slot[], "before", order);
 		for (let k = rows.length - 2; k >= 0; k--) pull(rows[k] as Slot[], "behind", order);
 	}
+	// Of a high map whoever looks sees a part: there it must not be empty.
+	if (rows.some((row) => row.length > HIGH)) for (const row of rows) spread(row, row.map((_, k) => k - (row.length - 1) / 2));
 }
 
 export function layout(map: ServiceMap): Layout {
@@ -106,6 +122,8 @@ export function layout(map: ServiceMap): Layout {
 	};
 	for (const n of names) slots.set(n, put(n, rank.get(n) ?? 0, 1, n));
 	const routes = new Map<string, { rank: number; slot: Slot }[]>();
+	const skipped = (client: string, server: string) => Math.max(0, (rank.get(server) ?? 0) - (rank.get(client) ?? 0) - 1);
+	const passing = [...calls].reduce((n, [client, servers]) => n + servers.reduce((k, server) => k + skipped(client, server), 0), 0) <= PASSES_MAX;
 	for (const [client, servers] of calls)
 		for (const server of servers) {
 			const from = rank.get(client) ?? 0;
@@ -113,7 +131,7 @@ export function layout(map: ServiceMap): Layout {
 			if (to <= from) continue;
 			let last = slots.get(client) as Slot;
 			const passes: { rank: number; slot: Slot }[] = [];
-			for (let r = from + 1; r < to; r++) {
+			for (let r = from + 1; passing && r < to; r++) {
 				const s = put("", r, PASS, `${client} ${server}`);
 				last.behind.push(s);
 				s.before.push(last);

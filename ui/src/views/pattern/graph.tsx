@@ -47,9 +47,9 @@ export function Graph(props: { of: PatternGraph; colours: Map<string, number> })
 							{n.name}
 						</a>
 						{n.errors > 0 && (
-							<a class="plain error small" href={link(["search"], { service: n.service, name: n.name, error: true })} title={`${count(n.errors)} errors`}>
+							<a class="plain error small" href={link(["search"], { service: n.service, name: n.name, error: true })} title={`${count(n.errors)} in the ${count(props.of.sample)} traces that were looked at`}>
 								{" "}
-								{count(n.errors)} failed
+								{percent(n.errors / Math.max(1, props.of.sample * n.calls))} failed
 							</a>
 						)}
 					</span>

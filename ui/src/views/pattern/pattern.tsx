@@ -6,14 +6,17 @@ import { type Differences, type HistogramAnswer, type PatternGraph, query, useAp
 import { assign } from "../../base/colour";
 import { count, duration } from "../../base/format";
 import { filterParams, NO_RANGE, type Range, rangeOf } from "../../base/filter";
-import { link, patch, useRoute } from "../../base/route";
-import { windowName } from "../../base/time_window";
+import { useRested } from "../../base/rested";
+import { link, patch, type Route, useRoute } from "../../base/route";
+import { inWindow, windowName } from "../../base/time_window";
 import { DifferenceList } from "../../parts/differences";
 import { Histogram, HistogramAxis } from "../../parts/histogram";
 import { Service } from "../../parts/service";
 import { Bones, Empty, Failure } from "../../parts/state";
 import { Graph } from "./graph";
 import "./pattern.css";
+
+const EXAMPLES = 6; // as high as the histogram beside them
 
 /** Examples of the brushed buckets, else of the slowest. */
 function examplesOf(h: HistogramAnswer, range: Range | null): { id: string; ns: number }[] {
@@ -22,17 +25,23 @@ function examplesOf(h: HistogramAnswer, range: Range | null): { id: string; ns: 
 		.slice()
 		.reverse()
 		.flatMap((b) => b.examples.map((id) => ({ id, ns: b.from_ns })))
-		.slice(0, 8);
+		.slice(0, EXAMPLES);
 }
+
+export const patternAsks = (r: Route, service: string, id: string) => ({
+	graph: query(`patterns/${id}`, { ...filterParams(r), service, any: 1 }),
+	histogram: query("histogram", { ...filterParams(r), service, any: 1, pattern: id }),
+});
 
 export function PatternView(props: { service: string; id: string }) {
 	const r = useRoute();
+	const asks = patternAsks(r, props.service, props.id);
 	const filter = filterParams(r);
 	const range = rangeOf(r);
-	const graph = useApi<PatternGraph>(query(`patterns/${props.id}`, { ...filter, service: props.service, any: 1 }));
+	const graph = useApi<PatternGraph>(asks.graph);
 	const live = r.params.get("live") === "1" ? { everyMs: 5000 } : {};
-	const histogram = useApi<HistogramAnswer>(query("histogram", { ...filter, service: props.service, any: 1, pattern: props.id }), live);
-	const differences = useApi<Differences>(range ? query("differences", { ...filter, service: props.service, any: 1, pattern: props.id, ...range }) : null);
+	const histogram = useApi<HistogramAnswer>(asks.histogram, live);
+	const differences = useApi<Differences>(useRested(range ? query("differences", { ...filter, service: props.service, any: 1, pattern: props.id, ...range }) : null));
 	const g = graph.data;
 	const colours = assign(g?.nodes.map((n) => n.service) ?? []);
 	const root = g?.nodes[0];
@@ -42,7 +51,7 @@ export function PatternView(props: { service: string; id: string }) {
 	if (graph.error?.status === 404)
 		return (
 			<Empty title="No trace of this shape here">
-				<p>Nothing in the {windowName(r)} has this shape any more.</p>
+				<p>Nothing {inWindow(r)} has this shape any more.</p>
 				<p>
 					<a class="button" href={link(["service", props.service])}>
 						The patterns of {props.service}
@@ -110,9 +119,9 @@ export function PatternView(props: { service: string; id: string }) {
 									</li>
 								))}
 						</ul>
-						{g && range === null && g.examples.length > 0 && (
+						{g && histogram.data && range === null && g.examples.length > 0 && (
 							<p class="small quiet">
-								<a class="act" href={link(["compare"], { a: g.examples[0]?.trace_id, b: histogram.data ? examplesOf(histogram.data, null)[0]?.id : undefined })}>
+								<a class="act" href={link(["compare"], { a: g.examples[0]?.trace_id, b: examplesOf(histogram.data, null)[0]?.id })}>
 									Compare a usual one with the slowest
 								</a>
 							</p>

@@ -7,7 +7,7 @@ import { NO_RANGE, quoted, rangeOf } from "../../base/filter";
 import { duration, parseDuration } from "../../base/format";
 import { traceNamed } from "../../base/ids";
 import { go, link, patch, useRoute } from "../../base/route";
-import { windowParams } from "../../base/time_window";
+import { windowName, windowParams } from "../../base/time_window";
 
 const OPERATOR = /(!=|>=|<=|=~|!~|=|<|>)/;
 
@@ -121,10 +121,12 @@ function saidOf(param: string, value: string): string {
 	return `${param} ${value}`;
 }
 
-export function Conditions() {
+/** ready: the search itself is answered; what is offered comes after it. */
+export function Conditions(props: { ready: boolean }) {
 	const r = useRoute();
 	const first = useRef<HTMLDivElement>(null);
-	const [asked, setAsked] = useState(false);
+	const [entered, setEntered] = useState(false);
+	const asked = entered && props.ready;
 	const [typed, setTyped] = useState("");
 	const most = useApi<Lines<{ service: string }>>(asked ? query("services", { ...windowParams(r), limit: OFFERED }) : null, { lines: true });
 	// Of very many services those are offered that begin so.
@@ -133,6 +135,7 @@ export function Conditions() {
 	const service = r.params.get("service");
 	const operations = useApi<{ operations: { name: string }[] }>(asked && service ? query("operations", { ...windowParams(r), service }) : null);
 	const range = rangeOf(r);
+	const brushed = /^\d+$/.test(r.params.get("until") ?? ""); // a stretch of time that lies still
 	const chips = CHIPS.flatMap((param) => r.params.getAll(param).map((value) => ({ param, value })));
 	const error = r.params.get("error") === "1";
 	useEffect(() => {
@@ -140,11 +143,11 @@ export function Conditions() {
 		if (!r.params.has("service") && matchMedia("(pointer: fine)").matches) first.current?.querySelector("input")?.focus();
 	}, []);
 	return (
-		<div class="conditions" ref={first} onFocusIn={() => setAsked(true)}>
+		<div class="conditions" ref={first} onFocusIn={() => setEntered(true)}>
 			<Field label="Service" param="service" list="offered-services" width={180} typed={setTyped} />
 			<Field label="Operation" param="name" list="offered-operations" width={220} />
-			<Field label="At least" param="min_duration" width={80} read={readNs} show={showNs} hint="20ms" />
-			<Field label="At most" param="max_duration" width={80} read={readNs} show={showNs} hint="1s" />
+			<Field label="Took at least" param="min_duration" width={80} read={readNs} show={showNs} hint="20ms" />
+			<Field label="Took at most" param="max_duration" width={80} read={readNs} show={showNs} hint="1s" />
 			<button type="button" aria-pressed={error} onClick={() => patch({ error: !error })}>
 				With errors
 			</button>
@@ -159,8 +162,16 @@ export function Conditions() {
 					<option key={o.name} value={o.name} />
 				))}
 			</datalist>
-			{(chips.length > 0 || range) && (
+			{(chips.length > 0 || range || brushed) && (
 				<ul class="chips" aria-label="Conditions">
+					{brushed && (
+						<li>
+							<span>began {windowName(r)}</span>
+							<button type="button" class="bare" aria-label="Remove the range of time" onClick={() => patch({ since: null, until: null })}>
+								✕
+							</button>
+						</li>
+					)}
 					{range && (
 						<li>
 							<span>

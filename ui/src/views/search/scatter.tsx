@@ -1,132 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time by duration, a point a trace; errors are red diamonds. Drag narrows the search to what is inside.
+// Time by duration over the whole window: cells where there are more traces than are listed, else a point a trace;
+// errors are red diamonds. Drag narrows the search to what is inside; a click leads to the trace, or into the cell.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { HistogramAnswer, TraceLine } from "../../base/api";
-import { resolve } from "../../base/colour";
-import { absolute, duration, logMarks, mark, timeMarks } from "../../base/format";
-import { rangeOf } from "../../base/filter";
-import { go, link, patch, useRoute } from "../../base/route";
+import type { Heat, TraceLine } from "../../base/api";
+import { absolute, count, duration } from "../../base/format";
+import { type Range, rangeOf } from "../../base/filter";
+import { go, link, type Params, patch, useRoute } from "../../base/route";
 import { onTheme } from "../../base/theme";
-import { fit } from "../trace/draw";
+import { boxOf, drawPlot } from "./draw";
+import { type Cell, cellsOf, durationAt, frameOf, H, timeAt, within, xOf, yOf } from "./frame";
 
-const H = 200;
-const LEFT = 64;
-const FOOT = 20;
 const KEY_STEP = 10 ** 0.1; // what an arrow moves an edge by: a bucket of the histogram
-const MARGIN = 120; // the histogram at the right, where there is room for it
-const MARGIN_FROM = 720;
+const NEAR = 144; // px, squared: a point that one points at
+const DRAGGED = 6; // px: less is a click, or leaves that axis as it is
 
-interface Frame {
-	w: number; // of the points, with their axis
-	all: number; // with the histogram
-	since: number;
-	until: number;
-	lo: number;
-	hi: number;
+interface Drag {
+	x: number;
+	y: number;
+	x2: number;
+	y2: number;
 }
 
-function frameOf(rows: TraceLine[], all: number): Frame {
-	let since = Infinity;
-	let until = 0;
-	let lo = Infinity;
-	let hi = 1;
-	for (const t of rows) {
-		since = Math.min(since, t.start_ns);
-		until = Math.max(until, t.start_ns);
-		// A trace whose end was not seen has no duration; it stands below the axis and does not stretch it.
-		if (t.duration_ns > 0) lo = Math.min(lo, t.duration_ns);
-		hi = Math.max(hi, t.duration_ns);
-	}
-	if (lo > hi) lo = hi;
-	if (until - since < 1e6) {
-		since -= 5e8;
-		until += 5e8;
-	}
-	const w = all >= MARGIN_FROM ? all - MARGIN : all;
-	return { w, all, since, until, lo: Math.log10(lo) - 0.12, hi: Math.log10(hi) + 0.1 };
+/** What a drag chose: time, durations, or both, by which way it went. */
+const goes = (d: Drag) => ({ across: Math.abs(d.x2 - d.x) > DRAGGED, up: Math.abs(d.y2 - d.y) > DRAGGED });
+
+function Brush(props: { drag: Drag; w: number }) {
+	const d = props.drag;
+	const { across, up } = goes(d);
+	if (!across && !up) return null;
+	const left = across ? Math.min(d.x, d.x2) : 0;
+	const top = up ? Math.min(d.y, d.y2) : 0;
+	return (
+		<i
+			class="brush"
+			style={{ left: `${left}px`, top: `${top}px`, width: `${across ? Math.abs(d.x2 - d.x) : props.w}px`, height: `${up ? Math.abs(d.y2 - d.y) : H}px` }}
+		/>
+	);
 }
 
-const xOf = (f: Frame, ns: number) => LEFT + ((ns - f.since) / (f.until - f.since)) * (f.w - LEFT - 12) + 4;
-const yOf = (f: Frame, ns: number) => (ns <= 0 ? H - FOOT - 1 : (1 - (Math.log10(Math.max(1, ns)) - f.lo) / (f.hi - f.lo)) * (H - FOOT - 8) + 4);
-const timeAt = (f: Frame, x: number) => f.since + ((x - LEFT - 4) / (f.w - LEFT - 12)) * (f.until - f.since);
-const durationAt = (f: Frame, y: number) => 10 ** (f.lo + (1 - (y - 4) / (H - FOOT - 8)) * (f.hi - f.lo));
+const chosenTime = (since: number, until: number): Params => ({ since: Math.round(since), until: Math.round(until) });
+const chosenRange = (r: Range): Params => ({ from_ns: Math.floor(r.from_ns), to_ns: Math.ceil(r.to_ns) });
 
-/** How all that fit are distributed, along the axis of durations; the failed ones red. */
-function drawMargin(c: CanvasRenderingContext2D, f: Frame, h: HistogramAnswer) {
-	const left = f.w + 16;
-	const room = f.all - left;
-	const most = Math.max(1, ...h.buckets.map((b) => b.count));
-	for (const b of h.buckets) {
-		if (!b.count) continue;
-		const top = yOf(f, Math.max(1, b.to_ns));
-		const bottom = yOf(f, Math.max(1, b.from_ns));
-		if (bottom < 0 || top > H - FOOT) continue;
-		const width = Math.max(2, Math.sqrt(b.count / most) * room);
-		const bad = b.errors ? Math.max(2, Math.sqrt(b.errors / most) * room) : 0;
-		c.globalAlpha = 0.45;
-		c.fillStyle = resolve("--accent");
-		c.fillRect(left, top, width, Math.max(1, bottom - top - 1));
-		c.globalAlpha = 1;
-		c.fillStyle = resolve("--error");
-		c.fillRect(left, top, bad, Math.max(1, bottom - top - 1));
-	}
-}
-
-function draw(canvas: HTMLCanvasElement, f: Frame, rows: TraceLine[], histogram: HistogramAnswer | null) {
-	const c = fit(canvas, f.all, H);
-	if (!c) return;
-	c.clearRect(0, 0, f.all, H);
-	c.font = `12px ${resolve("--font")}`;
-	c.textBaseline = "middle";
-	const quiet = resolve("--quiet");
-	const line = resolve("--line");
-	for (const ns of logMarks(f.lo, f.hi)) {
-		const y = Math.round(yOf(f, ns));
-		c.fillStyle = line;
-		c.fillRect(LEFT, y, f.w - LEFT, 1);
-		c.fillStyle = quiet;
-		c.textAlign = "right";
-		c.fillText(mark(ns), LEFT - 8, y);
-	}
-	c.textAlign = "left";
-	c.fillStyle = quiet;
-	for (const m of timeMarks(f.since, f.until, Math.max(2, Math.floor((f.w - LEFT) / 100)))) {
-		const x = xOf(f, m.ns);
-		if (x + c.measureText(m.text).width <= f.w) c.fillText(m.text, x, H - FOOT / 2 + 2);
-	}
-	if (histogram && f.all > f.w) drawMargin(c, f, histogram);
-	c.fillStyle = resolve("--accent");
-	c.globalAlpha = rows.length > 200 ? 0.5 : 0.75;
-	for (const t of rows) {
-		if (t.errors) continue;
-		c.beginPath();
-		c.arc(xOf(f, t.start_ns), yOf(f, t.duration_ns), t.duration_ns > 0 ? 3 : 2, 0, 7);
-		c.fill();
-	}
-	c.fillStyle = resolve("--error");
-	c.globalAlpha = 0.9;
-	for (const t of rows) {
-		if (!t.errors) continue;
-		const x = xOf(f, t.start_ns);
-		const y = yOf(f, t.duration_ns);
-		c.beginPath();
-		c.moveTo(x, y - 5);
-		c.lineTo(x + 5, y);
-		c.lineTo(x, y + 5);
-		c.lineTo(x - 5, y);
-		c.fill();
-	}
-	c.globalAlpha = 1;
-}
-
-export function Scatter(props: { rows: TraceLine[]; histogram: HistogramAnswer | null }) {
+/** heat: null while it is not known. */
+export function Scatter(props: { rows: TraceLine[]; heat: Heat | null }) {
+	const { rows, heat } = props;
 	const box = useRef<HTMLDivElement>(null);
 	const canvas = useRef<HTMLCanvasElement>(null);
 	const [w, setW] = useState(0);
 	const [paint, setPaint] = useState(0);
-	const [near, setNear] = useState<TraceLine | null>(null);
-	const [drag, setDrag] = useState<{ x: number; y: number; x2: number; y2: number } | null>(null);
-	const f = useMemo(() => frameOf(props.rows, w), [props.rows, w]);
+	const [near, setNear] = useState<TraceLine | Cell | null>(null);
+	const [drag, setDrag] = useState<Drag | null>(null);
+	const f = useMemo(() => frameOf(rows, heat, w), [rows, heat, w]);
+	const range = rangeOf(useRoute());
+	const points = !heat || within(heat, range) <= rows.length;
+	const cells = useMemo(() => (heat && !points ? cellsOf(heat) : []), [heat, points]);
 	useEffect(() => onTheme(() => setPaint((p) => p + 1)), []);
 	useLayoutEffect(() => {
 		const el = box.current;
@@ -137,32 +64,49 @@ export function Scatter(props: { rows: TraceLine[]; histogram: HistogramAnswer |
 		return () => o.disconnect();
 	}, []);
 	useLayoutEffect(() => {
-		if (canvas.current && w) draw(canvas.current, f, props.rows, props.histogram);
-	}, [f, paint, props.histogram]);
+		if (canvas.current && w) drawPlot(canvas.current, f, rows, heat, points, range);
+	}, [f, paint, points, range?.from_ns, range?.to_ns]);
 	const place = (e: MouseEvent) => {
 		const b = box.current?.getBoundingClientRect();
 		return { x: e.clientX - (b?.left ?? 0), y: e.clientY - (b?.top ?? 0) };
 	};
-	const range = rangeOf(useRoute());
 	const key = (e: KeyboardEvent) => {
 		const step = e.key === "ArrowUp" ? KEY_STEP : e.key === "ArrowDown" ? 1 / KEY_STEP : 0;
 		if (!step) return;
 		e.preventDefault();
 		const from = (range?.from_ns ?? 10 ** f.lo) * (e.shiftKey ? 1 : step);
 		const to = (range?.to_ns ?? 10 ** f.hi) * (e.shiftKey ? step : 1);
-		if (from < to) patch({ from_ns: Math.floor(from), to_ns: Math.ceil(to) }, true);
+		if (from < to) patch(chosenRange({ from_ns: from, to_ns: to }), true);
 	};
-	const nearest = (x: number, y: number) => {
+	const nearest = (x: number, y: number): TraceLine | Cell | null => {
 		let best: TraceLine | null = null;
-		let least = 144;
-		for (const t of props.rows) {
+		let least = NEAR;
+		for (const t of points ? rows : []) {
 			const d = (xOf(f, t.start_ns) - x) ** 2 + (yOf(f, t.duration_ns) - y) ** 2;
 			if (d < least) {
 				least = d;
 				best = t;
 			}
 		}
-		return best;
+		return (
+			best ??
+			cells.find((c) => {
+				const b = boxOf(f, c);
+				return x >= b.x && x < b.x + b.w && y >= b.y && y < b.y + b.h;
+			}) ??
+			null
+		);
+	};
+	const choose = (d: Drag) => {
+		const { across, up } = goes(d);
+		if (across || up)
+			return patch({
+				...(across ? chosenTime(timeAt(f, Math.min(d.x, d.x2)), timeAt(f, Math.max(d.x, d.x2))) : {}),
+				...(up ? chosenRange({ from_ns: Math.max(0, durationAt(f, Math.max(d.y, d.y2))), to_ns: durationAt(f, Math.min(d.y, d.y2)) }) : {}),
+			});
+		const at = nearest(d.x2, d.y2);
+		if (at && "trace_id" in at) go(link(["trace", at.trace_id]));
+		else if (at) patch({ ...chosenTime(at.since, at.until), ...chosenRange(at.range) });
 	};
 	return (
 		<div
@@ -176,7 +120,9 @@ export function Scatter(props: { rows: TraceLine[]; histogram: HistogramAnswer |
 			onKeyDown={key}
 			onPointerDown={(e) => {
 				const p = place(e);
+				if (e.button !== 0) return;
 				(e.currentTarget as Element).setPointerCapture(e.pointerId);
+				setNear(null);
 				setDrag({ ...p, x2: p.x, y2: p.y });
 			}}
 			onPointerMove={(e) => {
@@ -185,48 +131,46 @@ export function Scatter(props: { rows: TraceLine[]; histogram: HistogramAnswer |
 				else setNear(nearest(p.x, p.y));
 			}}
 			onPointerLeave={() => setNear(null)}
+			onPointerCancel={() => setDrag(null)}
 			onPointerUp={(e) => {
 				const p = place(e);
-				const d = drag;
 				setDrag(null);
-				if (d && Math.abs(p.x - d.x) > 6 && Math.abs(p.y - d.y) > 6)
-					patch({
-						since: Math.round(timeAt(f, Math.min(d.x, p.x))),
-						until: Math.round(timeAt(f, Math.max(d.x, p.x))),
-						from_ns: Math.floor(durationAt(f, Math.max(d.y, p.y))),
-						to_ns: Math.ceil(durationAt(f, Math.min(d.y, p.y))),
-					});
-				else {
-					const t = nearest(p.x, p.y);
-					if (t) go(link(["trace", t.trace_id]));
-				}
+				if (drag) choose({ ...drag, x2: p.x, y2: p.y });
 			}}
 		>
-			<canvas ref={canvas} style={{ width: "100%", height: `${H}px` }} role="img" aria-label={`${props.rows.length} traces by time and duration; the list below has the same`} />
-			{drag && (
-				<i
-					class="brush"
-					style={{
-						left: `${Math.min(drag.x, drag.x2)}px`,
-						top: `${Math.min(drag.y, drag.y2)}px`,
-						width: `${Math.abs(drag.x2 - drag.x)}px`,
-						height: `${Math.abs(drag.y2 - drag.y)}px`,
-					}}
-				/>
-			)}
-			{near && !drag && (
-				<div
-					class="tip"
-					style={{
-						left: `${Math.min(xOf(f, near.start_ns) + 10, Math.max(0, w - 240))}px`,
-						top: `${Math.max(0, yOf(f, near.duration_ns) - 56)}px`,
-					}}
-				>
-					<b>{near.service}</b> {near.name}
+			<canvas ref={canvas} style={{ width: "100%", height: `${H}px` }} role="img" aria-label={`${count(heat?.n ?? rows.length)} traces by time and duration; the list below has the newest`} />
+			{drag && <Brush drag={drag} w={f.w} />}
+			{near && !drag && <Tip of={near} left={(x) => Math.min(x + 10, Math.max(0, w - 240))} frame={f} />}
+		</div>
+	);
+}
+
+function Tip(props: { of: TraceLine | Cell; frame: Parameters<typeof xOf>[0]; left: (x: number) => number }) {
+	const { of, frame } = props;
+	const isTrace = "trace_id" in of;
+	const [x, y] = isTrace ? [xOf(frame, of.start_ns), yOf(frame, of.duration_ns)] : [xOf(frame, of.until), boxOf(frame, of).y];
+	return (
+		<div class="tip" style={{ left: `${props.left(x)}px`, top: `${Math.max(0, y - 56)}px` }}>
+			{isTrace ? (
+				<>
+					<b>{of.service}</b> {of.name}
 					<br />
-					{near.duration_ns > 0 ? duration(near.duration_ns) : "end not seen"}, {absolute(near.start_ns).slice(11)}
-					{near.errors > 0 && <span class="error">, {near.errors} errors</span>}
-				</div>
+					{of.duration_ns > 0 ? duration(of.duration_ns) : "end not seen"}, {absolute(of.start_ns).slice(11)}
+				</>
+			) : (
+				<>
+					<b>
+						{count(of.count)} {of.count === 1 ? "trace" : "traces"}
+					</b>{" "}
+					of {duration(of.range.from_ns)} to {duration(of.range.to_ns)}
+					<br />
+					{absolute(of.since).slice(11, 19)} – {absolute(of.until).slice(11, 19)}
+				</>
+			)}
+			{of.errors > 0 && (
+				<span class="error">
+					, {count(of.errors)} {isTrace ? (of.errors === 1 ? "error" : "errors") : "failed"}
+				</span>
 			)}
 		</div>
 	);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any condition, any service or none: a scatter plot of the traces above their list. Every state is in the URL.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { API, ApiError, type Differences, fetchLines, type HistogramAnswer, type Lines, query, type TraceLine, useApi } from "../../base/api";
+import { API, ApiError, type Differences, fetchLines, type Heat, type Lines, query, type TraceLine, useApi } from "../../base/api";
 import { assign } from "../../base/colour";
-import { conditionCount, filterParams, NO_CONDITIONS, type Range, rangeOf } from "../../base/filter";
+import { conditionCount, filterParams, NO_CONDITIONS, rangeOf, type Sides, sidesOf } from "../../base/filter";
 import { absolute, ago, count, duration, isToday } from "../../base/format";
-import { link, patch, useRoute } from "../../base/route";
-import { timeWindow, windowName } from "../../base/time_window";
+import { useRested } from "../../base/rested";
+import { link, patch, type Route, useRoute } from "../../base/route";
+import { inWindow, timeWindow, windowName } from "../../base/time_window";
 import { merge, useTail } from "../../base/tail";
 import { DifferenceList } from "../../parts/differences";
 import { Service } from "../../parts/service";
@@ -16,9 +17,11 @@ import { Conditions } from "./conditions";
 import { Scatter } from "./scatter";
 import "./search.css";
 
-const PAGE = 400;
+const PAGE = 400; // that are asked for at once: points of the plot
+const ROWS = 100; // that are listed; 400 cost a layout of 100 ms
 const LIVE_MS = 3000;
 const DIFFERENCES = 6;
+const REST_MS = 250; // a range that moves by a key that is held down is asked for when it rests
 
 /** The pages that were asked for after the first one; forgotten when the question changes. */
 function useMore(first: Lines<TraceLine> | null, path: string) {
@@ -41,6 +44,13 @@ function useMore(first: Lines<TraceLine> | null, path: string) {
 			);
 		},
 	};
+}
+
+/** Each once, the most frequent first. */
+function byFrequency(names: readonly string[]): string[] {
+	const counts = new Map<string, number>();
+	for (const n of names) counts.set(n, (counts.get(n) ?? 0) + 1);
+	return [...counts].sort((a, b) => b[1] - a[1]).map(([n]) => n);
 }
 
 /** Between the shortest and the longest of the list, on the plot's scale. */
@@ -126,38 +136,55 @@ function columns(colours: Map<string, number>, range: [number, number], pick: st
 	];
 }
 
+const listed = (r: Route): Record<string, string | string[] | number> => ({ ...filterParams(r), ...rangeOf(r) });
+
+export const searchAsks = (r: Route) => ({ traces: query("traces", { ...listed(r), limit: PAGE, paged: 1 }), heat: query("heat", { ...filterParams(r), any: 1 }) });
+
 export function Search() {
 	const r = useRoute();
+	const asks = searchAsks(r);
 	const live = r.params.get("live") === "1";
 	const range = rangeOf(r);
-	const filter: Record<string, string | string[] | number> = { ...filterParams(r), ...range };
-	const path = query("traces", { ...filter, limit: PAGE, paged: 1 });
-	const { since: _since, until, ...conditions } = filter;
+	const path = useRested(asks.traces, REST_MS);
+	const { since: _since, until, ...conditions } = listed(r);
 	const tail = useTail(live && !until ? query("tail", conditions) : null);
 	const polls = live && (Boolean(until) || tail.state === "refused");
 	const answer = useApi<Lines<TraceLine>>(path, polls ? { lines: true, everyMs: LIVE_MS } : { lines: true });
-	const histogram = useApi<HistogramAnswer>(query("histogram", { ...filterParams(r), any: 1 }), live ? { everyMs: LIVE_MS } : {});
+	useEffect(() => {
+		if (tail.gaps) answer.reload();
+	}, [tail.gaps]);
+	const heat = useApi<Heat>(asks.heat, live ? { everyMs: LIVE_MS } : {});
+	const sides = sidesOf(r);
 	const more = useMore(answer.stale ? null : answer.data, path);
 	const stored = more.rows ?? answer.data?.rows ?? null;
 	const rows = useMemo(() => (stored && tail.rows.length ? merge([...tail.rows].reverse(), stored) : stored), [stored, tail.rows]);
-	const colours = useMemo(() => assign(rows?.map((t) => t.service) ?? []), [rows]);
+	// How many are listed is in the URL, too: a reload shows as many.
+	const shown = Math.max(ROWS, Number(r.params.get("rows")) || 0);
+	const fetches = more.next !== null && rows !== null && rows.length < shown;
+	useEffect(() => {
+		if (fetches) more.load();
+	}, [fetches, rows?.length]);
+	const isMore = rows !== null && (rows.length > shown || more.next !== null);
+	const colours = useMemo(() => assign(byFrequency(rows?.map((t) => t.service) ?? [])), [rows]);
 	const lengths = useMemo((): [number, number] => {
 		const all = rows?.map((t) => t.duration_ns).filter((d) => d > 0) ?? [];
 		return [Math.min(...all, 1e18) / 1.5, Math.max(...all, 2)];
 	}, [rows]);
 	useEffect(() => {
-		document.title = "Search · clew";
-	}, []);
+		document.title = [["service", "name"].map((p) => r.params.get(p) ?? "").join(" ").trim(), "Search", "clew"].filter(Boolean).join(" · ");
+	}, [r]);
 	return (
 		<>
 			<div class="top">
 				<h1>Search</h1>
+				{!rows && <span class="quiet counted">&nbsp;</span>}
 				{rows && (
-					<span class="quiet">
-						{count(rows.length)}
-						{more.next ? " newest" : ""} traces, {windowName(r)}
+					<span class="quiet counted">
+						{more.next && heat.data && !range ? count(Math.max(heat.data.n, rows.length)) : count(rows.length)}
+						{more.next && (range || !heat.data) ? " newest" : ""} {rows.length === 1 ? "trace" : "traces"}, {windowName(r)}
 						{live && tail.state === "open" && ", live"}
-						{!range && rows.length > 1 && <span class="wide-only">; drag over the plot to see what differs there</span>}
+						{live && tail.state === "lost" && ", live when the server is back"}
+						{!sides && rows.length > 1 && <span class="wide-only">; drag over the plot to see what differs there</span>}
 						{tail.lost > 0 && `, ${count(tail.lost)} came too fast to be shown`}
 					</span>
 				)}
@@ -167,20 +194,21 @@ export function Search() {
 					</button>
 				)}
 			</div>
-			<Conditions />
+			<Conditions ready={rows !== null} />
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
 			{!rows && <Bones rows={12} shown={answer.waiting} />}
 			{rows && rows.length > 0 && (
 				<div class={answer.stale ? "stale" : ""}>
-					<Scatter rows={rows} histogram={histogram.data} />
-					{range && <Differing range={range} />}
-					<Table caption="Traces" columns={columns(colours, lengths, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} />
+					<div class="scatter-place">{(heat.data || heat.error) && <Scatter rows={rows} heat={heat.data} />}</div>
+					{sides && <Differing sides={sides} />}
+					{isMore && <h2 class="list-head">The newest {count(Math.min(shown, rows.length))}</h2>}
+					<Table caption="Traces" columns={columns(colours, lengths, r.params.get("pick"))} rows={rows} rowKey={(t) => t.trace_id} href={(t) => link(["trace", t.trace_id])} most={shown} keys />
 					{!range && <Downloads />}
 					{more.error && <Failure error={more.error} retry={more.load} />}
-					{more.next && (
+					{isMore && (
 						<p class="more">
-							<button type="button" onClick={more.load}>
-								Show {PAGE} more
+							<button type="button" onClick={() => patch({ rows: Math.min(shown, rows.length) + ROWS }, true)}>
+								Show {ROWS} more
 							</button>
 						</p>
 					)}
@@ -191,22 +219,29 @@ export function Search() {
 	);
 }
 
-/** What the chosen durations have that the others of the same search have not. */
-function Differing(props: { range: Range }) {
-	const r = useRoute();
-	const params = { ...filterParams(r), any: 1, ...props.range };
-	const answer = useApi<Differences>(query("differences", params));
+const TITLES: Record<string, string> = { inside: "What differs inside the range", failed: "What the failed have that the others have not", slow: "What the slow have that the others have not" };
+
+/** What the chosen ones have that the others of the same search have not. */
+function Differing(props: { sides: Sides }) {
+	const { params, names } = props.sides;
+	const answer = useApi<Differences>(useRested(query("differences", params), REST_MS));
 	return (
 		<section class="differing">
 			<h2>
-				What differs inside the range{" "}
+				{TITLES[names[0]]}{" "}
 				<a class="act small" href={link(["compare"], params)}>
 					compare both, span by span
 				</a>
 			</h2>
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
-			{!answer.data && <Bones rows={DIFFERENCES + 1} shown={answer.waiting} />}
-			{answer.data && <DifferenceList of={answer.data} most={DIFFERENCES} />}
+			<div class="differing-place">
+				{!answer.data && <Bones rows={DIFFERENCES + 1} shown={answer.waiting} />}
+				{answer.data && (
+					<div class={answer.stale ? "stale" : ""}>
+						<DifferenceList of={answer.data} most={DIFFERENCES} names={names} />
+					</div>
+				)}
+			</div>
 		</section>
 	);
 }
@@ -239,8 +274,7 @@ function Nothing() {
 	return (
 		<Empty title="No trace fits">
 			<p>
-				{conditionCount(r) > 0 ? "Take a condition away, or look at a longer time: " : "Look at a longer time: "}
-				{windowName(r)} is what was searched.
+				Nothing {inWindow(r)} fits. {conditionCount(r) === 0 ? "Look at a longer time" : everything ? "Take a condition away" : "Take a condition away, or look at a longer time"}.
 			</p>
 			{conditionCount(r) > 1 && <p class="quiet">All conditions must hold on one and the same span of a trace: an attribute of the front end is not found on the service behind it.</p>}
 			<p>

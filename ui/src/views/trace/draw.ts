@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bars of the rows that are on the screen, and the small map above them, on canvases. Nothing here keeps state.
 import { resolve, TIMES } from "../../base/colour";
-import { duration, mark } from "../../base/format";
+import { duration } from "../../base/format";
 import { axisStep, type TraceModel } from "./model";
 
 export const ROW = 28;
@@ -21,7 +21,6 @@ export interface Paint {
 	line: string;
 	error: string;
 	critical: string;
-	unexplained: string;
 	/** On a bar of each service, and on the neutral one. */
 	onServices: string[];
 	onOther: string;
@@ -55,7 +54,6 @@ export function readPaint(): Paint {
 		line: resolve("--line"),
 		error: resolve("--error"),
 		critical: resolve("--critical"),
-		unexplained: resolve("--unexplained"),
 		accent: resolve("--accent"),
 		soft: resolve("--accent-soft"),
 		font: `12px ${resolve("--font")}`,
@@ -211,7 +209,7 @@ function onBars(c: CanvasRenderingContext2D, l: Look, late: Words[]) {
 	}
 }
 
-/** Time on the critical path that nobody explains, hatched on the bar of the span whose own time it is. */
+/** Time on the critical path in which its thread slept, hatched on the bar of the span whose own time it is. */
 function gaps(c: CanvasRenderingContext2D, l: Look, i: number, top: number, scale: number) {
 	for (const [from, to] of l.model.gaps.get(i) ?? []) {
 		const x1 = Math.max(-8, (from - l.from) * scale);
@@ -241,7 +239,7 @@ function gaps(c: CanvasRenderingContext2D, l: Look, i: number, top: number, scal
 
 /** Lines of the axis behind the rows. */
 function grid(c: CanvasRenderingContext2D, l: Look, w: number, h: number) {
-	const step = axisStep(l.to - l.from, w / 120);
+	const step = axisStep(l.to - l.from, Math.max(2.5, w / 120));
 	c.fillStyle = l.paint.line;
 	for (let at = Math.ceil(l.from / step) * step; at <= l.to; at += step)
 		c.fillRect(Math.round(((at - l.from) / (l.to - l.from)) * w), 0, 1, h);
@@ -250,7 +248,7 @@ function grid(c: CanvasRenderingContext2D, l: Look, w: number, h: number) {
 const STUB = 12; // px: where the path goes on beyond the screen
 const APART = 5; // px: lines from row to row that are nearer than this are one
 
-/** The critical path: a thin line through the bars, dashed where nobody explains the time. */
+/** The critical path: a thin line through the bars, left out where a thread slept. */
 function criticalPath(c: CanvasRenderingContext2D, l: Look, w: number, h: number) {
 	const scale = w / (l.to - l.from);
 	const yOf = (row: number) => (row - l.first) * ROW + BAR_TOP + BAR / 2;
@@ -384,7 +382,7 @@ export function drawBars(canvas: HTMLCanvasElement, l: Look, w: number, h: numbe
 export function drawAxis(canvas: HTMLCanvasElement, l: Look, w: number, h: number) {
 	const c = fit(canvas, w, h);
 	if (!c) return;
-	const step = axisStep(l.to - l.from, w / 120);
+	const step = axisStep(l.to - l.from, Math.max(2.5, w / 120));
 	c.clearRect(0, 0, w, h);
 	c.font = l.paint.font;
 	c.textBaseline = "middle";
@@ -393,7 +391,7 @@ export function drawAxis(canvas: HTMLCanvasElement, l: Look, w: number, h: numbe
 		c.fillStyle = l.paint.line;
 		c.fillRect(Math.round(x), h - 6, 1, 6);
 		c.fillStyle = l.paint.quiet;
-		const text = at === 0 ? "0" : mark(at);
+		const text = at === 0 ? "0" : duration(at);
 		if (x + 4 + c.measureText(text).width < w) c.fillText(text, x + 4, h / 2);
 	}
 }
@@ -424,7 +422,7 @@ export function drawMap(canvas: HTMLCanvasElement, l: Pick<Look, "model" | "colo
 		c.fillStyle = l.model.isError(i) ? l.paint.error : colourOf(l, i);
 		c.fillRect(x, y, width, Math.max(1, height - (height > 2 ? 1 : 0)));
 	}
-	// Whose time it was, from the begin to the end; where nobody explains it, nothing.
+	// Whose time it was, from the begin to the end; where it slept, nothing.
 	for (const p of l.model.critical_path) {
 		if (p.gap) continue;
 		c.fillStyle = colourOf(l, p.row);

@@ -3,8 +3,9 @@
 import type { TraceTree } from "../../base/api";
 
 export const CLIENT = 3;
+export const PRODUCER = 4;
 
-/** A piece of the critical path: whose time it was; gap: nobody explains it. */
+/** A piece of the critical path: whose time it was; gap: its thread slept, and no call of it was open. */
 export interface Piece {
 	row: number;
 	from: number;
@@ -38,12 +39,14 @@ export class TraceModel {
 	/** 1: a piece of the critical path is this span's. */
 	readonly critical: Uint8Array;
 	readonly critical_path: Piece[] = [];
-	/** By span: the parts of its own time on the critical path that nobody explains. */
+	/** By span: the parts of its own time on the critical path in which its thread slept. */
 	readonly gaps = new Map<number, [from: number, to: number][]>();
 	/** By orphan, the likeliest first. */
 	readonly candidates = new Map<number, Candidate[]>();
 	/** How many of the spans right below it were not sent (`folded` counts those further down, too). */
 	readonly missing: Int32Array;
+	/** By span: how much later it begins here than its own host's clock said; of most it is nothing. */
+	readonly moved: ReadonlyMap<number, number>;
 	private readonly rows = new Map<string, number>();
 
 	constructor(readonly tree: TraceTree) {
@@ -52,6 +55,7 @@ export class TraceModel {
 		this.depth = new Int32Array(n);
 		this.critical = new Uint8Array(n);
 		this.missing = Int32Array.from(tree.folded);
+		this.moved = new Map(tree.moved);
 		for (let i = 0; i < n; i++) {
 			const p = tree.parent[i] as number;
 			this.depth[i] = p < 0 ? 0 : (this.depth[p] as number) + 1;
@@ -93,7 +97,26 @@ export class TraceModel {
 		return best;
 	}
 
-	/** Whose own time the critical path was, by service, operation and kind, most first; the unexplained left out. */
+	/** All services: the root's, then by their own time on the critical path, then by the time of their spans. */
+	weightiest(): string[] {
+		const t = this.tree;
+		const own = new Float64Array(t.services.length);
+		const all = new Float64Array(t.services.length);
+		const add = (to: Float64Array, row: number, ns: number) => {
+			const s = t.service[row] as number;
+			to[s] = (to[s] as number) + ns;
+		};
+		for (const p of this.critical_path) add(own, p.row, p.to - p.from);
+		for (let i = 0; i < this.n; i++) add(all, i, t.duration[i] as number);
+		const root = this.n ? t.service[0] : -1;
+		const rank = (s: number) => (s === root ? Infinity : (own[s] as number));
+		return t.services
+			.map((_, s) => s)
+			.sort((a, b) => (rank(a) === rank(b) ? (all[b] as number) - (all[a] as number) : rank(b) - rank(a)))
+			.map((s) => t.services[s] as string);
+	}
+
+	/** Whose own time the critical path was, by service, operation and kind, most first; what was slept left out. */
 	shares(): Share[] {
 		const t = this.tree;
 		const own = new Map<number, number>();
@@ -107,7 +130,7 @@ export class TraceModel {
 		return [...out.values()].sort((a, b) => b.ns - a.ns);
 	}
 
-	/** Of the critical path: in processes, between them (a client's time outside of its server's), unexplained. */
+	/** Of the critical path: in processes, between them (a client's time outside of its server's), slept. */
 	split(): { process: number; network: number; gap: number } {
 		const out = { process: 0, network: 0, gap: 0 };
 		for (const p of this.critical_path) {
@@ -132,6 +155,23 @@ export class TraceModel {
 			if ((this.isError(i) || above[i]) && this.parent(i) >= 0) above[this.parent(i)] = 1;
 		}
 		return best;
+	}
+
+	/** How long calls and other spans below it were open, what overlaps counted once; -1: not all of them are here. */
+	below(i: number): number {
+		const t = this.tree;
+		if (this.missing[i]) return -1;
+		const end = (t.start[i] as number) + (t.duration[i] as number);
+		let at = t.start[i] as number;
+		let sum = 0;
+		for (let k = i + 1; k < (this.end[i] as number); k = this.end[k] as number) {
+			const from = Math.max(at, t.start[k] as number);
+			const to = Math.min(end, (t.start[k] as number) + (t.duration[k] as number));
+			if (to <= from) continue;
+			sum += to - from;
+			at = to;
+		}
+		return sum;
 	}
 
 	row(spanId: string): number {
@@ -275,6 +315,7 @@ export class TraceModel {
 			network: splice(t.network, sub.network),
 			below: splice(t.below, sub.below),
 			folded: splice(t.folded, sub.folded),
+			moved: [...t.moved.filter(([i]) => i <= at || i >= cut).map(([i, ns]): [number, number] => [moved(i), ns]), ...sub.moved.filter(([i]) => i >= own).map(([i, ns]): [number, number] => [inner(i), ns])],
 			critical: t.critical.map(([i, a, b, whose]): TraceTree["critical"][0] => (whose === undefined ? [moved(i), a, b] : [moved(i), a, b, moved(whose)])),
 			candidates: [
 				...t.candidates.filter(([i]) => i <= at || i >= cut).map(([i, a, b, c]) => [moved(i), a, b, c] as TraceTree["candidates"][0]),

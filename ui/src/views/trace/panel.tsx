@@ -2,22 +2,23 @@
 // The selected span: where its time went, why it hangs where it hangs, what it carries.
 import { useMemo, useState } from "preact/hooks";
 import { query, type SpanDetail, useApi } from "../../base/api";
-import { TIMES } from "../../base/colour";
 import { quoted } from "../../base/filter";
 import { absolute, duration, percent } from "../../base/format";
 import { link, patch, useRoute } from "../../base/route";
 import { Copy } from "../../parts/copy";
 import { Service } from "../../parts/service";
 import { Bones, Failure } from "../../parts/state";
+import { waitOf } from "./meanwhile";
 import type { TraceModel } from "./model";
+import { ASLEEP, partsOf } from "./parts";
+import { Waits } from "./waits";
+import { Why } from "./why";
 
 /** One bar: this span's thread while the span was open, and what of it is other spans'. */
 function Breakdown(props: { model: TraceModel; row: number }) {
 	const t = props.model.tree;
 	const total = Math.max(1, t.duration[props.row] as number);
-	const parts = TIMES.map((k) => ({ ...k, ns: t.times[k.key][props.row] ?? -1 })).filter((p) => p.ns > 0);
-	const known = parts.reduce((n, p) => n + p.ns, 0);
-	const rest = total - known;
+	const parts = partsOf(props.model, props.row);
 	const network = t.network[props.row] ?? -1;
 	if (!parts.length)
 		return (
@@ -30,13 +31,14 @@ function Breakdown(props: { model: TraceModel; row: number }) {
 		<div>
 			<div class="breakdown" role="img" aria-label={parts.map((p) => `${p.name} ${duration(p.ns)}`).join(", ")}>
 				{parts.map((p) => (
-					<i key={p.key} style={{ width: `${Math.min(100, (p.ns / total) * 100)}%`, background: `var(${p.colour})` }} />
+					<i key={p.name} style={{ width: `${Math.min(100, (p.ns / total) * 100)}%`, background: `var(${p.colour})` }} />
 				))}
 			</div>
 			<table class="parts">
+				<caption class="unseen">Where its thread's time went</caption>
 				<tbody>
 					{parts.map((p) => (
-						<tr key={p.key}>
+						<tr key={p.name} title={p.title}>
 							<td>
 								<span class="service">
 									<i style={{ background: `var(${p.colour})` }} />
@@ -47,18 +49,6 @@ function Breakdown(props: { model: TraceModel; row: number }) {
 							<td class="figure quiet">{percent(p.ns / total)}</td>
 						</tr>
 					))}
-					{rest > total * 0.005 && (
-						<tr>
-							<td>
-								<span class="service">
-									<i style={{ background: "var(--time-callee)" }} />
-									elsewhere (callees, other threads)
-								</span>
-							</td>
-							<td class="figure">{duration(rest)}</td>
-							<td class="figure quiet">{percent(rest / total)}</td>
-						</tr>
-					)}
 					{network >= 0 && (
 						<tr>
 							<td class="quiet">of it on the network and in queues</td>
@@ -68,64 +58,31 @@ function Breakdown(props: { model: TraceModel; row: number }) {
 					)}
 				</tbody>
 			</table>
+			{parts.some((p) => p.name === ASLEEP.name && p.ns > total / 10) && <p class="quiet small">Asleep: it waited for a lock, a disk, a timer or another thread, not for a call.</p>}
 		</div>
 	);
 }
 
-const CLASS_TEXT: Record<string, string> = {
-	root: "It is a root: nobody that is traced called it.",
-	certain: "Its parent is certain.",
-	probable: "Its parent is probable.",
-	orphan: "Its parent is not known.",
-};
+const CLOCK_NS = 1e6; // less is not worth a word
 
-function Why(props: { span: SpanDetail }) {
-	const s = props.span;
-	const asked = useRoute().params.get("why") === "1";
-	const cls = s.why.class || (s.parent_span_id === null ? "root" : "");
-	const open = asked || cls === "orphan" || cls === "probable";
-	const candidates = s.links.filter((l) => l.confidence >= 0);
-	return (
-		<section class="why">
-			<h3>
-				<button type="button" class="bare" aria-expanded={open} onClick={() => patch({ why: !asked }, true)}>
-					<i class={`joint-sample ${cls}`} /> Why this parent?
-				</button>
-			</h3>
-			<p>{CLASS_TEXT[cls] ?? "It came from a sender that names its parent itself."}</p>
-			{open && (
-				<>
-					{s.why.text.map((line) => (
-						<p key={line} class="quiet">
-							{line}
-						</p>
-					))}
-					{candidates.length > 0 && (
-						<>
-							<p>Candidates:</p>
-							<ul class="candidates">
-								{candidates.map((c) => (
-									<li key={c.span_id}>
-										<a class="act" href={link(["trace", c.trace_id], { span: c.span_id })}>
-											{c.attributes?.["clew.candidate.service"]
-												? `${c.attributes["clew.candidate.service"]} ${c.attributes["clew.candidate.name"] ?? ""}`
-												: c.span_id}
-										</a>
-										<span class="quiet">{percent(c.confidence)}</span>
-									</li>
-								))}
-							</ul>
-						</>
-					)}
-				</>
-			)}
-		</section>
-	);
+/** Both ends of a call bound each other's clocks. */
+function clockOff(m: TraceModel, row: number): string {
+	const by = m.moved.get(row) ?? 0;
+	if (Math.abs(by) < CLOCK_NS) return "";
+	return `; by its own host's clock ${duration(Math.abs(by))} ${by < 0 ? "later" : "earlier"}: clocks differ, it is drawn inside of its caller's call`;
 }
 
 /** The span's attributes without its resource's, which the flat object repeats; clew's own, or all others. */
 function own(s: SpanDetail, clews: boolean): SpanDetail["attributes"] {
 	return Object.fromEntries(Object.entries(s.attributes).filter(([k]) => !(k in s.resource) && k.startsWith("clew.") === clews));
+}
+
+/** Whose words a span is: its times and its evidence may be the kernel's all the same. */
+function source(s: SpanDetail): string {
+	if (s.scope === "clew") return "Seen in the kernel: this service said nothing of it.";
+	const sdk = s.resource["telemetry.sdk.name"] ? `the ${s.resource["telemetry.sdk.name"]} SDK` : "its sender";
+	const by = `Told by ${sdk}${s.scope ? ` (${s.scope})` : ""}`;
+	return s.attributes["clew.wire_key"] ? `${by}, and seen in the kernel: where its time went, its connection, its parent.` : `${by}.`;
 }
 
 type Value = string | number | boolean;
@@ -181,6 +138,7 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 	const answer = useApi<SpanDetail>(query(`trace/${t.trace_id}/span/${id}`, {}));
 	const raw = useRoute().params.get("raw") === "1";
 	const s = answer.data;
+	const wait = waitOf(model, row);
 	return (
 		<aside class="panel" aria-label={`Span ${model.name(row)}`}>
 			<div class="panel-head">
@@ -191,14 +149,16 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 			</div>
 			<h2>{model.name(row)}</h2>
 			<p class="quiet">
-				{duration(t.duration[row] as number)}, begins at {duration(t.start[row] as number)}
+				{duration(t.duration[row] as number)}, {t.start[row] ? `begins at ${duration(t.start[row] as number)}` : "from the begin on"}
 				{s && <span title={`${s.start_ns} ns`}> ({absolute(s.start_ns)})</span>}
 				{s && s.kind !== "unspecified" && `, ${s.kind}`}
+				{clockOff(model, row)}
 				{model.isError(row) && <span class="error">, error{s?.status_message ? `: ${s.status_message}` : ""}</span>}
 			</p>
 			<section>
 				<Breakdown model={model} row={row} />
 			</section>
+			{wait && <Waits wait={wait} trace={t.trace_id} />}
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
 			{!s && <Bones rows={8} shown={answer.waiting} />}
 			{s && (
@@ -209,7 +169,8 @@ export function Panel(props: { model: TraceModel; row: number; colours: Map<stri
 							<p class="quiet">{String(s.attributes["clew.incomplete"] ?? "Part of it was not seen.")}</p>
 						</section>
 					)}
-					<Why key={s.span_id} span={s} />
+					<p class="quiet small">{source(s)}</p>
+					<Why key={s.span_id} span={s} model={model} row={row} colours={props.colours} />
 					<Attributes title="Attributes" of={own(s, false)} />
 					{s.events.length > 0 && (
 						<section>

@@ -9,7 +9,7 @@ import { useKeys } from "../../base/keys";
 import { go, link, patch, useRoute } from "../../base/route";
 import { onTheme } from "../../base/theme";
 import { drawAxis, drawBars, drawMap, type Hit, type Look, readPaint, ROW } from "./draw";
-import type { TraceModel } from "./model";
+import { CLIENT, PRODUCER, type TraceModel } from "./model";
 import { Brush, useZoom } from "./zoom";
 
 const MAP_H = 48;
@@ -35,6 +35,7 @@ function useSize(ref: { current: HTMLElement | null }): { w: number; h: number }
 const MARKS: Record<string, (m: TraceModel, i: number) => boolean> = {
 	"is:error": (m, i) => m.isError(i),
 	"is:orphan": (m, i) => m.tree.class[i] === 3,
+	"is:probable": (m, i) => m.tree.class[i] === 2,
 	"is:incomplete": (m, i) => (m.tree.incomplete[i] as number) > 0,
 };
 
@@ -87,6 +88,7 @@ class Row extends Component<RowProps> {
 		const away = inside ? inside.spans : missing;
 		// As it is seen beside the name, and so in what a screen reader says.
 		const beside = away ? `+${count(away)}` : "";
+		const calls = t.kind[i] === CLIENT || t.kind[i] === PRODUCER;
 		const bad = inside?.errors ? ` ${count(inside.errors)} err` : "";
 		return (
 			<div
@@ -96,7 +98,7 @@ class Row extends Component<RowProps> {
 				aria-level={(model.depth[i] as number) + 1}
 				aria-expanded={children ? !shut && (model.end[i] as number) > i + 1 : undefined}
 				aria-selected={selected}
-				aria-label={`${model.service(i)} ${model.name(i)} ${beside}${bad}, ${duration(t.duration[i] as number)}${model.isError(i) ? ", error" : ""}${t.incomplete[i] ? ", incomplete" : ""}, ${WHY[kind]}`}
+				aria-label={`${model.service(i)} ${model.name(i)} ${beside}${bad}${calls ? ", a call" : ""}, ${duration(t.duration[i] as number)}${model.isError(i) ? ", error" : ""}${t.incomplete[i] ? ", incomplete" : ""}, ${WHY[kind]}`}
 				onPointerEnter={() => act.hover(i)}
 				onClick={() => patch({ span: selected ? null : (t.id[i] as string), why: null }, true)}
 			>
@@ -125,7 +127,7 @@ class Row extends Component<RowProps> {
 					{children ? (shut || (model.end[i] as number) === i + 1 ? "+" : "−") : ""}
 				</span>
 				<i class="dot" style={{ background: serviceVar(colour) }} />
-				<span class={`what ${model.isError(i) ? "error" : ""}`} title={`${model.service(i)} ${model.name(i)}`}>
+				<span class={`what ${calls ? "calls" : ""} ${model.isError(i) ? "error" : ""}`} title={`${model.service(i)} ${calls ? "calls " : ""}${model.name(i)}`}>
 					<b>{model.service(i)}</b> {model.name(i)}
 				</span>
 				{away > 0 && (
@@ -185,6 +187,7 @@ export function Timeline(props: {
 	const place = useMemo(() => model.places(rows), [model, rows]);
 	const look: Look = { model, rows, place, colours, from: zoom.from, to: zoom.to, first, width: size.w, selected, hovered, found: hits, shut, paint };
 	const leads = useRef<Hit[]>([]);
+	const told = useMemo(() => TIMES.filter((k) => model.tree.times[k.key].some((ns) => ns > 0)), [model]);
 
 	useLayoutEffect(() => {
 		if (bars.current && size.w) leads.current = drawBars(bars.current, look, size.w, size.h);
@@ -233,6 +236,8 @@ export function Timeline(props: {
 	now.current = { toggle, more, why };
 	const act = useMemo(() => ({ toggle: (i: number) => now.current.toggle(i), more: (i: number) => now.current.more(i), hover: setHovered, why: (i: number) => now.current.why(i) }), []);
 	const move = (by: number) => {
+		// What is selected by key is told to who listens: the tree says which it is.
+		if (document.activeElement === document.body || document.activeElement?.tagName === "MAIN") scroll.current?.focus({ preventScroll: true });
 		const k = selected < 0 ? (by > 0 ? -1 : rows.length) : (place[selected] ?? -1);
 		select(rows[Math.min(rows.length - 1, Math.max(0, k + by))] ?? -1);
 	};
@@ -379,9 +384,9 @@ export function Timeline(props: {
 				</div>
 				<div style={{ height: `${Math.max(0, rows.length * ROW - size.h)}px` }} aria-hidden="true" />
 			</div>
-			{model.tree.times.cpu.some((ns) => ns >= 0) && (
+			{told.length > 0 && (
 				<ul class="times-legend small quiet" aria-label="The strip at the foot of a bar: what its thread did">
-					{TIMES.filter((k) => k.key !== "other").map((k) => (
+					{told.map((k) => (
 						<li key={k.key}>
 							<i style={{ background: `var(${k.colour})` }} />
 							{k.name}

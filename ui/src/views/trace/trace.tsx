@@ -8,11 +8,12 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { fetchJson, query, type TraceTree, useApi, ApiError, API } from "../../base/api";
 import { assign } from "../../base/colour";
 import { absolute, ago, count, duration, percent } from "../../base/format";
-import { link, patch, useRoute } from "../../base/route";
+import { useRested } from "../../base/rested";
+import { link, patch, type Route, useRoute } from "../../base/route";
 import { Copy } from "../../parts/copy";
 import { Service } from "../../parts/service";
 import { Bones, Empty, Failure } from "../../parts/state";
-import { Legend } from "./legend";
+import { FailedFirst, Legend } from "./legend";
 import { TraceModel } from "./model";
 import { Panel } from "./panel";
 import { Timeline } from "./timeline";
@@ -60,7 +61,7 @@ function Split(props: { model: TraceModel }) {
 	const parts = [
 		{ name: "in processes", ns: process },
 		{ name: "network and queues", ns: network },
-		{ name: "unexplained", ns: gap },
+		{ name: "asleep", ns: gap },
 	].filter((p) => p.ns > 0.001 * total);
 	if (parts.length < 2) return null;
 	return (
@@ -70,9 +71,10 @@ function Split(props: { model: TraceModel }) {
 	);
 }
 
-function Summary(props: { model: TraceModel; id: string }) {
+function Summary(props: { model: TraceModel; colours: Map<string, number> }) {
 	const t = props.model.tree;
-	const { services, errors, orphans, incomplete } = t.totals;
+	const { services, errors, orphans, incomplete, not_stored: notStored } = t.totals;
+	const probable = useMemo(() => t.class.filter((c) => c === 2).length, [t]);
 	return (
 		<div class="trace-facts">
 			<span>
@@ -94,8 +96,15 @@ function Summary(props: { model: TraceModel; id: string }) {
 			</span>
 			<Split model={props.model} />
 			<Fact n={errors} one="error" many="errors" find="is:error" title="Underline them; e goes from one to the next" />
+			<FailedFirst model={props.model} colours={props.colours} />
 			<Fact n={orphans} one="orphan" many="orphans" find="is:orphan" title="Spans whose parent is not known: they list the candidates. n goes from one to the next" />
+			<Fact n={probable} one="probable link" many="probable links" find="is:probable" title="Spans whose parent is likely, not certain: drawn dashed. n goes from one to the next" />
 			<Fact n={incomplete} one="incomplete" many="incomplete" find="is:incomplete" title="Part of these spans was not seen: their edge is torn. n goes from one to the next" />
+			{notStored > 0 && (
+				<span class="error" title="The store could not keep up while this trace was captured: these spans of it were dropped">
+					{count(notStored)} more not stored
+				</span>
+			)}
 			<span class="quiet clip trace-id">
 				<span class="mono">{t.trace_id}</span>
 				<Copy text={t.trace_id} what="id" class="small" />
@@ -104,15 +113,19 @@ function Summary(props: { model: TraceModel; id: string }) {
 	);
 }
 
+export const traceAsks = (r: Route, id: string) => ({ tree: query(`trace/${id}/tree`, { limit: r.params.get("all") === "1" ? ALL : LIMIT }) });
+
 export function Trace(props: { id: string }) {
 	const r = useRoute();
-	const answer = useApi<TraceTree>(query(`trace/${props.id}/tree`, { limit: r.params.get("all") === "1" ? ALL : LIMIT }));
+	const answer = useApi<TraceTree>(traceAsks(r, props.id).tree);
 	const { model, open, error } = useModel(answer.data);
 	const find = r.params.get("find") ?? "";
 	const criticalOnly = r.params.get("critical") === "1";
-	const colours = useMemo(() => assign(model?.tree.services ?? []), [model]);
+	const colours = useMemo(() => assign(model?.weightiest() ?? []), [model]);
 	const wanted = r.params.get("span") ?? "";
 	const selected = model ? model.row(wanted) : -1;
+	const rested = useRested(wanted);
+	const told = selected >= 0 && model && model.row(rested) >= 0 ? model.row(rested) : selected;
 
 	useEffect(() => {
 		document.title = model ? `${model.name(0)} · ${duration(model.tree.duration_ns)} · clew` : "Trace · clew";
@@ -157,7 +170,7 @@ export function Trace(props: { id: string }) {
 					</a>
 				</span>
 			</div>
-			<Summary model={model} id={props.id} />
+			<Summary model={model} colours={colours} />
 			{answer.error && <Failure error={answer.error} retry={answer.reload} />}
 			{error && <Failure error={error} />}
 			{wanted && selected < 0 && !answer.stale && (
@@ -173,7 +186,7 @@ export function Trace(props: { id: string }) {
 			<Legend model={model} colours={colours} />
 			<div class={`trace-body ${selected >= 0 ? "with-panel" : ""}`}>
 				<Timeline model={model} colours={colours} selected={selected} find={find} criticalOnly={criticalOnly} open={open} />
-				{selected >= 0 && <Panel key={t.id[selected]} model={model} row={selected} colours={colours} />}
+				{told >= 0 && <Panel key={t.id[told]} model={model} row={told} colours={colours} />}
 			</div>
 		</>
 	);
