@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""run.py [--seconds S] [--connections N] [--spans-per-request N] [--only http|grpc]: how fast clew server takes OTLP.
+"""run.py [--seconds S | --spans N] [--connections N] [--spans-per-request N] [--only http|grpc]: how fast clew server takes OTLP.
 
 Prepared requests are sent over loopback, each answered when it is on disk. Prints spans a second, the server's
-processor time a span, bytes a span on disk after the store was closed, and its largest RSS.
+processor time a span until it has closed its store, bytes a span on disk then, and its largest RSS before.
 """
 import argparse
 import json
@@ -31,15 +31,15 @@ def measure(how, args, payloads, work):
     with open(ports, encoding="ascii") as f:
         port = json.load(f)["otlp_" + how]
     sent = json.loads(subprocess.run([os.path.join(BUILD, "bench", "ingest", "clew-send"), how, str(port), payloads,
-                                      str(args.connections), str(args.seconds)], check=True, capture_output=True,
+                                      str(args.connections), str(args.seconds)] +
+                                     ([str(args.spans)] if args.spans else []), check=True, capture_output=True,
                                      text=True).stdout)
     with open("/proc/%d/status" % server.pid, encoding="ascii") as f:
         peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
-    with open("/proc/%d/stat" % server.pid, encoding="ascii") as f:
-        parts = f.read().rsplit(")", 1)[1].split()
-    cpu = (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
     server.send_signal(signal.SIGTERM)
-    server.wait(120)
+    _, status, usage = os.wait4(server.pid, 0)  # with the sealing of what was left
+    assert status == 0, status
+    cpu = usage.ru_utime + usage.ru_stime
     size = sum(os.path.getsize(os.path.join(d, n)) for d, _, names in os.walk(db) for n in names)
     rows = subprocess.run([os.path.join(BUILD, "clew"), "sql", "SELECT count(*) FROM spans", "--csv", "-d", db],
                           check=True, capture_output=True, text=True).stdout.split()[-1]
@@ -55,10 +55,13 @@ def measure(how, args, payloads, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--spans", type=int, help="as many, however long it takes: to compare on a busy machine")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--spans-per-request", type=int, default=512)
     parser.add_argument("--only", choices=("http", "grpc"))
     args = parser.parse_args()
+    if args.spans:
+        args.seconds = 3600
     with tempfile.TemporaryDirectory(prefix="clew-ingest-") as work:
         payloads = os.path.join(work, "payloads")
         subprocess.run([sys.executable, os.path.join(HERE, "payloads.py"), payloads, "72",

@@ -51,7 +51,7 @@ struct sender {
 static struct payload *payloads;
 static size_t n_payloads, largest;
 static int port, use_grpc;
-static uint64_t end_ns;
+static uint64_t end_ns, spans_each; /* of a connection; whichever comes first */
 
 static uint64_t now_ns(clockid_t id)
 {
@@ -263,7 +263,8 @@ static void *run(void *arg)
 	dial(s);
 	if (use_grpc)
 		open_session(s);
-	for (uint64_t round = 0; now_ns(CLOCK_MONOTONIC) < end_ns; round++) {
+	for (uint64_t round = 0; now_ns(CLOCK_MONOTONIC) < end_ns && s->spans < spans_each;
+	     round++) {
 		const struct payload *p = &payloads[(round * 7 + (uint64_t)s->number) % n_payloads];
 		int r;
 
@@ -291,14 +292,16 @@ int main(int argc, char **argv)
 	uint64_t begin;
 	int n;
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: clew-send http|grpc PORT FILE CONNECTIONS SECONDS\n");
+	if (argc != 6 && argc != 7) {
+		fprintf(stderr,
+			"usage: clew-send http|grpc PORT FILE CONNECTIONS SECONDS [SPANS]\n");
 		return 2;
 	}
 	use_grpc = !strcmp(argv[1], "grpc");
 	port = atoi(argv[2]);
 	load(argv[3]);
 	n = atoi(argv[4]);
+	spans_each = argc > 6 ? strtoull(argv[6], NULL, 10) / (uint64_t)n : UINT64_MAX;
 	senders = calloc((size_t)n, sizeof(*senders));
 	begin = now_ns(CLOCK_MONOTONIC);
 	end_ns = begin + (uint64_t)(atof(argv[5]) * 1e9);

@@ -40,6 +40,8 @@ CASES = {
     "aiohttp": {**BASE, "--python-copies": ["--python-copies"]},
     "java-virtual": BASE,
     "java-pool": {**BASE, "--agent java": ["--agent", "java"]},
+    "rust-tokio": {**BASE, "--tokio-wakers": ["--tokio-wakers"]},
+    "rust-tokio-pool": {**BASE, "--tokio-wakers": ["--tokio-wakers"]},
     "node-http": {"untraced": None, "default": [], "--agent node": ["--agent", "node"]},
 }
 

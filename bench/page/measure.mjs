@@ -2,7 +2,7 @@
 // node measure.mjs FACTS.json: see run.py.
 import fs from "node:fs";
 import { Suite, WIDE } from "../../tests/ui/page.mjs";
-import { byStep, untilPaint } from "./work.mjs";
+import { byStep, until } from "./work.mjs";
 
 const facts = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 const s = new Suite(facts);
@@ -93,20 +93,33 @@ if (wanted("paint")) {
 		}
 }
 
+/** Processor time does not depend on what else runs: the browser's tracing of some loads. */
+async function work(c, url, what) {
+	const page = await c.newPage();
+	await page.goto("about:blank");
+	await s.browser.startTracing(page, { categories: CATEGORIES });
+	await load(page, [url, what]);
+	await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.mark("drawn"))))));
+	const trace = JSON.parse((await s.browser.stopTracing()).toString());
+	await page.close();
+	return { paint: until(trace, "firstContentfulPaint"), drawn: until(trace, "firstContentfulPaint", "drawn") };
+}
+
 if (wanted("work")) {
-	head("processor time, ms");
-	const work = [];
+	head("processor time of the main thread, ms");
 	const c = await context();
-	for (let k = 0; k < Math.min(n, 10); k++) {
-		const page = await c.newPage();
-		await page.goto("about:blank");
-		await s.browser.startTracing(page, { categories: CATEGORIES });
-		await load(page, views.overview);
-		work.push(untilPaint(JSON.parse((await s.browser.stopTracing()).toString())));
-		await page.close();
+	const loads = { ...views, "a trace of very many spans": [`/trace/${s.big}`, ".span-row"] };
+	for (const [name, [url, what]] of Object.entries(loads)) {
+		const runs = [];
+		for (let k = 0; k < Math.max(3, Math.round(n / 3)) + 1; k++) {
+			const r = await work(c, url, what);
+			if (k) runs.push(r);
+		}
+		if (name === "overview") line(`${name}: until the first paint`, runs.map((r) => r.paint.all));
+		line(`${name}: until what it is for is drawn`, runs.map((r) => r.drawn.all));
+		line("  the longest task of it", runs.map((r) => r.drawn.longest));
 	}
 	await c.close();
-	line("overview: the main thread's work until the first paint", work);
 }
 
 // ---- a trace of very many spans ----
@@ -134,7 +147,7 @@ async function toBig() {
 if (wanted("trace")) {
 	head(`${facts.spans} spans, ms`);
 	const times = [];
-	for (let k = 0; k < Math.max(10, n / 2) + 1; k++) {
+	for (let k = 0; k < n + 1; k++) {
 		const t = await toBig();
 		if (k) times.push(t);
 	}
@@ -143,7 +156,7 @@ if (wanted("trace")) {
 
 // ---- frames ----
 
-const STEPS = 240;
+const STEPS = 120;
 const DOING = ["scroll", "zoom", "select the next"];
 
 const frames = (what) =>

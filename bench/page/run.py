@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the page costs, in a real Chromium on a real server: bench/page/run.py [--repeats 30] [--only paint|work|trace|frames].
+"""What the page costs, in a real Chromium on a real server: bench/page/run.py [--repeats 10] [--only paint|work|trace|frames].
 
 Prints a table: first paint and first answer of each view (empty and warm cache), a trace of 100,000 spans from the click
 to its drawing, the main thread's work a frame while one scrolls and zooms in it, what is sent. Times are of the
-browser's own clocks; "work" is processor time of the main thread (script, style and layout, paint) by its tracing.
+browser's own clocks; "work" is processor time of the main thread (script, style and layout, paint) by its tracing: the part that other
+programs on the machine disturb least. Takes about a minute and a half.
 """
 import argparse
 import json
@@ -23,7 +24,7 @@ import data  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--spans", type=int, default=100000)
     parser.add_argument("--only", help="one part: paint, work, trace or frames")
     parser.add_argument("--ui-dir", help="the page's files from here, not those in the binary (not compressed then)")
@@ -31,6 +32,7 @@ def main():
     clean_up_when_terminated()
     with Lab() as lab:
         server = Server(lab, *(["--ui-dir", os.path.abspath(args.ui_dir)] if args.ui_dir else []))
+        server.need_page("bench/page")
         shop = data.Shop(server, seed=1)
         shop.half_hour()
         big, spans = shop.big(args.spans)

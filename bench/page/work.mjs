@@ -10,20 +10,26 @@ const PARTS = {
 const partOf = new Map(Object.entries(PARTS).flatMap(([part, names]) => names.map((n) => [n, part])));
 const TASKS = new Set(["RunTask", "ThreadControllerImpl::RunTask"]);
 
-/** Processor time, ms, of the page's main thread from the navigation to the first paint of something. */
-export function untilPaint(trace) {
+/**
+ * What the page's main thread did from the navigation until events of all these names had been (the last of each):
+ * processor time of all its tasks, and of the longest, ms. A task that the last event is in counts.
+ */
+export function until(trace, ...names) {
 	const events = trace.traceEvents;
-	const paint = events.filter((e) => e.name === "firstContentfulPaint").pop();
-	if (!paint) throw new Error("the browser traced no first paint");
-	const begin = Math.max(...events.filter((e) => e.name === "navigationStart" && e.pid === paint.pid && e.ts < paint.ts).map((e) => e.ts));
-	let ms = 0;
-	let end = 0;
-	for (const e of events.filter((e) => TASKS.has(e.name) && e.ph === "X" && e.pid === paint.pid && e.tid === paint.tid).sort((a, b) => a.ts - b.ts)) {
-		if (e.ts < begin || e.ts >= paint.ts || e.ts < end) continue;
-		end = e.ts + e.dur;
-		ms += (e.tdur ?? e.dur) / 1000;
+	const ends = names.map((name) => events.filter((e) => e.name === name).pop());
+	if (ends.includes(undefined)) throw new Error(`the browser traced no ${names[ends.indexOf(undefined)]}`);
+	const end = ends.reduce((a, b) => (b.ts > a.ts ? b : a));
+	const begin = Math.max(...events.filter((e) => e.name === "navigationStart" && e.pid === end.pid && e.ts < end.ts).map((e) => e.ts));
+	const out = { all: 0, longest: 0 };
+	let last = 0;
+	for (const e of events.filter((e) => TASKS.has(e.name) && e.ph === "X" && e.pid === end.pid && e.tid === end.tid).sort((a, b) => a.ts - b.ts)) {
+		if (e.ts < begin || e.ts >= end.ts || e.ts < last) continue;
+		last = e.ts + e.dur;
+		const ms = (e.tdur ?? e.dur) / 1000;
+		out.all += ms;
+		out.longest = Math.max(out.longest, ms);
 	}
-	return ms;
+	return out;
 }
 
 /** {all: [ms a step], script: [...], ...} */

@@ -492,7 +492,7 @@ int main(int argc, char **argv)
 	struct clew_store_size size;
 	char *error = NULL;
 
-	if (argc < 2 || b.questions < 1 || b.questions > MAX_QUESTIONS) {
+	if (argc < 2 || argv[1][0] == '-' || b.questions < 1 || b.questions > MAX_QUESTIONS) {
 		fprintf(stderr, "usage: query_bench DIR [QUESTIONS [THREADS [WHAT]]]\n");
 		return 2;
 	}

@@ -329,7 +329,7 @@ int main(int argc, char **argv)
 	double gen_us, cpu0, t0;
 	char *error = NULL;
 
-	if (argc < 2 || !n || !hours) {
+	if (argc < 2 || argv[1][0] == '-' || !n || !hours) {
 		fprintf(stderr, "usage: store_bench DIR [SPANS [HOURS [WHAT]]]\n");
 		return 2;
 	}
