@@ -324,6 +324,7 @@ enum clew_loss_where {
 	CLEW_LOSS_PIPELINE = 5,	  /* user space shed records */
 	CLEW_LOSS_STORE = 6,	  /* spans that were not kept */
 	CLEW_LOSS_STREAM = 7,	  /* a table in user space was full */
+	CLEW_LOSS_NOT_RUN = 8,	  /* the kernel left a hook out that ran on that CPU already */
 };
 
 struct clew_rec_loss {

@@ -23,7 +23,7 @@
 #define CLEW_MAX_PATH	 256
 #define CLEW_MAX_ARGS	 2048 /* of an exec record's tail: file name and arguments */
 #define CLEW_MAX_IOV	 8    /* iovecs of one operation that are captured; more: CLEW_LOSS_PAYLOAD */
-#define CLEW_LOSS_MAX	 8
+#define CLEW_LOSS_MAX	 9
 
 /* A thread of a target has one of these; nobody else has. */
 struct clew_task_state {

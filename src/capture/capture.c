@@ -172,8 +172,8 @@ static int hand(void *user, const struct clew_rec *rec)
 }
 
 /*
- * A program is not entered again on a CPU where it was preempted: the kernel counts a miss instead.
- * For us that is a record that the ring did not take.
+ * A program is not entered again on a CPU where it was preempted or interrupted: the kernel counts a miss instead
+ * (CLEW_LOSS_NOT_RUN). For us that is a record at the most: it may have been of no target.
  */
 static uint64_t read_misses(const struct clew_capture *c)
 {
@@ -231,7 +231,7 @@ static int read_losses(const struct clew_capture *c, uint64_t *ret)
 		for (int i = 0; i < cpus; i++)
 			ret[where] += per_cpu[i];
 	}
-	ret[CLEW_LOSS_RING] += c->misses;
+	ret[CLEW_LOSS_NOT_RUN] = c->misses;
 	return 0;
 }
 
@@ -554,6 +554,7 @@ void clew_capture_stats(const struct clew_capture *c, struct clew_capture_stats 
 	*ret = c->stats;
 	if (!read_losses(c, lost)) {
 		ret->lost_ring = lost[CLEW_LOSS_RING];
+		ret->lost_not_run = lost[CLEW_LOSS_NOT_RUN];
 		ret->lost_task_state = lost[CLEW_LOSS_TASK_STATE];
 		ret->lost_sock_state = lost[CLEW_LOSS_SOCK_STATE];
 		ret->lost_payload = lost[CLEW_LOSS_PAYLOAD];

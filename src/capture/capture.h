@@ -51,6 +51,7 @@ struct clew_capture_opts {
 struct clew_capture_stats {
 	uint64_t records, bytes;
 	uint64_t lost_ring, lost_task_state, lost_sock_state, lost_payload;
+	uint64_t lost_not_run; /* hooks that the kernel did not run: see CLEW_LOSS_NOT_RUN */
 	uint64_t runtimes;	     /* processes whose runtime is known */
 	uint64_t runtime_tasks;	     /* of these: their task is read */
 	uint64_t runtime_dropped;    /* processes, collections not looked at; no room for a chain */

@@ -47,6 +47,7 @@ static const struct word wheres[] = {
 	{CLEW_LOSS_PIPELINE, "pipeline"},
 	{CLEW_LOSS_STORE, "store"},
 	{CLEW_LOSS_STREAM, "stream"},
+	{CLEW_LOSS_NOT_RUN, "not_run"},
 	{0, NULL},
 };
 static const struct word types[] = {

@@ -111,7 +111,7 @@ struct session_loss {
 	const char *metric, *reason, *help; /* of /metrics; metric NULL: told by its own part */
 	bool here;			    /* false: this session has no such part */
 };
-#define SESSION_LOSSES 16
+#define SESSION_LOSSES 17
 
 /** session_losses() - all places; those of one metric follow each other. Of no other thread. */
 void session_losses(const struct session *s, struct session_loss ret[SESSION_LOSSES]);

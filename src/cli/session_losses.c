@@ -34,6 +34,8 @@ static const struct {
 } table[] = {
 	{"records, the ring was full (a larger --ring-size helps)", KERNEL, "ring", KERNELS,
 	 COUNT(capture.lost_ring)},
+	{"runs of a hook that the kernel left out, it ran on that processor already", KERNEL,
+	 "not_run", KERNELS, COUNT(capture.lost_not_run)},
 	{"records of clew itself, no memory", KERNEL, "memory", KERNELS, COUNT(capture.dropped)},
 	{"threads without state", KERNEL, "thread_state", KERNELS, COUNT(capture.lost_task_state)},
 	{"sockets without state", KERNEL, "socket_state", KERNELS, COUNT(capture.lost_sock_state)},
@@ -70,6 +72,7 @@ static void take_counts(const struct session *s, struct counts *c)
 		clew_capture_stats(s->capture, &c->capture);
 	} else {
 		c->capture.lost_ring = c->pipeline.lost_ring;
+		c->capture.lost_not_run = c->pipeline.lost_not_run;
 		c->capture.lost_payload = c->pipeline.lost_payload;
 		c->capture.lost_task_state = c->pipeline.lost_state;
 	}

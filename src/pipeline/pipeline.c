@@ -161,6 +161,9 @@ static void count_loss(struct clew_pipeline *p, const struct clew_rec_loss *l)
 	case CLEW_LOSS_RING:
 		p->stats.lost_ring += l->count;
 		break;
+	case CLEW_LOSS_NOT_RUN:
+		p->stats.lost_not_run += l->count;
+		break;
 	case CLEW_LOSS_TASK_STATE:
 	case CLEW_LOSS_SOCK_STATE:
 		p->stats.lost_state += l->count;

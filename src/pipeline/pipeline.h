@@ -44,7 +44,7 @@ struct clew_pipeline_stats {
 	struct clew_causality_stats causality;
 	uint64_t records, bytes;
 	uint64_t spans, traces, incomplete_spans;
-	uint64_t lost_ring, lost_state, lost_payload,
+	uint64_t lost_ring, lost_not_run, lost_state, lost_payload,
 		lost_limit; /* from loss records and our own limits */
 };
 

@@ -93,11 +93,12 @@ static void print_stats(struct tool *t, struct clew_capture *c)
 	clew_capture_stats(c, &s);
 	fprintf(t->lines,
 		"{\"stats\":{\"records\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"io\":%" PRIu64
-		",\"payload\":%" PRIu64 ",\"lost_ring\":%" PRIu64 ",\"lost_task_state\":%" PRIu64
+		",\"payload\":%" PRIu64 ",\"lost_ring\":%" PRIu64 ",\"lost_not_run\":%" PRIu64
+		",\"lost_task_state\":%" PRIu64
 		",\"lost_sock_state\":%" PRIu64 ",\"lost_payload\":%" PRIu64
 		",\"kernel_ns\":%" PRIu64 ",\"kernel_runs\":%" PRIu64 "}}\n",
-		s.records, s.bytes, t->n_io, t->n_payload, s.lost_ring, s.lost_task_state,
-		s.lost_sock_state, s.lost_payload, s.kernel_ns, s.kernel_runs);
+		s.records, s.bytes, t->n_io, t->n_payload, s.lost_ring, s.lost_not_run,
+		s.lost_task_state, s.lost_sock_state, s.lost_payload, s.kernel_ns, s.kernel_runs);
 }
 
 static int run(struct tool *t, char **argv)

@@ -314,7 +314,7 @@ def test_small_ring_loses_and_counts(traced, size):
     closed = {r["conn"]: r["lost"] for r in records.of("conn", event="closed")}
     total = sum(r["count"] for r in records.of("loss") if r["where"] == "ring")
     assert records.stats["lost_ring"] == total > 0 and told < 800
-    assert told + total >= 800
+    assert told + total + records.stats["lost_not_run"] >= 800
     if len(closed) == 2:
         assert told + sum(closed.values()) == 800
     assert per_conn <= total

@@ -5,7 +5,7 @@ So the whole way from a recording to the screen is tested without root and witho
 """
 import struct
 
-META, CLOCK, IO, CONN, THREAD, PROCESS = 1, 2, 3, 4, 6, 7
+META, CLOCK, IO, CONN, THREAD, PROCESS, LOSS = 1, 2, 3, 4, 6, 7, 9
 RX, TX = 0, 1
 T0 = 5_000_000_000  # monotonic
 REAL = 1_790_000_000_000_000_000  # Unix time at T0
@@ -47,6 +47,9 @@ class Recording:
     def io(self, cookie, pid, direction, offset, data):
         self.add(IO, struct.pack("<QQQQQQIIIIHBBHH", self.now - 1000, self.now, cookie, offset, 0, pid, pid,
                                  pid, len(data), len(data), 80, direction, 0, 0, 0), data, flags=1 << 8)
+
+    def loss(self, where, count):
+        self.add(LOSS, struct.pack("<QQQIIIHH", self.now, count, 0, 0, 0, where, 48, 0))
 
     def call(self, n, client, server, request, response, ms=5.0):
         """One exchange on a connection of its own, seen from both ends; takes ms."""

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from lib.lab import parse_summary
+from lib.recording import Recording
 from spans import PYTHON, program
 
 
@@ -92,6 +93,18 @@ def test_what_is_no_recording_is_refused(lab):
     r = lab.clew("replay", lab.path("missing"), "-d", lab.path("x"), check=False)
     assert r.returncode == 1 and "missing" in r.stderr
     assert lab.clew("dump", path, check=False).returncode == 1
+
+
+def test_each_loss_is_said_by_its_own_reason(lab):
+    """A hook that the kernel did not run is not the ring's fault: a larger one does not help."""
+    r = Recording()
+    r.loss(8, 2)
+    raw = lab.path("loss.clew")
+    with open(raw, "wb") as f:
+        f.write(r.data())
+    said = [line for line in lab.clew("replay", raw, "--db", "none").stderr.splitlines() if "clew: lost:" in line]
+    assert said == ["clew: lost: 2 runs of a hook that the kernel left out, it ran on that processor already"]
+    assert '"where":"not_run"' in lab.clew("dump", raw).stdout
 
 
 def test_capture_only_then_replay(lab):

@@ -290,6 +290,7 @@ def test_a_recording_serves_too(lab, verb):
     f = figures()
     assert int(f["clew_capture_records_total"]) > 40 and int(f["clew_spans_total"]) >= 20, f
     assert f['clew_capture_lost_total{reason="ring"}'] == "0", f
+    assert int(f['clew_capture_lost_total{reason="not_run"}']) >= 0, f
     assert "clew_export_sent_spans_total" not in f, "nothing is exported"
     r.stop(2 if verb == "record" else 15)
 
