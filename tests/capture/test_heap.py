@@ -82,7 +82,7 @@ def test_a_collection_between(tracer, waiting, classes, tmp_path, version, gc): 
     lines, java = tmp_path / "lines", os.path.join(HOMES[version], "bin", "java")
     program = waiting(java, "-XX:+Use%sGC" % gc, "-Xmx256m", "-Xmn32m", "-cp", classes, "Makers", "litter")
     tool = tracer("-j", str(lines), "-p", str(program.pid))
-    wait_for(lambda: "hotspot/" in lines.read_text(), 30)
+    wait_for(lambda: "hotspot/" in lines.read_text())
     program.go()
     tool.stop()
     records = Records(lines.read_text())
@@ -99,13 +99,20 @@ def test_a_collection_between(tracer, waiting, classes, tmp_path, version, gc): 
 
 
 def test_one_that_begins_under_clew(classes, tmp_path):  # noqa: F811
-    """When it is found it has hardly a thread: it is looked at again."""
+    """When it is found it has no heap and no thread yet: it is looked at again."""
     version = min(HOMES)
     clew, raw, said = os.path.join(BUILD, "clew"), str(tmp_path / "raw"), tmp_path / "said"
+    paused = tmp_path / "paused"  # the VM makes it, and goes on when it is gone
+    pause = ["-XX:+UnlockDiagnosticVMOptions", "-XX:+PauseAtStartup", "-XX:PauseAtStartupFile=%s" % paused]
     with open(said, "w") as err, subprocess.Popen(
-            [clew, "run", "--db", "none", "-o", raw, "--log-level", "debug", "--", os.path.join(HOMES[version], "bin", "java"),
+            [clew, "run", "--db", "none", "-o", raw, "--log-level", "debug", "--", os.path.join(HOMES[version], "bin", "java"), *pause,
              "-XX:+UseSerialGC", "-cp", classes, "Makers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True) as run:
-        wait_for(lambda: said.read_text().count("runs hotspot/") >= 2)
+        def until(what):
+            wait_for(lambda: re.search(what, said.read_text(), re.M | re.S), what=lambda: what + "; clew said:\n" + said.read_text())
+        wait_for(paused.exists, what="the VM's beginning")
+        until("hardly a thread yet$.*runs hotspot/")
+        paused.unlink()
+        until("what its threads make is read$.*runs hotspot/")
         run.communicate("go\n", timeout=PATIENCE)
     dumped = subprocess.run([clew, "dump", raw], check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
     records = Records(dumped)

@@ -67,7 +67,7 @@ def test_the_thread_that_wrote(tracer, waiting, classes, tmp_path, version, gc):
     program = waiting(java, "-XX:+Use%sGC" % gc, "-cp", classes, "Threads", "virtual" if virtual else "none")
     lines = tmp_path / "lines"
     tool = tracer("-j", str(lines), "-p", str(program.pid))
-    wait_for(lambda: "hotspot/" in lines.read_text(), 30)
+    wait_for(lambda: "hotspot/" in lines.read_text())
     program.go()
     tool.stop()
     records = Records(lines.read_text())

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "abi/record.h"
+#include "base/log.h"
 #include "capture/agent/java_agent.h"
 #include "capture/runtime/hotspot_heap.h"
 
@@ -88,6 +89,7 @@ struct hotspot {
 	uint32_t major;
 	struct java_thread thread[MAX_THREADS];
 	size_t n_threads;
+	int no_threads;	 /* read_threads()'s error */
 	int32_t step[3]; /* from fsbase to the JavaThread */
 	size_t n_steps;
 	uint64_t guard_off, guard_mask, id_off;
@@ -355,8 +357,11 @@ static int look(struct hotspot *h, const struct runtime_map *m, const struct run
 	err = vm_fields_exported(h->proc, &im, elf, rows, N_ROWS(rows), h->field);
 	if (!err && !h->field[F_OWNER_ID].found)
 		vm_fields_hidden(&im, hidden_rows, N_ROWS(hidden_rows), h->field);
-	if (!err)
+	if (!err) {
+		/* In this order: where its threads are, its heap is. */
+		h->no_threads = read_threads(h);
 		(void)hotspot_heap_find(h->proc, &im, elf, &h->heap, &h->no_heap);
+	}
 	vm_image_done(&im);
 	if (err == -EAGAIN)
 		return err;
@@ -368,7 +373,7 @@ static int look(struct hotspot *h, const struct runtime_map *m, const struct run
 	read_version(h);
 	err = choose_fields(h);
 	if (!err)
-		err = read_threads(h);
+		err = h->no_threads;
 	if (!err)
 		err = find_key(h);
 	if (err == -ENOENT)
@@ -403,8 +408,9 @@ static void without_tasks(struct hotspot *h)
 {
 	struct clew_task_chain *c = &h->info->chain;
 
-	h->info->more = h->heap.bytes;
-	if (!h->heap.bytes || read_threads(h) || find_key(h))
+	/* One that has just begun may have no heap yet, either, and not know its collector. */
+	h->info->more = h->heap.bytes || h->no_threads == -EAGAIN;
+	if (!h->heap.bytes || h->no_threads || find_key(h))
 		return;
 	add_heap(h);
 	if (!c->heap.bytes)
@@ -413,6 +419,18 @@ static void without_tasks(struct hotspot *h)
 	c->base = CLEW_CHAIN_FSBASE;
 	c->only_tid = UINT32_MAX;
 	snprintf(h->info->task, sizeof(h->info->task), "thread");
+}
+
+static void tell_heap(const struct hotspot *h)
+{
+	const char *why = h->no_heap ? h->no_heap : "its threads were not found";
+
+	if (h->no_threads == -EAGAIN)
+		why = "it has hardly a thread yet";
+	if (h->info->chain.heap.bytes)
+		log_debug("process %u: what its threads make is read", h->proc->tgid);
+	else
+		log_debug("process %u: what its threads make is not read: %s", h->proc->tgid, why);
 }
 
 static int agent_renew(void *agent)
@@ -475,6 +493,7 @@ int runtime_detect_hotspot(const struct runtime_proc *p, struct runtime_info *re
 			return with_agent(&h);
 		if (err == -ENOTSUP)
 			without_tasks(&h);
+		tell_heap(&h);
 		return 0;
 	}
 	if (err)
@@ -486,5 +505,6 @@ int runtime_detect_hotspot(const struct runtime_proc *p, struct runtime_info *re
 	if (p->opts->agents & CLEW_AGENT_JAVA)
 		return with_agent(&h);
 	add_heap(&h);
+	tell_heap(&h);
 	return 0;
 }
