@@ -154,11 +154,23 @@ static bool is_same_request(struct clew_join *j, const struct seen *k, const str
 	       (k->said.server_port == r->server_port || !is_of_other_process(j, k, r));
 }
 
-/* The nearest two of a connection. */
+/* The nearest of a connection, and how far the next are: [1] of those that began when this was over. */
 struct nearest {
 	struct received *best;
-	uint64_t far, next_far;
+	uint64_t far, next_far[2];
 };
+
+/* Overlapping, so by no more than clocks may be wrong. */
+static bool began_later(const struct seen *k, const struct received *r)
+{
+	return r->start_ns > k->end_ns;
+}
+
+/* However wrong clocks may be: a program that had no processor when it had read the request. */
+static bool began_inside(const struct seen *k, const struct received *r)
+{
+	return r->start_ns >= k->start_ns + SLACK_NS && r->start_ns + SLACK_NS <= k->end_ns;
+}
 
 static void look_nearest(struct clew_join *j, const struct seen *k, uint64_t key,
 			 struct nearest *ret)
@@ -173,26 +185,35 @@ static void look_nearest(struct clew_join *j, const struct seen *k, uint64_t key
 		if (at_once && is_unparsed(k, r))
 			learn_process(j, &k->facts, r->resource);
 		if (far < ret->far) {
-			ret->next_far = ret->far;
+			if (ret->best)
+				ret->next_far[began_later(k, ret->best)] = ret->far;
 			ret->far = far;
 			ret->best = r;
-		} else if (far < ret->next_far) {
-			ret->next_far = far;
+		} else if (far < ret->next_far[began_later(k, r)]) {
+			ret->next_far[began_later(k, r)] = far;
 		}
 		r = received_before_of_peer(&j->received, r);
 	}
 }
 
-/* On one connection requests follow each other: the nearest, unless another is nearly as near. */
+/*
+ * On one connection requests follow each other: the nearest, unless another is nearly as near. One that began later
+ * is no rival of one that certainly began meanwhile.
+ */
 static void match_connection(struct clew_join *j, struct seen *k)
 {
-	struct nearest near = {NULL, UINT64_MAX, UINT64_MAX};
+	struct nearest near = {NULL, UINT64_MAX, {UINT64_MAX, UINT64_MAX}};
 	uint64_t from = (k->start_ns - PEER_EARLY_NS) / PEER_STEP_NS;
-	uint64_t to = (k->end_ns + SLACK_NS) / PEER_STEP_NS;
+	uint64_t to = (k->end_ns + SLACK_NS) / PEER_STEP_NS, next;
 
 	for (uint64_t i = from; k->said.peer && i <= to && i <= from + PEER_STEPS; i++)
 		look_nearest(j, k, peer_key(k->said.peer, i * PEER_STEP_NS), &near);
-	if (near.best && (near.next_far == UINT64_MAX || near.next_far > 2 * near.far))
+	if (!near.best)
+		return;
+	next = near.next_far[0];
+	if (!began_inside(k, near.best) && near.next_far[1] < next)
+		next = near.next_far[1];
+	if (next == UINT64_MAX || next > 2 * near.far)
 		take(k, near.best);
 }
 

@@ -165,6 +165,21 @@ static void test_keep_alive(void **state)
 		assert_place(&r->amends[i].trace_id, &r->amends[i].parent_span_id, 100 + i, 0);
 }
 
+/* Its program had no processor for a while after it had read the first one; the second one followed at once. */
+static void test_keep_alive_begun_late(void **state)
+{
+	struct rig *r = *state;
+
+	feed(r, seen(1, 1, 0, CLEW_KIND_SERVER, "python", 0, 23, 10, 80, 5000));
+	feed(r, seen(2, 2, 0, CLEW_KIND_SERVER, "python", 24, 27, 10, 80, 5000));
+	send_span(r, sdk_server(span(100, 101, 0, CLEW_KIND_SERVER, "first", 20, 23), 5000));
+	send_span(r, sdk_server(span(101, 102, 0, CLEW_KIND_SERVER, "first", 24, 27), 5000));
+	settle(r);
+	assert_int_equal(r->n_out, 0);
+	assert_amended(r, 101, 100, 0);
+	assert_amended(r, 102, 101, 0);
+}
+
 /* Another connection, another time, another path, another method: not the same. */
 static void test_not_the_same(void **state)
 {
@@ -207,6 +222,8 @@ int main(void)
 						rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_ambiguous_holders, rig_set_up, rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_keep_alive, rig_set_up, rig_tear_down),
+		cmocka_unit_test_setup_teardown(test_keep_alive_begun_late, rig_set_up,
+						rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_not_the_same, rig_set_up, rig_tear_down),
 	};
 
