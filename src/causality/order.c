@@ -94,16 +94,17 @@ static bool was_taken(const struct take *t, uint64_t from_ns, uint64_t to_ns, ui
 	return t->ns > from_ns && t->ns < to_ns && t->doubts < max_doubts;
 }
 
-/* Of n requests from place on, those that were taken after from_ns and before to_ns. */
-static uint32_t taken(const struct proc *p, uint64_t place, uint32_t n, uint64_t from_ns,
-		      uint64_t to_ns, uint32_t max_doubts)
+/* Of the requests that came before it, those that were taken after from_ns and before to_ns. */
+static uint32_t taken_before(const struct node *req, uint64_t from_ns, uint64_t to_ns)
 {
+	uint64_t at = req->place > LOOK ? req->place - LOOK : 1;
+	const struct proc *p = req->proc;
 	uint32_t found = 0;
 
-	for (uint64_t at = place; at < place + n && at <= p->n_read; at++) {
+	for (; at < req->place && at <= p->n_read; at++) {
 		const struct take *t = &p->takes[at % N_TAKES];
 
-		found += t->place == at && was_taken(t, from_ns, to_ns, max_doubts);
+		found += t->place == at && was_taken(t, from_ns, to_ns, UINT32_MAX);
 	}
 	return found;
 }
@@ -131,24 +132,32 @@ static uint32_t swapped(const struct node *req, uint64_t from_ns, uint64_t to_ns
 	return found;
 }
 
-/* Of those that came after it, what was read right after it by another thread was queued first, perhaps. */
-static uint32_t close_behind(const struct node *req, uint64_t from_ns, uint64_t to_ns,
-			     uint32_t max_doubts)
+/* Who took a request while something went on. */
+struct meanwhile {
+	uint32_t before, after; /* one that came earlier; later */
+	uint32_t swapped;	/* of before: right before, so that it may have been queued later */
+	uint32_t close;		/* of after: right after, so that it may have been queued first */
+};
+
+/* What came after it; of that, what was read right after it by another thread was queued first, perhaps. */
+static void count_behind(const struct node *req, uint64_t from_ns, uint64_t to_ns,
+			 struct meanwhile *ret)
 {
+	uint32_t max_doubts = others_are_rare(&req->proc->group->order) ? UINT32_MAX : 1;
 	const struct proc *p = req->proc;
-	uint32_t found = 0;
+	bool near = true;
 
 	for (uint64_t at = req->place + 1; at <= req->place + LOOK && at <= p->n_read; at++) {
 		const struct take *t = &p->takes[at % N_TAKES];
 
 		if (t->place != at)
 			continue;
-		if (t->born_ns > req->born_ns + GAP_NS)
-			break;
-		if (!req->read_tid || t->read_tid != req->read_tid)
-			found += was_taken(t, from_ns, to_ns, max_doubts);
+		near = near && t->born_ns <= req->born_ns + GAP_NS;
+		if (!was_taken(t, from_ns, to_ns, max_doubts))
+			continue;
+		ret->after++;
+		ret->close += near && (!req->read_tid || t->read_tid != req->read_tid);
 	}
-	return found;
 }
 
 /* Did as many requests wait when this one was taken as were worked on, or more? */
@@ -169,24 +178,15 @@ static bool pool_is_behind(const struct node *req)
 	return waited && waited >= worked;
 }
 
-/* Who took a request while something went on. */
-struct meanwhile {
-	uint32_t before, after; /* one that came earlier; later */
-	uint32_t swapped;	/* of before: right before, so that it may have been queued later */
-	uint32_t close;		/* of after: right after, so that it may have been queued first */
-};
-
 static struct meanwhile look(const struct node *req, uint64_t from_ns, uint64_t to_ns)
 {
-	uint32_t max_doubts = others_are_rare(&req->proc->group->order) ? UINT32_MAX : 1;
-	uint32_t n = req->place > LOOK ? LOOK : (uint32_t)req->place - 1;
-
-	return (struct meanwhile){
-		.before = taken(req->proc, req->place - n, n, from_ns, to_ns, UINT32_MAX),
-		.after = taken(req->proc, req->place + 1, LOOK, from_ns, to_ns, max_doubts),
+	struct meanwhile m = {
+		.before = taken_before(req, from_ns, to_ns),
 		.swapped = swapped(req, from_ns, to_ns),
-		.close = close_behind(req, from_ns, to_ns, max_doubts),
 	};
+
+	count_behind(req, from_ns, to_ns, &m);
+	return m;
 }
 
 /* For the call to be the request's: who took something while it went on took a later one. */
