@@ -36,7 +36,7 @@
 #include "causality/model.h"
 #include "causality/node.h"
 
-#define MAX_OBJECTS 64
+#define MAX_OBJECTS 64 /* a bit each */
 #define ADDRESS	    ((1ull << 48) - 1)
 
 struct heap_thread {
@@ -51,6 +51,7 @@ struct heap_thread {
 	uint64_t task;		      /* the object that named the request then */
 	struct heap_names *last;      /* at its last call */
 	uint64_t before[MAX_OBJECTS]; /* ... all that stood there */
+	uint64_t of_before; /* ... and what of it stood there before the last collection: a bit each */
 	uint32_t n_before, before_collections;
 };
 
@@ -78,7 +79,7 @@ static void find_late(struct heap_rooms *r, struct heap_names *names)
 
 		/* A word that was left there by what ran before may point to where something is made later. */
 		if (s && s->nth <= names->nth)
-			n->in = heap_stretch_get(s);
+			heap_names_found(names, i, s);
 		n->left_over |= heap_rooms_left(r, n->addr);
 	}
 }
@@ -355,26 +356,42 @@ static bool same_callers(const struct heap_thread *t, uint32_t slot)
 	return true;
 }
 
-/* Whatever was made or moved since a collection cannot have stood there before it: the word is of then. */
-static void look_over_collection(const struct heap_thread *t, struct heap_names *names)
+/*
+ * Whatever was made or moved since a collection cannot have stood there before it: the word is of then, as long as it
+ * stands there. Returns a bit for each such object.
+ */
+static uint64_t of_before_collection(const struct heap_thread *t)
+{
+	bool all = t->before_collections != t->now.collections;
+	uint64_t bits = 0;
+
+	for (uint32_t i = 0; i < t->n_objects; i++)
+		for (uint32_t k = 0; k < t->n_before; k++)
+			if (t->before[k] == t->object[i] && (all || t->of_before >> k & 1))
+				bits |= 1ull << i;
+	return bits;
+}
+
+static void mark_left_over(const struct heap_thread *t, uint64_t of_before,
+			   struct heap_names *names)
 {
 	for (uint32_t i = 0; names && i < names->n; i++) {
 		struct heap_name *n = &names->name[i];
 
-		for (uint32_t k = 0; k < t->n_before && !n->left_over; k++)
-			n->left_over = t->before[k] == (n->addr | (uint64_t)n->slot << 48);
+		for (uint32_t k = 0; k < t->n_objects; k++)
+			n->left_over |= (of_before >> k & 1) &&
+					t->object[k] == (n->addr | (uint64_t)n->slot << 48);
 	}
 }
 
 /* What became of what stood in the frames at the thread's last call: names stand there now. */
-static void look_back(struct ctx *ctx, struct heap_names *names)
+static void look_back(struct ctx *ctx, struct heap_names *names, uint64_t of_before)
 {
 	const struct heap_thread *t = ctx->heap;
 	const struct heap_names *last = t->last;
 	bool still[HEAP_MAX_NAMES] = {};
 
-	if (t->before_collections != t->now.collections)
-		look_over_collection(t, names);
+	mark_left_over(t, of_before, names);
 	if (!last || last->collections != t->now.collections)
 		return;
 	for (uint32_t i = 0; i < last->n; i++) {
@@ -409,6 +426,7 @@ void heap_call(struct clew_causality *c, struct ctx *ctx, struct node *call,
 	       const struct clew_rec_io *io)
 {
 	struct heap_thread *t = told(ctx, io);
+	uint64_t of_before;
 
 	if (!t)
 		return;
@@ -416,12 +434,14 @@ void heap_call(struct clew_causality *c, struct ctx *ctx, struct node *call,
 		go_on(c, ctx);
 		return;
 	}
+	of_before = of_before_collection(t);
 	call->made = worker_op(c, ctx);
-	look_back(ctx, call->made);
+	look_back(ctx, call->made, of_before);
 	heap_names_put(t->last);
 	t->last = heap_names_get(call->made);
 	memcpy(t->before, t->object, t->n_objects * sizeof(*t->object));
 	t->n_before = t->n_objects;
+	t->of_before = of_before;
 	t->before_collections = t->now.collections;
 	if (call->made)
 		begin_stretch(c, ctx, heap_stretch_new(c, NULL, call->made));

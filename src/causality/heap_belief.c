@@ -168,13 +168,13 @@ static struct heap_belief believe(struct group *g, const struct heap_names *name
 		bool tested;
 		double wrong;
 
-		if (!n->in)
+		if (!n->in || n->left_over)
 			continue;
 		if (!*left)
 			break;
 		--*left;
 		wrong = wrong_of(g, n, &tested);
-		if (wrong <= MAX_WRONG && (n->left_over || (!tested && is_doubted(g, names, n))))
+		if (wrong <= MAX_WRONG && !tested && is_doubted(g, names, n))
 			wrong = 1;
 		all.wait |= wrong > MAX_WRONG && n->in->end != HEAP_MIXED;
 		if (wrong > MAX_WRONG)
@@ -228,7 +228,8 @@ struct node *heap_opinion(struct group *g, const struct heap_names *names)
 	for (uint32_t i = 0; i < names->n; i++) {
 		const struct heap_name *n = &names->name[i];
 		const struct place *p =
-			n->in && n->in->req && n->open ? place_of(g, n, false) : NULL;
+			n->in && n->in->req && n->open && !n->left_over ? place_of(g, n, false)
+									: NULL;
 
 		if (!p || !mostly(&p->fresh) || !mostly_named(p, end_of(n->in)))
 			continue;

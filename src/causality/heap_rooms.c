@@ -12,7 +12,7 @@
  * and soon another thread makes something there. So what stands where something was moved away from may be of before.
  *
  * Limits: MAX_PIECES a process, and as many of before the collection; those of requests that are over go first, then
- * all. MAX_MOVED objects, the rest is not known any more.
+ * all. MAX_MOVED objects, the rest is not known any more; then all that stands somewhere may be of before.
  */
 #include <stdlib.h>
 
@@ -43,6 +43,7 @@ struct moves {
 		struct heap_stretch *of;
 	} *moved;
 	uint32_t n, n_new, max;
+	bool full; /* not all that were moved are in it */
 };
 
 struct heap_rooms {
@@ -63,6 +64,7 @@ static void clear_moves(struct moves *m)
 	while (m->n)
 		heap_stretch_put(m->moved[--m->n].of);
 	m->n_new = 0;
+	m->full = false;
 }
 
 void heap_forget_proc(struct proc *p)
@@ -191,7 +193,8 @@ static void add_move(struct clew_causality *c, struct moves *all, uint64_t at,
 		     struct heap_stretch *of)
 {
 	if (!moves_room(all)) {
-		c->stats.forced++;
+		c->stats.forced += !all->full;
+		all->full = true;
 		return;
 	}
 	all->moved[all->n++] = (struct moved){at, heap_stretch_get(of)};
@@ -214,7 +217,7 @@ void heap_rooms_moved(struct clew_causality *c, struct heap_rooms *r, uint64_t f
 
 bool heap_rooms_left(struct heap_rooms *r, uint64_t addr)
 {
-	return moved_at(&r->left, addr);
+	return r->left.full || moved_at(&r->left, addr);
 }
 
 struct heap_stretch *heap_rooms_at(struct heap_rooms *r, uint64_t addr)

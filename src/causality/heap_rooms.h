@@ -24,7 +24,7 @@ void heap_rooms_end(struct heap_rooms *r, uint64_t from, uint64_t to,
 void heap_rooms_moved(struct clew_causality *c, struct heap_rooms *r, uint64_t from, uint64_t to);
 /* r may be NULL. NULL: not known. Borrowed. */
 struct heap_stretch *heap_rooms_at(struct heap_rooms *r, uint64_t addr);
-/* Was there an object at this place that the last collection moved away? */
+/* Was there, perhaps, an object at this place that the last collection moved away? */
 bool heap_rooms_left(struct heap_rooms *r, uint64_t addr);
 /* How many collections there had been. */
 uint32_t heap_rooms_collections(const struct heap_rooms *r);

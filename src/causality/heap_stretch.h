@@ -25,7 +25,7 @@ enum heap_end {
 
 struct heap_stretch {
 	struct clew_pool *pool;
-	uint32_t refs, depth;
+	uint32_t refs, depth; /* so many others are above it, at the most; once something hangs from it */
 	uint64_t nth;	       /* it is younger than those before it */
 	struct node *req;      /* that was read; NULL: a worker's */
 	struct heap_names *by; /* a worker's: what it worked on */
@@ -36,6 +36,7 @@ struct heap_stretch {
 struct heap_names {
 	struct clew_pool *pool;
 	uint32_t refs, n, collections;
+	uint32_t max_depth; /* of what is found late */
 	uint64_t
 		nth; /* the youngest stretch when it was looked at: nothing younger made what stood there */
 	struct heap_name {
@@ -63,5 +64,10 @@ void heap_stretch_put(struct heap_stretch *s);
 
 /* heap_names_add() - one more in *names, which is made if it is NULL. False: no more fit. */
 bool heap_names_add(struct clew_causality *c, struct heap_names **names, const struct heap_name *n);
+/*
+ * heap_names_found() - it is known late in which stretch that name's object was made. Left alone if it leads too far up
+ * for what was begun with the names meanwhile.
+ */
+void heap_names_found(struct heap_names *names, uint32_t which, struct heap_stretch *s);
 struct heap_names *heap_names_get(struct heap_names *names);
 void heap_names_put(struct heap_names *names);

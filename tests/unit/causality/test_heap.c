@@ -2,6 +2,10 @@
 /*
  * Who made what a thread works on: rooms, stretches, places in the stack, and when they are believed.
  */
+#include "causality/context.h"
+#include "causality/engine.h"
+#include "causality/heap_belief.h"
+#include "causality/heap_stretch.h"
 #include "rig.h"
 
 #define SERVER	 11
@@ -259,6 +263,33 @@ static void test_moved(void **state)
 }
 
 /*
+ * Of more moves than are kept it is not known which words are of before. Whose the objects were is not asked: one table
+ * was full, once.
+ */
+static void test_moved_too_many(void **state)
+{
+	struct fab_thread s = thread(10, SERVER), w = thread(10, WORKER);
+	struct fab_exchange a, b, x;
+	uint64_t id, task;
+
+	begin(0);
+	id = learn(1, KNOWN, &s, &w, ROOM);
+	collections++;
+	server_room = top = 2 * ROOM;
+	task = take(&a, id, &s);
+	take(&b, id + 1, &s);
+	for (uint32_t i = 0; i < 70000; i++)
+		moved(ROOM_END + 8ull * i, 90 * ROOM + 8ull * i);
+	assert_int_equal(clew_causality_stats(c)->forced, 1);
+	call_with(&x, id + 2, &w, &(struct word){TASK, task}, 1);
+	response(&x, &w);
+	keep(&a, &s);
+	keep(&b, &s);
+	finish();
+	assert_link(id + 2, 0, CLEW_LINK_ORPHAN);
+}
+
+/*
  * A collection leaves a word alone that a frame needs no more. Then something is made for another request where it points
  * to: it is known that an object was moved from there (before the call, or after it), or that the word stood there before.
  */
@@ -293,6 +324,89 @@ static void test_of_before(void **state)
 		assert_link(id + 2, how == NOTHING ? id + 1 : 0,
 			    how == NOTHING ? CLEW_LINK_CERTAIN : CLEW_LINK_ORPHAN);
 	}
+}
+
+/*
+ * A word of before a collection is so at each later call, also where a call lies between at which its place told
+ * nothing yet.
+ */
+static void test_of_before_still(void **state)
+{
+	struct fab_thread s = thread(10, SERVER), w = thread(10, WORKER), o = thread(10, OTHER);
+	struct fab_exchange a, b, d, x;
+	uint64_t id = 1, task = ROOM + 64 * 1024;
+	const struct word stale = {TASK, task};
+
+	begin(0);
+	request(&a, id++, &s);
+	for (int i = 0; i < 2; i++) {
+		call_with(&x, id++, &w, &stale, 1);
+		response(&x, &w);
+		collections += !i;
+	}
+	keep(&a, &s);
+	server_room = top = 3 * ROOM;
+	id = learn(id, KNOWN, &s, &o, ROOM);
+	server_room = top = task - 128;
+	assert_true(take(&b, id, &s) == task);
+	take(&d, id + 1, &s);
+	call_with(&x, id + 2, &w, &stale, 1);
+	response(&x, &w);
+	keep(&b, &s);
+	keep(&d, &s);
+	finish();
+	assert_link(id + 2, 0, CLEW_LINK_ORPHAN);
+}
+
+/* What a frame does not hold any more will tell nothing later either: nobody waits for it. */
+static void test_left_over_is_not_waited_for(void **state)
+{
+	for (int left_over = 0; left_over < 2; left_over++) {
+		struct fab_thread s = thread(10, SERVER), w = thread(10, WORKER);
+		struct heap_name n = {.slot = DEEPER, .left_over = left_over};
+		struct heap_names *names = NULL;
+		struct proc *p;
+
+		begin(0);
+		learn(1, 1, &s, &w, ROOM);
+		p = proc_of(c, s.tgid, s.start_ns);
+		n.in = heap_stretch_new(c, NULL, NULL);
+		assert_true(heap_names_add(c, &names, &n));
+		assert_int_equal(heap_believe(p->group, names).wait, !left_over);
+		heap_stretch_put(n.in);
+		heap_names_put(names);
+		finish();
+	}
+}
+
+/* What was made by whom is known late, each time: the way up is bounded all the same. */
+static void test_long_way_up(void **state)
+{
+	struct heap_names *names[100];
+	struct heap_stretch *last = NULL, *s;
+	uint32_t n = 0, longest = 0;
+
+	begin(0);
+	for (; n < 100; n++) {
+		struct heap_name unknown = {.slot = TASK};
+		uint32_t up = 0;
+
+		names[n] = NULL;
+		assert_true(heap_names_add(c, &names[n], &unknown));
+		s = heap_stretch_new(c, NULL, names[n]);
+		if (last)
+			heap_names_found(names[n], 0, last);
+		heap_stretch_put(last);
+		last = s;
+		for (; s->by->name[0].in; s = s->by->name[0].in)
+			up++;
+		longest = up > longest ? up : longest;
+	}
+	assert_in_range(longest, 8, 16);
+	heap_stretch_put(last);
+	while (n)
+		heap_names_put(names[--n]);
+	finish();
 }
 
 /* What the thread keeps of itself names the request that it was begun for, which is still open. */
@@ -593,15 +707,23 @@ static void test_left_over(void **state)
 	}
 }
 
-/* What is not tested often enough for a link still speaks against one: a lock that was taken for the end of work, say. */
+/*
+ * What is not tested often enough for a link still speaks against one: a lock that was taken for the end of work, say.
+ * But not a word that an earlier frame left there.
+ */
 static void test_speaks_against(void **state)
 {
-	for (int other = 0; other < 2; other++) {
+	enum { NOTHING, OTHER_TASK, LEFT_OVER };
+
+	for (int how = NOTHING; how <= LEFT_OVER; how++) {
 		struct fab_thread owner[4], worker[2];
 		struct fab_exchange req[4], x[2];
-		uint64_t id = 1, task[4], last = 0, want = 0;
+		struct fab_thread waits = thread(10, 99);
+		struct fab_exchange long_one;
+		uint64_t id = 1, task[4], left, last = 0, want = 0;
 
 		begin(0);
+		left = take(&long_one, id++, &waits);
 		for (uint32_t i = 0; i < 2; i++)
 			worker[i] = thread(10, WORKER + i);
 		for (uint32_t i = 0; i < 4; i++) {
@@ -611,11 +733,18 @@ static void test_speaks_against(void **state)
 		for (uint32_t i = 0; i < ROUNDS; i++) {
 			uint32_t w = i % 2, was = (i - 1) % 4;
 			bool end = i == ROUNDS - 2;
+			struct word words[] = {{ITSELF, ROOM_END + 64}, {TASK, task[i % 4]}};
 
 			if (end)
 				last = id, want = req[i % 4].x.id;
-			call_with(&x[w], id++, &worker[w],
-				  &(struct word){TASK, task[(i + (end && other)) % 4]}, 1);
+			if (end && how == OTHER_TASK)
+				words[1].addr = task[(i + 1) % 4];
+			if (how == LEFT_OVER && (end || i == ROUNDS - 4))
+				words[1].addr = left;
+			if (end && how == LEFT_OVER)
+				call_with(&x[w], id++, &worker[w], words, 2);
+			else
+				call_with(&x[w], id++, &worker[w], words + 1, 1);
 			if (!i)
 				continue;
 			response(&x[!w], &worker[!w]);
@@ -623,8 +752,10 @@ static void test_speaks_against(void **state)
 			keep(&req[was], &owner[was]);
 			task[was] = take(&req[was], id++, &owner[was]);
 		}
+		keep(&long_one, &waits);
 		finish();
-		assert_link(last, other ? 0 : want, other ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
+		assert_link(last, how == OTHER_TASK ? 0 : want,
+			    how == OTHER_TASK ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
 	}
 }
 
@@ -639,6 +770,10 @@ int main(void)
 		cmocka_unit_test(test_kept),	     cmocka_unit_test(test_room_between),
 		cmocka_unit_test(test_apart),	     cmocka_unit_test(test_early),
 		cmocka_unit_test(test_left_over),    cmocka_unit_test(test_speaks_against),
+		cmocka_unit_test(test_moved_too_many),
+		cmocka_unit_test(test_of_before_still),
+		cmocka_unit_test(test_left_over_is_not_waited_for),
+		cmocka_unit_test(test_long_way_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
