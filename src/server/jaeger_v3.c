@@ -206,6 +206,48 @@ static int add_member(struct clew_buf *query, const char *key, json_t *v)
 	return clew_query_param(query, name, slice_str(text));
 }
 
+/* In one spelling or the other. Those that are not supported have an error of their own: refuse_unknown(). */
+static bool is_member(const char *key)
+{
+	static const char *const names[] = {
+		"service_name",	  "operation_name", "span_name",    "attributes",
+		"start_time_min", "start_time_max", "duration_min", "duration_max",
+		"search_depth",	  "num_traces",	    "raw_traces",   "filter",
+		"pagination"};
+	char name[64];
+
+	older(key, name);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+/* Nobody is to think that a condition was looked at that was not. */
+static int refuse_others(struct api_call *c, json_t *doc, json_t *members)
+{
+	const char *key;
+	json_t *v;
+
+	if (c->params.n)
+		return api_fail(c, 400, -EINVAL,
+				"parameters in the URL and a body: put all of them into the body's "
+				"\"query\"");
+	json_object_foreach(doc, key, v)
+	{
+		if (strcmp(key, "query"))
+			return api_fail(c, 400, -EINVAL,
+					"malformed body: '%.64s' beside \"query\" is not known", key);
+	}
+	json_object_foreach(members, key, v)
+	{
+		if (!is_member(key))
+			return api_fail(c, 400, -EINVAL,
+					"malformed body: '%.64s' in \"query\" is not known", key);
+	}
+	return 0;
+}
+
 /* Its members as the parameters that they stand for. */
 static int take_body(struct api_call *c)
 {
@@ -223,6 +265,8 @@ static int take_body(struct api_call *c)
 	if (!json_is_object(members))
 		r = api_fail(c, 400, -EINVAL,
 			     "malformed body: {\"query\":{...}} in JSON is expected");
+	else
+		r = refuse_others(c, doc, members);
 	json_object_foreach(members, key, v)
 	{
 		if (r == 0)

@@ -133,6 +133,12 @@ def test_a_query_that_is_posted(shopped):
         a = post(shopped, "traces", body)
         assert a.status == 400 and "malformed body" in a.json["error"]["message"]
     assert "are required" in post(shopped, "traces", {"query": {}}).text
+    for path, body, name in (("traces", {"query": query, "limit": 1}, "limit"),
+                             ("trace-summaries", {"query": {**query, "minDuration": "1s"}}, "minDuration"),
+                             ("traces?query.searchDepth=1", {"query": query}, "in the URL"),
+                             ("traces", {"query": {**query, "pagination": {"pageSize": 1}}}, "query.pagination is not")):
+        a = post(shopped, path, body)
+        assert a.status == 400 and name in a.json["error"]["message"], a.text
     assert post(shopped, "services", {"query": query}).status == 405
     assert shopped.ask("/api/v3/traces", "PUT", "x").status == 405
 
