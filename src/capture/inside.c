@@ -12,6 +12,8 @@
 
 #include "base/cleanup.h"
 
+#define OPEN_TRIES 32
+
 int inside_open(const char *root, const char *path, int flags)
 {
 	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
@@ -21,7 +23,12 @@ int inside_open(const char *root, const char *path, int flags)
 
 	if (top < 0)
 		return -errno;
-	fd = (int)syscall(SYS_openat2, top, path, &how, sizeof(how));
+	/* A rename anywhere while it goes up makes the kernel give up (openat2(2)). */
+	for (int i = 0; i < OPEN_TRIES; i++) {
+		fd = (int)syscall(SYS_openat2, top, path, &how, sizeof(how));
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
 	return fd < 0 ? -errno : fd;
 }
 

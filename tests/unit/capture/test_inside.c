@@ -5,6 +5,8 @@
  *	top/outside/           is ours, and nothing may be done there
  *	top/root/              is the process's
  *	top/root/there ──► what the test says
+ *
+ * Linked with --wrap for syscall.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,6 +29,27 @@
 #include "capture/inside.h"
 
 static char top[64];
+static int again; /* so many times the kernel says EAGAIN */
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+
+long __wrap_syscall(long number, ...)
+{
+	long arg[6];
+	va_list ap;
+
+	va_start(ap, number);
+	for (int i = 0; i < 6; i++)
+		arg[i] = va_arg(ap, long);
+	va_end(ap);
+	if (number == SYS_openat2 && again) {
+		again--;
+		errno = EAGAIN;
+		return -1;
+	}
+	return __real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
 
 static const char *path(const char *name)
 {
@@ -86,6 +110,22 @@ static void test_links_stay_inside(void **state)
 	assert_int_equal(inside_dir(path("none"), "/there"), -ENOENT);
 }
 
+/* While something is renamed the kernel may give up, and is asked again: not for ever. */
+static void test_asks_again(void **state)
+{
+	for (int times = 4; times <= 4000; times += 3996) {
+		_cleanup_(closep) int fd = -1;
+
+		again = times;
+		fd = inside_dir(path("root"), "/own");
+		if (times == 4)
+			assert_true(fd >= 0 && same(fd, "root/own"));
+		else
+			assert_int_equal(fd, -EAGAIN);
+	}
+	again = 0;
+}
+
 static void test_creates_what_was_not_there(void **state)
 {
 	_cleanup_(closep) int dir = inside_dir(path("root"), "own");
@@ -130,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_links_stay_inside, make, clear),
+		cmocka_unit_test_setup_teardown(test_asks_again, make, clear),
 		cmocka_unit_test_setup_teardown(test_creates_what_was_not_there, make, clear),
 		cmocka_unit_test_setup_teardown(test_connects_to_sockets_alone, make, clear),
 	};
