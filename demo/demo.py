@@ -18,7 +18,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import time
 import urllib.request
 
 import load
+from shop.shop import free_ports
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 USER = "nobody"
@@ -97,9 +97,7 @@ class Demo:
                         ignore=shutil.ignore_patterns("__pycache__"))
         nobody = pwd.getpwnam(USER)
         os.chown(self.tmp, nobody.pw_uid, nobody.pw_gid)
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", int(os.environ.get("CLEW_DEMO_PORT", "0"))))
-            self.port = s.getsockname()[1]
+        self.port = int(os.environ.get("CLEW_DEMO_PORT", "0")) or free_ports(1)[0]
 
     def start(self):
         with open(self.log, "wb") as log, uninterrupted():

@@ -13,9 +13,11 @@ Runs as any user but root (PostgreSQL refuses root). Creates DIR/ready when ever
 when DIR/stop appears, at SIGTERM or SIGINT, or when its parent dies. Each service is a process group of
 its own and is ended as such; nothing outside DIR is written.
 """
+import contextlib
 import ctypes
 import glob
 import os
+import random
 import shutil
 import signal
 import socket
@@ -26,6 +28,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 PR_SET_PDEATHSIG = 1
 LIMIT_S = 120
+PORTS = range(24000, 32000)  # below those of ip_local_port_range
 libc = ctypes.CDLL(None)
 
 NGINX = """
@@ -64,14 +67,14 @@ def program(name, *folders):
     return path
 
 
-def free_ports(count):
-    """Ports that nobody has now, held open together so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+def free_ports(count, besides=()):
+    """Ports that nobody has now, nor gets from the kernel: they stay free until they are needed."""
+    ports = []
+    for port in random.sample(PORTS, len(PORTS)):
+        if len(ports) < count and port not in besides:
+            with contextlib.suppress(OSError), socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+                ports.append(port)
     return ports
 
 
@@ -85,7 +88,7 @@ def answers(address):
 class Shop:
     def __init__(self, folder, port):
         self.dir, self.port = folder, port
-        self.orders, self.pricing, self.redis = free_ports(3)
+        self.orders, self.pricing, self.redis = free_ports(3, (self.port,))
         self.running = []  # (name, process, the signal that ends it)
         for name in ("logs", "tmp"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
