@@ -13,6 +13,7 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/units.h"
 #include "model/otlp_json.h"
 #include "server/tempo.h"
@@ -33,12 +34,19 @@ struct source {
 	bool more; /* pages */
 };
 
+/* A trace that was taken. One that gets an earlier span meanwhile has another place then, and is found again. */
+struct seen {
+	struct clew_id128 id;
+	UT_hash_handle hh;
+};
+
 struct search {
 	struct api_call *c;
 	struct traceql q;
 	struct source sources[TRACEQL_MAX_CASES];
 	uint64_t limit, spans; /* of traces; of spans of each that are shown */
 	uint64_t given, looked;
+	struct seen *seen;
 };
 
 /* A span that matches, as JSON in its trace's text; without one (len 0) it is only counted. */
@@ -483,17 +491,60 @@ static int next(struct search *s, struct clew_trace_summary *ret, uint32_t *ret_
 	return 0;
 }
 
-/* Into the batch, if the name of its root is one of those that are wanted. */
-static void take_trace(struct batch *b, const struct clew_trace_summary *t, uint32_t cases)
+/* Returns 1; 0: it was taken before; -ENOMEM. */
+static int is_new(struct search *s, const struct clew_id128 *id)
 {
+	struct seen *seen;
+
+	HASH_FIND(hh, s->seen, id, sizeof(*id), seen);
+	if (seen)
+		return 0;
+	seen = calloc(1, sizeof(*seen));
+	if (!seen)
+		return -ENOMEM;
+	seen->id = *id;
+	HASH_ADD(hh, s->seen, id, sizeof(seen->id), seen);
+	if (!seen->hh.tbl) {
+		free(seen);
+		return -ENOMEM;
+	}
+	return 1;
+}
+
+static void forget_seen(struct search *s)
+{
+	struct seen *seen, *tmp;
+
+	HASH_ITER(hh, s->seen, seen, tmp)
+	{
+		HASH_DEL(s->seen, seen);
+		free(seen);
+	}
+}
+
+/* Into the batch, if the name of its root is one of those that are wanted. */
+static int take_trace(struct batch *b, const struct clew_trace_summary *t, uint32_t cases)
+{
+	int r;
+
 	for (uint32_t i = 0; i < b->s->q.n; i++)
 		if (!name_fits(&b->s->q.cases[i], t))
 			cases &= ~(1u << i);
 	if (!cases)
-		return;
+		return 0;
+	for (size_t i = 0; i < b->n; i++) {
+		if (!clew_id128_eq(&b->t[i].trace_id, &t->trace_id))
+			continue;
+		b->v[i].cases |= cases;
+		return 0;
+	}
+	r = is_new(b->s, &t->trace_id);
+	if (r <= 0)
+		return r;
 	b->t[b->n] = *t;
 	b->v[b->n] = (struct found){.s = b->s, .t = &b->t[b->n], .cases = cases};
 	b->n++;
+	return 0;
 }
 
 static int run(struct search *s)
@@ -515,13 +566,14 @@ static int run(struct search *s)
 		if (!bounded || (s->looked < MAX_LOOKED && clew_mono_ns() < due))
 			r = next(s, &t, &cases);
 		s->looked += cases != 0;
-		if (cases)
-			take_trace(&b, &t, cases);
+		if (r == 0 && cases)
+			r = take_trace(&b, &t, cases);
 		if (r == 0 && b.n && (b.n == API_SUM_TRACES || !cases))
 			r = look_at(&b);
 	}
 	for (uint32_t i = 0; i < s->q.n; i++)
 		api_traces_done(&s->sources[i].page);
+	forget_seen(s);
 	return r;
 }
 
