@@ -11,8 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Allocations of this input that replay.c failed: what needs memory need not succeed then. */
-__attribute__((weak)) unsigned fuzz_failed;
+/* Allocations of this input that failed (tests/lib/no_memory.c, in replays only): what needs memory need not succeed then. */
+__attribute__((weak)) unsigned no_memory_failed;
 
 #define FUZZ_CHECK(cond)                                                                     \
 	do {                                                                                 \

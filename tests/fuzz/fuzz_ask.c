@@ -93,7 +93,7 @@ static void ask(bool tags, struct slice text)
 	struct traceql q = {0};
 	int r = tags ? traceql_tags(&c, text, &q) : traceql_parse(&c, text, &q);
 
-	FUZZ_CHECK(r == 0 || (r == -EINVAL && (c.error || fuzz_failed)) || r == -ENOMEM);
+	FUZZ_CHECK(r == 0 || (r == -EINVAL && (c.error || no_memory_failed)) || r == -ENOMEM);
 	if (r == 0)
 		FUZZ_CHECK(read_query(&q) != 0);
 	traceql_done(&q);
@@ -138,7 +138,7 @@ static void parameters(struct slice text)
 	int r = params_parse(&ps, text, &error);
 
 	for (size_t i = 0; r == 0 && i < ps.n; i++)
-		FUZZ_CHECK(!clew_query_param(&again, "k", ps.p[i].value) || fuzz_failed);
+		FUZZ_CHECK(!clew_query_param(&again, "k", ps.p[i].value) || no_memory_failed);
 	if (r == 0 && params_get(&ps, own[0], &v))
 		FUZZ_CHECK(!v.n || v.p);
 	if (r == 0)
@@ -147,11 +147,11 @@ static void parameters(struct slice text)
 		r = params_flag(&ps, own[2], &flag, &error);
 	if (r == 0)
 		r = params_filter(&ps, &f, &error);
-	FUZZ_CHECK(r == 0 || (r == -EINVAL && error) || (r < 0 && fuzz_failed));
+	FUZZ_CHECK(r == 0 || (r == -EINVAL && error) || (r < 0 && no_memory_failed));
 	if (r == 0) {
 		struct clew_span *s = some_span();
 
-		FUZZ_CHECK(read_filter(&f) != 0 && (s || fuzz_failed));
+		FUZZ_CHECK(read_filter(&f) != 0 && (s || no_memory_failed));
 		if (s && !tail_can_match(&f))
 			(void)tail_match(&f, s);
 		clew_span_free(s);

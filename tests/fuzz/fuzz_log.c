@@ -132,17 +132,17 @@ static void append(struct hot *h)
 	struct hot *again;
 
 	if (hot_frame_begin(&b) || clew_buf_add(&b, &row, sizeof(row))) {
-		FUZZ_CHECK(fuzz_failed);
+		FUZZ_CHECK(no_memory_failed);
 	} else if (hot_append(h, &b, 1) == 0) {
 		h->n++;
 		if (load(false, &again) == 0) {
 			FUZZ_CHECK(again->n == n + 1 || n + 1 > again->cap);
 			hot_unref(again);
 		} else {
-			FUZZ_CHECK(fuzz_failed);
+			FUZZ_CHECK(no_memory_failed);
 		}
 	} else {
-		FUZZ_CHECK(n == cap || fuzz_failed);
+		FUZZ_CHECK(n == cap || no_memory_failed);
 	}
 	clew_buf_done(&b);
 }
@@ -166,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (dir < 0)
 		make_dir();
 	copy = malloc(size);
-	FUZZ_CHECK(copy || fuzz_failed);
+	FUZZ_CHECK(copy || no_memory_failed);
 	if (!copy)
 		return 0;
 	memcpy(copy, data + 1, size - 1);
@@ -178,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	sum = read_rows(reader);
 	change_rows(reader);
-	FUZZ_CHECK(!hot_sort(reader) || fuzz_failed);
+	FUZZ_CHECK(!hot_sort(reader) || no_memory_failed);
 	hot_unref(reader);
 	if (load(true, &writer))
 		return 0;

@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	r = data[0] & 1 ? clew_otlp_read_json(slice_of(data + 1, size - 1), &in)
 			: clew_otlp_read(slice_of(data + 1, size - 1), &in);
-	FUZZ_CHECK(r == 0 || r == -EBADMSG || r == -E2BIG || (r == -ENOMEM && fuzz_failed));
+	FUZZ_CHECK(r == 0 || r == -EBADMSG || r == -E2BIG || (r == -ENOMEM && no_memory_failed));
 	FUZZ_CHECK(r == 0 || (!in.n && !in.spans));
 	FUZZ_CHECK(r != -EBADMSG || in.error[0]);
 	FUZZ_CHECK(memchr(in.error, 0, sizeof(in.error)));
@@ -72,11 +72,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = in.n ? clew_otlp_json(&json, in.spans, in.n) : 0;
 	if (in.n && r == 0) {
 		r = clew_otlp_read_json(clew_buf_slice(&json), &again);
-		if (r < 0 && !fuzz_failed)
+		if (r < 0 && !no_memory_failed)
 			fprintf(stderr, "%d %s\n", r, again.error);
 		FUZZ_CHECK(r || (again.n == in.n && check_spans(&again) == ids));
 	}
-	FUZZ_CHECK(r == 0 || (r == -ENOMEM && fuzz_failed));
+	FUZZ_CHECK(r == 0 || (r == -ENOMEM && no_memory_failed));
 	clew_buf_done(&json);
 	clew_otlp_in_done(&again);
 	clew_otlp_in_done(&in);

@@ -43,12 +43,12 @@ static void redact(enum clew_redact_kind kind, struct slice text, size_t at)
 
 	if (text.n && memmem(text.p, text.n, SECRET, strlen(SECRET)))
 		return;
-	FUZZ_CHECK(!clew_redact(kind, &out, text) || fuzz_failed);
+	FUZZ_CHECK(!clew_redact(kind, &out, text) || no_memory_failed);
 	if (!clew_redact_needed(kind, text))
 		FUZZ_CHECK(slice_eq(clew_buf_slice(&out), text) || out.err);
 	clew_buf_clear(&out);
 	put_secret(&in, text, at, SLICE("token=" SECRET));
-	FUZZ_CHECK(!clew_redact(kind, &out, clew_buf_slice(&in)) || fuzz_failed);
+	FUZZ_CHECK(!clew_redact(kind, &out, clew_buf_slice(&in)) || no_memory_failed);
 	check_hidden(&out);
 	clew_buf_done(&in);
 	clew_buf_done(&out);
@@ -62,7 +62,7 @@ static void redact_command(struct slice text, size_t at)
 		return;
 	/* An argument of its own. */
 	put_secret(&in, text, at, SLICE("\0--password=" SECRET "\0"));
-	FUZZ_CHECK(!redact_args(in.data, in.len, &out) || fuzz_failed);
+	FUZZ_CHECK(!redact_args(in.data, in.len, &out) || no_memory_failed);
 	check_hidden(&out);
 	clew_buf_done(&in);
 	clew_buf_done(&out);
@@ -112,7 +112,7 @@ static void names(struct slice text)
 	FUZZ_CHECK(n < sizeof(template) && !template[n]);
 	(void)clew_header_secret(text);
 	copy = malloc(text.n + 1);
-	FUZZ_CHECK(copy || fuzz_failed);
+	FUZZ_CHECK(copy || no_memory_failed);
 	if (!copy)
 		return;
 	memcpy(copy, text.p, text.n);
@@ -134,11 +134,11 @@ static void config(struct slice text, uint8_t which)
 		   pwrite(fd, text.p, text.n, 0) == (ssize_t)text.n);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	r = clew_options_init(&o, cli_options, 1u << which % 18, "clew it", 1);
-	FUZZ_CHECK(r == 0 || (r == -ENOMEM && fuzz_failed));
+	FUZZ_CHECK(r == 0 || (r == -ENOMEM && no_memory_failed));
 	if (r < 0)
 		return;
 	r = clew_options_file(&o, path);
-	FUZZ_CHECK(r == 0 || (r == -EINVAL && o.error[0]) || (r == -ENOMEM && fuzz_failed));
+	FUZZ_CHECK(r == 0 || (r == -EINVAL && o.error[0]) || (r == -ENOMEM && no_memory_failed));
 	FUZZ_CHECK(memchr(o.error, 0, sizeof(o.error)));
 	for (const struct clew_option *row = cli_options; row->name; row++) {
 		char *const *list = clew_options_list(&o, row->name, NULL);

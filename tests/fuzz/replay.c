@@ -3,7 +3,7 @@
  * Run a fuzz target over files and folders, without libFuzzer: the corpus as a quick test.
  *
  * With --out-of-memory as the first argument each input is run again and again, and each of its allocations fails
- * in turn, alone, then with all that follow. Linked with --wrap for malloc, calloc, realloc and strdup; what libraries allocate does not fail.
+ * in turn, alone, then with all that follow (tests/lib/no_memory.h).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "fuzz.h"
+#include "tests/lib/no_memory.h"
 
 /* Of one input; those of a large one are much the same from there on. */
 #define MAX_FAILURES 200
@@ -20,65 +21,16 @@
 static unsigned n_inputs, n_failed;
 static bool memory_fails;
 
-/* ---- out of memory ---- */
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-
-static bool armed, for_good;
-static unsigned countdown;
-
-static bool fails(void)
-{
-	if (!armed || (countdown && countdown--))
-		return false;
-	armed = for_good;
-	fuzz_failed++;
-	errno = ENOMEM;
-	return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return fails() ? NULL : __real_strdup(s);
-}
-
-/* ---- inputs ---- */
-
 static void run_input(const uint8_t *bytes, size_t n)
 {
 	LLVMFuzzerTestOneInput(bytes, n);
 	n_inputs++;
 	for (unsigned i = 0; memory_fails && i < 2 * MAX_FAILURES; i++) {
-		countdown = i / 2;
-		for_good = i % 2;
-		fuzz_failed = 0;
-		armed = true;
+		no_memory_from(i / 2, i % 2);
 		LLVMFuzzerTestOneInput(bytes, n);
-		armed = false;
-		n_failed += fuzz_failed;
-		if (!fuzz_failed)
+		no_memory_end();
+		n_failed += no_memory_failed;
+		if (!no_memory_failed)
 			return;
 	}
 }

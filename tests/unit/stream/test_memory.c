@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Out of memory, at each allocation in turn: it is reported, nothing is lost track of, and no response is
- * given to another request than its own. Linked with --wrap for malloc, calloc and realloc.
+ * given to another request than its own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,39 +12,7 @@
 
 #include "stream/stream.h"
 #include "base/cleanup.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static bool armed;
-static unsigned countdown, failures;
-
-static bool fails(void)
-{
-	if (!armed || countdown-- != 0)
-		return false;
-	failures++;
-	return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
+#include "tests/lib/no_memory.h"
 
 static unsigned begun, ended;
 
@@ -121,22 +89,21 @@ static void test_each_allocation(void **state)
 	unsigned n = 0, failed, r;
 
 	do {
-		begun = ended = failures = 0;
-		countdown = n++;
-		armed = true;
+		begun = ended = 0;
+		no_memory_from(n++, false);
 		r = (unsigned)-clew_stream_new(&ops, NULL, &opts, &s);
 		if (r) {
-			armed = false;
+			no_memory_end();
 			assert_int_equal(r, ENOMEM);
 			continue;
 		}
 		failed = scenario(s);
-		armed = false;
-		assert_int_equal(failed, failures);
+		no_memory_end();
+		assert_int_equal(failed, no_memory_failed);
 		assert_true(clew_stream_stats(s)->exchanges == begun);
 		clew_stream_free(s);
 		assert_int_equal(begun, ended);
-	} while (failures);
+	} while (no_memory_failed);
 	assert_int_equal(begun, 160);
 	assert_true(n > 300);
 }
