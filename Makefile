@@ -9,6 +9,7 @@
 #	make bench      the overhead benchmark (root, minutes)
 #	make accuracy   the accuracy suite: every case at 1, 10, 50, 200 in flight (root, hours)
 #	make peers      a real OpenTelemetry Collector, in and out; SDKs for Go and Java (root; Go, Maven, minutes)
+#	make kernels    clew under Debian's kernels 6.1 and 6.12, in an emulator (downloads them and QEMU; minutes)
 #	make fuzz       fuzz each parser for FUZZ_SECONDS (60)
 #	make install    PREFIX=/usr/local, DESTDIR
 #	make deps       only what `make`, `make demo` and `make test` need
@@ -31,7 +32,7 @@ export CLEW_LOG_DIR = $(B)/logs
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps deps-build demo test check check-all bench accuracy peers fuzz install clean
+.PHONY: all build deps deps-build demo test check check-all bench accuracy peers kernels fuzz install clean
 
 all: build
 
@@ -83,6 +84,10 @@ accuracy: build
 peers: build
 	@tools/setup build demo test accuracy
 	@$(PY) -m pytest -q -p no:cacheprovider tests/peers
+
+kernels: build
+	@tools/setup build demo test kernels
+	@$(PY) -m pytest -q -s -p no:cacheprovider tests/kernels
 
 fuzz: build
 	@$(PY) tools/run-tests --build $(B) --seconds $(FUZZ_SECONDS) fuzz-long
