@@ -16,7 +16,7 @@ INSIDE = [
               # Where tcp_sendmsg_locked is missing, a client's span begins when its send was over: maybe after the
               # server read the request.
               "--deselect=e2e/http/test_http.py::test_a_server_answers_before_its_client_has_the_answer",
-              # Starts dozens of programs that read the store: long there, and nothing of it is the kernel's.
+              # Starts five programs that read the store: ten seconds each there, and nothing of it is the kernel's.
               "--deselect=e2e/http/test_http.py::test_secrets_are_nowhere"]),
 ]
 
