@@ -33,6 +33,7 @@
 #include "bpf/sent.bpf.h"
 #include "bpf/source.bpf.h"
 #include "bpf/place.bpf.h"
+#include "bpf/cpu_time.bpf.h"
 #include "bpf/io.bpf.h"
 #include "bpf/handoff.bpf.h"
 #include "bpf/iter.bpf.h"

@@ -272,14 +272,17 @@ struct clew_ring_cpu {
 };
 
 /*
- * exec_start is on the scheduler's clock, whose distance from CLOCK_MONOTONIC differs from CPU to
- * CPU and grows slowly with time that the host stole. The least distance seen lately is that
- * distance plus next to nothing (a thread that was just switched in): two windows, so that it can
- * also grow.
+ * The distance of a processor's clock of the scheduler (bpf/cpu_time.bpf.h). What a program sees is
+ * the distance plus the time since that clock was moved on; the least seen is nearest. It may rise a
+ * little with time, as the two are slewed apart; when it is off by more than any tick, it is taken
+ * anew (a machine that was stopped and went on).
  */
 struct clock_gap {
-	__s64 least, last;
-	__u64 since;
+	__s64 gap;
+	__u64 at; /* when it was seen; 0: never */
 };
 #define CLOCK_CPUS	256
-#define CLOCK_WINDOW_NS 100000000
+#define CLOCK_RISE_SHIFT 11		/* 2^-11: 488 ppm, what NTP slews at most */
+#define CLOCK_REST_NS	 100000000	/* a rise for at most so long at a time */
+#define CLOCK_NEAR_NS	 1000		/* nearer than that is looked at again */
+#define CLOCK_LOST_NS	 4000000000ll  /* further off: anew */

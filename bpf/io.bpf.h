@@ -26,25 +26,6 @@ struct io_rec {
 	__u8 payload[];
 };
 
-struct clock_gap clock_gaps[CLOCK_CPUS];
-
-static __always_inline __u64 task_cpu_ns(struct task_struct *t, __u64 now)
-{
-	struct clock_gap *g = &clock_gaps[bpf_get_smp_processor_id() & (CLOCK_CPUS - 1)];
-	__s64 gap = now - t->se.exec_start;
-	__s64 least;
-
-	if (unlikely(now - g->since > CLOCK_WINDOW_NS)) {
-		g->last = g->since ? g->least : gap;
-		g->least = gap;
-		g->since = now;
-	} else if (gap < g->least) {
-		g->least = gap;
-	}
-	least = g->last < g->least ? g->last : g->least;
-	return t->se.sum_exec_runtime + (gap > least ? gap - least : 0);
-}
-
 #define IO_HEAD ((__u32)sizeof(struct io_rec))
 
 /* An io record's size with n bytes of payload. */

@@ -19,9 +19,11 @@
 #include <bpf/btf.h>
 
 #include "base/clock.h"
+#include "capture/clocks.h"
 #include "capture/internal.h"
 #include "capture/load_log.h"
 #include "capture/pages.h"
+#include "capture/per_cpu.h"
 #include "capture/ring.h"
 #include "capture/runtime/runtimes.h"
 #include "clew.skel.h"
@@ -71,8 +73,11 @@ static int attach_hook(const struct hook *h)
 	return *h->link ? 0 : -errno;
 }
 
-/* What this kernel lacks is left out, if we can do without it. Of one without BTF libbpf tells. */
-static int drop_missing(struct clew_bpf *s, char **ret_error)
+/*
+ * What this kernel lacks is left out, if we can do without it, and what it has is found. Of one
+ * without BTF libbpf tells.
+ */
+static int fit_kernel(struct clew_bpf *s, char **ret_error)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	struct hook h[MAX_HOOKS];
@@ -82,6 +87,10 @@ static int drop_missing(struct clew_bpf *s, char **ret_error)
 	for (size_t i = 0; btf && i < n; i++)
 		if (h[i].optional && !capture_has_tracepoint(btf, h[i].optional))
 			bpf_program__set_autoload(h[i].prog, false);
+	if (btf) {
+		s->rodata->opt_irq_time_at = per_cpu_distance(btf, "runqueues", "cpu_irqtime");
+		s->rodata->opt_steal_time_at = per_cpu_distance(btf, "runqueues", "steal_time");
+	}
 	btf__free(btf);
 	return err;
 }
@@ -467,7 +476,7 @@ static int load(struct clew_capture *c, const struct clew_capture_opts *opts,
 		return err;
 	c->skel->rodata->opt_payload =
 		opts->payload_bytes > CLEW_MAX_PAYLOAD ? CLEW_MAX_PAYLOAD : opts->payload_bytes;
-	err = drop_missing(c->skel, ret_error);
+	err = fit_kernel(c->skel, ret_error);
 	if (err)
 		return err;
 	size_ring(c, &sizes);
@@ -504,8 +513,10 @@ int clew_capture_open(const struct clew_capture_opts *opts, struct clew_capture 
 		err = runtimes_new(c, &opts->runtime, &c->runtimes);
 	if (!err)
 		pages_find(c);
-	if (!err)
+	if (!err) {
+		clocks_learn(c->skel);
 		err = attach(c, ret_error);
+	}
 	if (!err) {
 		err = targets_walk(c);
 		if (err)
