@@ -85,20 +85,27 @@ static bool at_once(const struct node *call, const struct node *failed)
 	       call->born_ns <= failed->failed_ns + AGAIN_NS;
 }
 
-/* The calls before it that failed, and that it is another attempt at. */
-static struct node *attempt_before(const struct node *call)
+/*
+ * The call before it that failed, and that it is another attempt at: made at once, or for a request
+ * that had been doing nothing since before that call.
+ */
+static struct node *attempt_before(const struct node *call, uint64_t idle_ns)
 {
 	struct node *before = call->birth.parent;
 
 	if (!before && call->todo_of && call->todo_prev->todo_next)
 		before = call->todo_prev;
 	if (!before || !before->is_call || before->decided || !before->failed_ns ||
-	    !at_once(call, before))
+	    !(at_once(call, before) || (call->birth.parent == before && idle_ns < before->born_ns)))
 		return NULL;
 	return before;
 }
 
-void coalesce_with(struct clew_causality *c, struct node *call, struct node *req)
+/*
+ * The request, which has read nothing since idle_ns, waited for the call, too; so for its attempts
+ * that failed.
+ */
+static void share(struct clew_causality *c, struct node *call, struct node *req, uint64_t idle_ns)
 {
 	bool led = call->birth.sole;
 
@@ -109,7 +116,7 @@ void coalesce_with(struct clew_causality *c, struct node *call, struct node *req
 		call->n_sharing++;
 		if (led || call->n_sharing > 1)
 			call->shared = true;
-		call = attempt_before(call);
+		call = attempt_before(call, idle_ns);
 	}
 }
 
@@ -118,7 +125,7 @@ void coalesce_answer(struct clew_causality *c, struct ctx *ctx, struct node *req
 	while (ctx->n_told) {
 		struct node *call = ctx->told[ctx->n_told - 1];
 
-		coalesce_with(c, call, req);
+		share(c, call, req, ctx->cur_ns);
 		ctx->proc->group->coalesced += call->birth.sole;
 		forget_told(ctx, ctx->n_told - 1);
 	}
@@ -132,8 +139,8 @@ void coalesce_call(struct clew_causality *c, struct ctx *ctx, const struct node 
 
 	if (call && req && call->conn != next->conn) {
 		if (call->turn && call->turn != req) {
-			coalesce_with(c, call, call->turn);
-			coalesce_with(c, call, req);
+			share(c, call, call->turn, call->turn->born_ns);
+			share(c, call, req, ctx->cur_ns);
 		} else if (!call->turn) {
 			call->turn = node_get(req);
 		}

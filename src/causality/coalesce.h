@@ -15,8 +15,6 @@ void coalesce_wake(struct clew_causality *c, struct ctx *from, struct ctx *to, u
 /* The context answers its request, or calls: what it waited for is over. */
 void coalesce_answer(struct clew_causality *c, struct ctx *ctx, struct node *req);
 void coalesce_call(struct clew_causality *c, struct ctx *ctx, const struct node *next);
-/* The request waited for the call, too; so for its attempts that failed. */
-void coalesce_with(struct clew_causality *c, struct node *call, struct node *req);
 /* Others may still turn out to share the call. */
 bool coalesce_waits(const struct node *call, bool settled);
 void coalesce_forget_call(struct node *call);

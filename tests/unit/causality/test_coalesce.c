@@ -290,8 +290,8 @@ static void test_alike(void **state)
 	}
 }
 
-/* The first attempt was for all of them, too. */
-static void again(uint64_t pause_ns, bool sleeps, bool shared)
+/* The first attempt was for all of them, too; but for a request that came while it went on. */
+static void again(uint64_t pause_ns, bool sleeps, bool before)
 {
 	struct fab_thread a = thread(10, 11), b = thread(10, 12);
 	struct fab_exchange ra, rb, x, y;
@@ -300,8 +300,11 @@ static void again(uint64_t pause_ns, bool sleeps, bool shared)
 	s.t[0] = a;
 	s.t[1] = b;
 	request(&ra, 1, &s.t[0]);
-	request(&rb, 2, &s.t[1]);
+	if (before)
+		request(&rb, 2, &s.t[1]);
 	call(&x, 3, &s.t[0]);
+	if (!before)
+		request(&rb, 2, &s.t[1]);
 	x.x.http.status = 503;
 	response(&x, &s.t[0]);
 	now += pause_ns;
@@ -312,11 +315,11 @@ static void again(uint64_t pause_ns, bool sleeps, bool shared)
 	answer(&ra, &s.t[0]);
 	answer(&rb, &s.t[1]);
 	stop();
-	for (uint64_t id = shared ? 3 : 4; id <= 4; id++) {
+	for (uint64_t id = before || !sleeps ? 3 : 4; id <= 4; id++) {
 		assert_link(id, 0, CLEW_LINK_ORPHAN);
 		assert_true(named(id, 1) && named(id, 2));
 	}
-	if (!shared)
+	if (!before && sleeps)
 		assert_link(3, 1, CLEW_LINK_PROBABLE);
 }
 
@@ -324,6 +327,8 @@ static void test_again(void **state)
 {
 	again(0, false, true);
 	again(5 * MS, false, true); /* others had the processor */
+	again(5 * MS, true, true);  /* it waited for a lock, or before it tried again */
+	again(0, false, false);
 	again(5 * MS, true, false);
 }
 
