@@ -6,123 +6,7 @@
 #include "causality/engine.h"
 #include "causality/heap_belief.h"
 #include "causality/heap_stretch.h"
-#include "rig.h"
-
-#define SERVER	 11
-#define WORKER	 20
-#define OTHER	 21
-#define TASK	 700 /* where a pool's thread keeps what it works on */
-#define ITSELF	 600 /* where it keeps itself */
-#define DEEPER	 730
-#define ROOM	 0x10000000ull
-#define ROOM_END (ROOM + 0x1000000)
-#define KNOWN	 260 /* tests after which a place is believed */
-#define ROUNDS	 190 /* ... after which it is not, but completions are */
-
-static uint64_t server_room, top;
-static uint32_t collections; /* so far */
-
-struct word {
-	uint32_t slot;
-	uint64_t addr;
-};
-
-/* What is told before the operation of that exchange (0: none): the thread's room, and what its stack names. */
-static void tell(const struct fab_thread *t, uint64_t id, uint64_t room, uint64_t used,
-		 const struct word *words, uint16_t n)
-{
-	struct {
-		struct clew_rec_heap h;
-		uint64_t object[8];
-	} r = {.h = {.hdr = {sizeof(r.h) + n * 8u, CLEW_REC_HEAP, 0},
-		     .ts_ns = now,
-		     .conn = id ? 1000 + id : 0,
-		     .proc_start_ns = t->start_ns,
-		     .room_start = room,
-		     .room_top = used,
-		     .room_end = room + (ROOM_END - ROOM),
-		     .tgid = t->tgid,
-		     .tid = t->tid,
-		     .collections = collections,
-		     .hdr_bytes = sizeof(r.h),
-		     .n_objects = n}};
-
-	for (uint16_t i = 0; i < n; i++)
-		r.object[i] = words[i].addr | (uint64_t)words[i].slot << 48;
-	clew_causality_record(c, &r.h.hdr);
-}
-
-/* No operation, but the thread was seen in this room. */
-static void tell_room(const struct fab_thread *t, uint64_t room, uint64_t used)
-{
-	tell(t, 0, room, used, NULL, 0);
-}
-
-/* The server reads a request and makes something for it: its address. */
-static uint64_t take(struct fab_exchange *f, uint64_t id, struct fab_thread *server)
-{
-	tell(server, id, server_room, top, NULL, 0);
-	request(f, id, server);
-	top += 256;
-	return top - 128;
-}
-
-static uint64_t room_of(const struct fab_thread *t)
-{
-	return ROOM * t->tid;
-}
-
-static void call_with(struct fab_exchange *f, uint64_t id, struct fab_thread *t,
-		      const struct word *words, uint16_t n)
-{
-	tell(t, id, room_of(t), room_of(t) + 64, words, n);
-	call(f, id, t);
-}
-
-/* A worker answers, with these in its stack. */
-static void answer_with(struct fab_exchange *f, struct fab_thread *t, const struct word *words,
-			uint16_t n)
-{
-	tell(t, f->x.id, room_of(t), room_of(t) + 64, words, n);
-	answer(f, t);
-}
-
-/* The server answers what it had read. */
-static void keep(struct fab_exchange *f, struct fab_thread *server)
-{
-	tell(server, f->x.id, server_room, top, NULL, 0);
-	answer(f, server);
-}
-
-/* n requests, each for a worker that calls and answers; itself: the worker was made for the first of them. */
-static uint64_t learn(uint64_t id, uint32_t n, struct fab_thread *server, struct fab_thread *worker,
-		      uint64_t itself)
-{
-	struct fab_exchange a, x;
-
-	for (uint32_t i = 0; i < n; i++, id += 2) {
-		struct word w[] = {{ITSELF, itself}, {TASK, take(&a, id, server)}};
-
-		call_with(&x, id + 1, worker, w, 2);
-		response(&x, worker);
-		answer_with(&a, worker, w, 2);
-	}
-	return id;
-}
-
-static void begin(uint32_t without)
-{
-	start(&(struct clew_causality_opts){.without = without});
-	server_room = top = ROOM;
-	collections = 7;
-}
-
-static void finish(void)
-{
-	now += 10 * SEC;
-	clew_causality_advance(c, now);
-	stop();
-}
+#include "heap_rig.h"
 
 /* Two requests are open, id and the next; a worker has what was made for the first and makes a call, id + 2. */
 static void one_of_two(uint64_t id, struct fab_thread *s, struct fab_thread *w)
@@ -179,183 +63,6 @@ static void test_not_known(void **state)
 		/* The likely one is the first candidate all the same. */
 		assert_int_equal(got.link[id + 2].candidates[0], id);
 	}
-}
-
-/* A collection moves what was made before it; and who is told of an older one says nothing. */
-static void test_collection(void **state)
-{
-	for (int old = 0; old < 2; old++) {
-		struct fab_thread s = thread(10, SERVER), w = thread(10, WORKER);
-		struct fab_exchange a, b, x;
-		uint64_t id, task;
-
-		begin(0);
-		id = learn(1, KNOWN, &s, &w, ROOM);
-		task = take(&a, id, &s);
-		take(&b, id + 1, &s);
-		collections += old ? -1 : 1;
-		server_room = top = 2 * ROOM;
-		call_with(&x, id + 2, &w, &(struct word){TASK, task}, 1);
-		response(&x, &w);
-		keep(&a, &s);
-		keep(&b, &s);
-		finish();
-		assert_link(id + 2, 0, CLEW_LINK_ORPHAN);
-	}
-}
-
-/* The collection moved what was at from. */
-static void moved(uint64_t from, uint64_t to)
-{
-	struct {
-		struct clew_rec_moved m;
-		uint32_t pair[2];
-	} r = {.m = {.hdr = {sizeof(r), CLEW_REC_MOVED, 0},
-		     .ts_ns = now,
-		     .proc_start_ns = thread(10, SERVER).start_ns,
-		     .base = ROOM,
-		     .tgid = 10,
-		     .collections = collections,
-		     .n_moved = 1,
-		     .hdr_bytes = sizeof(r.m)},
-	       .pair = {(uint32_t)((from - ROOM) / 8), (uint32_t)((to - ROOM) / 8)}};
-
-	clew_causality_record(c, &r.m.hdr);
-}
-
-/*
- * Where to is told: before the worker calls, after the answer, and then another collection follows before anything is
- * decided. What was made in no room that is known is nobody's there, too.
- */
-static void test_moved(void **state)
-{
-	enum { BEFORE, AFTER, AND_AGAIN, ELSEWHERE };
-	const uint64_t there = 90 * ROOM;
-
-	for (int way = BEFORE; way <= ELSEWHERE; way++) {
-		struct fab_thread s = thread(10, SERVER), w = thread(10, WORKER);
-		struct fab_exchange a, b, x, next;
-		uint64_t id, task;
-
-		begin(0);
-		id = learn(1, KNOWN, &s, &w, ROOM);
-		task = take(&a, id, &s);
-		take(&b, id + 1, &s);
-		collections++;
-		server_room = top = 2 * ROOM;
-		if (way == BEFORE)
-			moved(task, there);
-		call_with(&x, id + 2, &w, &(struct word){TASK, there}, 1);
-		response(&x, &w);
-		keep(&a, &s);
-		keep(&b, &s);
-		if (way != BEFORE)
-			moved(way == ELSEWHERE ? ROOM_END + 64 : task, there);
-		if (way == AND_AGAIN) {
-			collections++;
-			take(&next, id + 3, &s);
-			keep(&next, &s);
-		}
-		finish();
-		assert_link(id + 2, way == ELSEWHERE ? 0 : id,
-			    way == ELSEWHERE ? CLEW_LINK_ORPHAN : CLEW_LINK_CERTAIN);
-	}
-}
-
-/*
- * Of more moves than are kept it is not known which words are of before. Whose the objects were is not asked: one table
- * was full, once.
- */
-static void test_moved_too_many(void **state)
-{
-	struct fab_thread s = thread(10, SERVER), w = thread(10, WORKER);
-	struct fab_exchange a, b, x;
-	uint64_t id, task;
-
-	begin(0);
-	id = learn(1, KNOWN, &s, &w, ROOM);
-	collections++;
-	server_room = top = 2 * ROOM;
-	task = take(&a, id, &s);
-	take(&b, id + 1, &s);
-	for (uint32_t i = 0; i < 70000; i++)
-		moved(ROOM_END + 8ull * i, 90 * ROOM + 8ull * i);
-	assert_int_equal(clew_causality_stats(c)->forced, 1);
-	call_with(&x, id + 2, &w, &(struct word){TASK, task}, 1);
-	response(&x, &w);
-	keep(&a, &s);
-	keep(&b, &s);
-	finish();
-	assert_link(id + 2, 0, CLEW_LINK_ORPHAN);
-}
-
-/*
- * A collection leaves a word alone that a frame needs no more. Then something is made for another request where it points
- * to: it is known that an object was moved from there (before the call, or after it), or that the word stood there before.
- */
-static void test_of_before(void **state)
-{
-	enum { NOTHING, MOVED, MOVED_LATE, STOOD };
-
-	for (int how = NOTHING; how <= STOOD; how++) {
-		struct fab_thread s = thread(10, SERVER), w = thread(10, WORKER);
-		struct fab_exchange a, b, d, x, y;
-		uint64_t id, task;
-
-		begin(0);
-		id = learn(1, KNOWN, &s, &w, ROOM);
-		task = take(&a, id, &s);
-		call_with(&y, id + 3, &w, &(struct word){TASK, how == STOOD ? task : 0}, 1);
-		response(&y, &w);
-		keep(&a, &s);
-		collections++;
-		server_room = top = task - 128;
-		if (how == MOVED)
-			moved(task, 90 * ROOM);
-		assert_true(take(&b, id + 1, &s) == task);
-		take(&d, id + 4, &s);
-		call_with(&x, id + 2, &w, &(struct word){TASK, task}, 1);
-		if (how == MOVED_LATE)
-			moved(task, 90 * ROOM);
-		response(&x, &w);
-		keep(&b, &s);
-		keep(&d, &s);
-		finish();
-		assert_link(id + 2, how == NOTHING ? id + 1 : 0,
-			    how == NOTHING ? CLEW_LINK_CERTAIN : CLEW_LINK_ORPHAN);
-	}
-}
-
-/*
- * A word of before a collection is so at each later call, also where a call lies between at which its place told
- * nothing yet.
- */
-static void test_of_before_still(void **state)
-{
-	struct fab_thread s = thread(10, SERVER), w = thread(10, WORKER), o = thread(10, OTHER);
-	struct fab_exchange a, b, d, x;
-	uint64_t id = 1, task = ROOM + 64 * 1024;
-	const struct word stale = {TASK, task};
-
-	begin(0);
-	request(&a, id++, &s);
-	for (int i = 0; i < 2; i++) {
-		call_with(&x, id++, &w, &stale, 1);
-		response(&x, &w);
-		collections += !i;
-	}
-	keep(&a, &s);
-	server_room = top = 3 * ROOM;
-	id = learn(id, KNOWN, &s, &o, ROOM);
-	server_room = top = task - 128;
-	assert_true(take(&b, id, &s) == task);
-	take(&d, id + 1, &s);
-	call_with(&x, id + 2, &w, &stale, 1);
-	response(&x, &w);
-	keep(&b, &s);
-	keep(&d, &s);
-	finish();
-	assert_link(id + 2, 0, CLEW_LINK_ORPHAN);
 }
 
 /* What a frame does not hold any more will tell nothing later either: nobody waits for it. */
@@ -762,18 +469,21 @@ static void test_speaks_against(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_worker),	     cmocka_unit_test(test_not_known),
-		cmocka_unit_test(test_collection),   cmocka_unit_test(test_moved),
-		cmocka_unit_test(test_of_before),    cmocka_unit_test(test_itself),
-		cmocka_unit_test(test_two),	     cmocka_unit_test(test_over),
-		cmocka_unit_test(test_worker_gives), cmocka_unit_test(test_made_later),
-		cmocka_unit_test(test_kept),	     cmocka_unit_test(test_room_between),
-		cmocka_unit_test(test_apart),	     cmocka_unit_test(test_early),
-		cmocka_unit_test(test_left_over),    cmocka_unit_test(test_speaks_against),
-		cmocka_unit_test(test_moved_too_many),
-		cmocka_unit_test(test_of_before_still),
+		cmocka_unit_test(test_worker),
+		cmocka_unit_test(test_not_known),
 		cmocka_unit_test(test_left_over_is_not_waited_for),
 		cmocka_unit_test(test_long_way_up),
+		cmocka_unit_test(test_itself),
+		cmocka_unit_test(test_two),
+		cmocka_unit_test(test_over),
+		cmocka_unit_test(test_worker_gives),
+		cmocka_unit_test(test_made_later),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_room_between),
+		cmocka_unit_test(test_apart),
+		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_left_over),
+		cmocka_unit_test(test_speaks_against),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
