@@ -175,6 +175,8 @@ struct node {
 	uint64_t answered_ns; /* when its first byte was written */
 	uint64_t place;	      /* a request's: its number among the process's */
 	uint32_t read_tid;    /* ... the thread that read it; 0: a task */
+	bool read_counted;    /* ... with its time in run queues */
+	uint64_t read_runq_ns, lag_ns; /* then; since then, when that thread answered: see order_queued() */
 	uint64_t taken_ns;    /* ... when a worker took it; 0: not known */
 	uint64_t trial_ns;    /* see order.c; 0: none */
 	bool order_known;     /* its calls have their scores */

@@ -28,7 +28,8 @@
  * also for calls during which nobody takes anything: both wait as long for the others. Not so in a pool that is
  * not behind: there a request is taken by whoever is done first, and who did a job before was alone then. What was
  * read within GAP_NS may have been queued the other way round, and says nothing; nor does it count in favour, unless
- * one thread read both: another's reader can lose its processor between the read and the queue.
+ * one thread read both: another's reader can lose its processor between the read and the queue. Where a reader
+ * answers too, it is known how long it waited for a processor in between: so much later it may have queued.
  *
  * It does not see jobs that come all at once, as many as the pool has workers: then each of these workers does a
  * job first. Nor jobs during which nobody takes anything; but then calls do not score.
@@ -52,6 +53,11 @@
 #define FEWEST	3  /* the least score, where other work is no rarity */
 #define N_TAKES 1024
 #define FORGET	8192
+
+uint64_t order_queued(const struct node *req)
+{
+	return req->born_ns + (req->lag_ns > GAP_NS ? req->lag_ns : GAP_NS);
+}
 
 /* An earlier one was taken later: this one may have been taken later still. */
 static void doubt(struct proc *p, struct take *t)
@@ -82,6 +88,7 @@ void order_taken(struct node *req, const struct mark *m, uint64_t done_ns)
 	p->takes[req->place % N_TAKES] = (struct take){.place = req->place,
 						       .ns = req->taken_ns,
 						       .born_ns = req->born_ns,
+						       .queued_ns = order_queued(req),
 						       .read_tid = req->read_tid,
 						       .done_ns = done_ns};
 	doubt(p, &p->takes[req->place % N_TAKES]);
@@ -125,9 +132,7 @@ static uint32_t swapped(const struct node *req, uint64_t from_ns, uint64_t to_ns
 
 		if (t->place != at)
 			continue;
-		if (t->born_ns + GAP_NS < req->born_ns)
-			break;
-		found += t->ns > from_ns && t->ns < to_ns;
+		found += t->queued_ns >= req->born_ns && t->ns > from_ns && t->ns < to_ns;
 	}
 	return found;
 }
@@ -152,7 +157,7 @@ static void count_behind(const struct node *req, uint64_t from_ns, uint64_t to_n
 
 		if (t->place != at)
 			continue;
-		near = near && t->born_ns <= req->born_ns + GAP_NS;
+		near = near && t->born_ns <= order_queued(req);
 		if (!was_taken(t, from_ns, to_ns, max_doubts))
 			continue;
 		ret->after++;

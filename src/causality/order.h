@@ -14,10 +14,13 @@ struct order;
 struct take {
 	uint64_t place, ns;
 	uint64_t born_ns, done_ns; /* the request was read; its worker was done */
+	uint64_t queued_ns;	   /* it was queued by then */
 	uint32_t read_tid;	   /* by this thread; 0: a task */
 	uint32_t doubts;	   /* earlier ones that were taken later */
 };
 
+/* By when the request had been queued by who read it, surely. */
+uint64_t order_queued(const struct node *req);
 /* The worker that took the request had finished what it did before at m, or was woken then. */
 void order_taken(struct node *req, const struct mark *m, uint64_t done_ns);
 /* The request was answered long enough ago: to be called before its calls are decided. */

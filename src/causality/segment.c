@@ -26,15 +26,21 @@
 
 #define FAILED 500 /* a status from here on */
 
-/* Voluntary switches of the thread so far, where the record has them. */
-static bool switches(const struct clew_rec_io *io, uint64_t *ret)
+/* A counter of the thread so far, where the record has it. */
+static bool counter(const struct clew_rec_io *io, unsigned int which, uint64_t *ret)
 {
-	size_t at = io->hdr_bytes + sizeof(uint64_t) * CLEW_CNT_NVCSW;
+	size_t at = io->hdr_bytes + sizeof(uint64_t) * which;
 
-	if (io->n_counters <= CLEW_CNT_NVCSW || at + sizeof(*ret) > io->hdr.len)
+	if (io->n_counters <= which || at + sizeof(*ret) > io->hdr.len)
 		return false;
 	memcpy(ret, (const char *)io + at, sizeof(*ret));
 	return true;
+}
+
+/* Voluntary switches. */
+static bool switches(const struct clew_rec_io *io, uint64_t *ret)
+{
+	return counter(io, CLEW_CNT_NVCSW, ret);
 }
 
 /* Did the context sleep between its last read and this operation? A task sleeps when it likes. */
@@ -126,6 +132,7 @@ static void request_read(struct clew_causality *c, struct ctx *ctx, struct node 
 		n->proc->n_open++;
 		n->place = ++n->proc->n_read;
 		n->read_tid = ctx->key.tid;
+		n->read_counted = counter(io, CLEW_CNT_RUNQ_NS, &n->read_runq_ns);
 	}
 	if (!n->answered && !ctx_has_open(ctx, n)) {
 		completion_serves(c, ctx);
@@ -140,6 +147,16 @@ static void request_read(struct clew_causality *c, struct ctx *ctx, struct node 
 	heap_read(c, ctx, n, io);
 }
 
+/* How long did its reader, who answers it, wait for a processor since? It may have queued it only then. */
+static uint64_t reader_lag(const struct node *n, const struct clew_rec_io *io)
+{
+	uint64_t runq_ns;
+
+	if (!n->read_counted || n->read_tid != io->tid || !counter(io, CLEW_CNT_RUNQ_NS, &runq_ns))
+		return 0;
+	return runq_ns - n->read_runq_ns;
+}
+
 static void answer_written(struct clew_causality *c, struct ctx *ctx, struct node *n, bool first,
 			   const struct clew_rec_io *io)
 {
@@ -151,6 +168,7 @@ static void answer_written(struct clew_causality *c, struct ctx *ctx, struct nod
 	if (n->answered)
 		return;
 	ctx->hard_seq = ++ctx->seq;
+	n->lag_ns = reader_lag(n, io);
 	task_answer(c, ctx, n);
 	heap_answer(c, ctx, n, io);
 	completion_answer(c, ctx, n);

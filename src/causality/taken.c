@@ -26,6 +26,7 @@
 
 #include "causality/context.h"
 #include "causality/node.h"
+#include "causality/order.h"
 #include "causality/taken.h"
 
 #define SAFETY	 2.0
@@ -44,9 +45,10 @@ static struct latest *at_place(const struct proc *p, uint64_t place)
 
 /*
  * By when a request of this place, read then, had been taken, for one of those that came after it had been; 0: not
- * known. Those that were read right after it do not count: they may have been queued before.
+ * known. Those that were read before it was surely queued do not count: they may have been queued
+ * first.
  */
-static uint64_t by_later(const struct proc *p, uint64_t place, uint64_t born_ns,
+static uint64_t by_later(const struct proc *p, uint64_t place, uint64_t queued_ns,
 			 enum taken_bound how)
 {
 	uint64_t by_ns = 0;
@@ -54,11 +56,11 @@ static uint64_t by_later(const struct proc *p, uint64_t place, uint64_t born_ns,
 	for (uint64_t i = place + 1; i <= place + LOOK && i <= p->n_read; i++) {
 		const struct latest *l = at_place(p, i);
 
-		if (!l || l->born_ns < born_ns + GAP_NS)
+		if (!l || l->born_ns < queued_ns)
 			continue;
 		if (!by_ns || l->by_ns[how] < by_ns)
 			by_ns = l->by_ns[how];
-		if (l->born_ns > born_ns + 2 * GAP_NS)
+		if (l->born_ns > queued_ns + GAP_NS && l->queued_ns == l->born_ns + GAP_NS)
 			break; /* it knows those after it */
 	}
 	return by_ns;
@@ -109,12 +111,12 @@ static void spread(struct proc *p, const struct node *req, enum taken_bound how)
 	struct latest *l = at_place(p, req->place);
 	uint64_t known_ns = req->born_ns;
 
-	tighten(l, by_later(p, req->place, req->born_ns, how), how);
+	tighten(l, by_later(p, req->place, order_queued(req), how), how);
 	for (uint64_t i = req->place - 1; i && i + LOOK > req->place; i--) {
 		l = at_place(p, i);
 		if (!l)
 			continue;
-		if (tighten(l, by_later(p, i, l->born_ns, how), how))
+		if (tighten(l, by_later(p, i, l->queued_ns, how), how))
 			known_ns = l->born_ns;
 		else if (l->born_ns + 3 * GAP_NS < known_ns)
 			break; /* nor are those before it */
@@ -136,6 +138,7 @@ void taken_over(struct node *req, uint64_t done_ns)
 	*l = (struct latest){.place = req->place,
 			     .by_ns = {done_ns, done_ns},
 			     .born_ns = req->born_ns,
+			     .queued_ns = order_queued(req),
 			     .taken_ns = req->taken_ns};
 	add_spans(l, req);
 	for (int how = 0; how < N_TAKEN_BOUNDS; how++)
@@ -144,7 +147,7 @@ void taken_over(struct node *req, uint64_t done_ns)
 
 static void settle(struct node *req, enum taken_bound how)
 {
-	uint64_t by_ns = by_later(req->proc, req->place, req->born_ns, how);
+	uint64_t by_ns = by_later(req->proc, req->place, order_queued(req), how);
 	struct taken *t = &req->proc->group->taken[how];
 	struct node *n;
 

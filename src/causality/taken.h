@@ -17,8 +17,9 @@ struct node;
 struct latest {
 	uint64_t place;
 	uint64_t by_ns[N_TAKEN_BOUNDS];
-	uint64_t born_ns;  /* it was read */
-	uint64_t taken_ns; /* by its worker, at the earliest */
+	uint64_t born_ns;   /* it was read */
+	uint64_t queued_ns; /* ... and queued by then */
+	uint64_t taken_ns;  /* by its worker, at the earliest */
 	uint32_t n_spans;
 	struct {
 		uint64_t born_ns, ended_ns;

@@ -14,7 +14,7 @@
 struct fab_thread {
 	uint32_t tgid, tid;
 	uint64_t start_ns, task;
-	uint64_t nvcsw;
+	uint64_t nvcsw, runq_ns;
 	bool no_counters;
 	uint16_t flags; /* of its records */
 	uint16_t lost;	/* records of it lost before the next one */
@@ -72,6 +72,7 @@ static inline void fab_io(struct clew_causality *c, struct fab_exchange *f, enum
 		      .lost_thread = t->lost}};
 
 	r.cnt[CLEW_CNT_NVCSW] = t->nvcsw;
+	r.cnt[CLEW_CNT_RUNQ_NS] = t->runq_ns;
 	if (t->no_counters) {
 		r.io.n_counters = 0;
 		r.io.hdr.len = sizeof(r.io);

@@ -2,6 +2,8 @@
 /*
  * Completions and locks, on a few exchanges each.
  */
+#include "causality/context.h"
+#include "causality/order.h"
 #include "rig.h"
 
 #define LOCK 0x5000
@@ -226,12 +228,48 @@ static void test_reactor(void **state)
 	assert_int_equal(reactor_run(1000, true), 0);
 }
 
+/*
+ * Who reads a request and answers it tells how long it waited for a processor in between: so late it may
+ * have queued it.
+ */
+static void test_reader_waits(void **state)
+{
+	struct pool p = {0};
+	uint32_t late = 0, all = 0;
+	const struct take *takes;
+
+	start(NULL);
+	pool_init(&p);
+	for (uint32_t i = 0; i < 4; i++)
+		request(&p.req[i], p.id++, &p.owner[i]);
+	for (uint32_t i = 0; i < 40; i++) {
+		begin(&p, i % 4, i % 2);
+		p.owner[1].runq_ns += i % 4 == 2 ? 3 * MS : 0;
+		if (i)
+			finish(&p, (i - 1) % 4, (i - 1) % 2, true);
+	}
+	takes = proc_of(c, 10, p.owner[0].start_ns)->takes;
+	for (uint64_t place = 1; place < 40; place++) {
+		const struct take *t = &takes[place];
+		bool waited = t->read_tid == p.owner[1].tid;
+
+		if (t->place != place)
+			continue;
+		assert_int_equal(t->queued_ns - t->born_ns, (waited ? 3 : 1) * MS);
+		late += waited;
+		all++;
+	}
+	assert_true(late > 5 && all > 20);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_completion),  cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_seldom_lock), cmocka_unit_test(test_thread_begun),
 		cmocka_unit_test(test_worker_gone), cmocka_unit_test(test_reactor),
+		cmocka_unit_test(test_reader_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

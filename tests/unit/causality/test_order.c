@@ -21,12 +21,14 @@
 static struct group group;
 static struct proc proc;
 static struct node req[2], call;
+static uint64_t lag_ns; /* of D's reader */
 
 static void read_at(uint32_t i, uint64_t born_ns, uint32_t tid, uint64_t taken_ns)
 {
 	struct mark m = {.ns = taken_ns};
 
 	req[i] = (struct node){.proc = &proc, .place = i + 1, .born_ns = born_ns, .read_tid = tid};
+	req[i].lag_ns = i ? 0 : lag_ns;
 	proc.n_read = i + 1;
 	order_taken(&req[i], &m, 50 * MS);
 }
@@ -64,11 +66,22 @@ static void test_read_together(void **state)
 	assert_int_equal(score(200 * US, 0), 0);
 }
 
+/* D's reader waited for a processor, and may have queued D only then. */
+static void test_slow_reader(void **state)
+{
+	lag_ns = 4 * MS;
+	assert_int_equal(score(3 * MS, 8), 0);
+	assert_int_equal(score(3 * MS, 7), 1);
+	assert_int_equal(score(5 * MS, 8), 1);
+	lag_ns = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_later),
 		cmocka_unit_test(test_read_together),
+		cmocka_unit_test(test_slow_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,33 @@ static void test_read_together(void **state)
 	assert_int_equal(group.taken[TAKEN_BY_CALL].n, 0);
 }
 
+/* D's reader waited for a processor for that long: E may have been queued before it, and F was not. */
+static void test_slow_reader(void **state)
+{
+	req[0].lag_ns = 2 * MS;
+	done(1, 25);
+	done(0, 50);
+	taken_settle(&req[0]);
+	assert_true(calls[0][1].taken[TAKEN_BY_CALL]);
+	tear_down(state);
+	set_up(state);
+	req[0].lag_ns = 3 * MS;
+	make(2, 4, 6);
+	done(1, 25);
+	done(2, 35);
+	done(0, 50);
+	taken_settle(&req[0]);
+	assert_false(calls[0][0].taken[TAKEN_BY_CALL]);
+	assert_true(calls[0][1].taken[TAKEN_BY_CALL]);
+	tear_down(state);
+	set_up(state);
+	req[0].lag_ns = 3 * MS;
+	done(1, 25);
+	done(0, 50);
+	taken_settle(&req[0]);
+	assert_false(calls[0][0].taken[TAKEN_BY_CALL] || calls[0][1].taken[TAKEN_BY_CALL]);
+}
+
 /* D's worker was at something else when D is said to have been taken: this pool keeps another order. */
 static void test_another_order(void **state)
 {
@@ -167,6 +194,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_passed_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_soon, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_together, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_slow_reader, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_another_order, set_up, tear_down),
 	};
 
