@@ -181,6 +181,7 @@ struct group {
 	uint64_t coalesced; /* answers by who was told of another's call */
 	struct told_stats told[N_SCALES];
 	uint64_t far;	      /* answers that were told of no own response */
+	uint64_t far_since_ns; /* ... when the first of them was written */
 	struct bucket asked;  /* calls for whoever asked a connection's task: was that one told? */
 	bool tasks_wake;      /* it is recorded which task wakes which */
 	struct bucket forked; /* threads that were begun for a request: did they answer it? */

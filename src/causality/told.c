@@ -13,8 +13,8 @@
  * something else, and where all is late because the machine is busy, there are as many. How long it takes
  * until who was told answers is the machine's affair, so it is asked at three scales.
  *
- * Where calls are shared, and until MIN_FAR such answers are known, every call may be for the answered
- * request, too, whose response was read since that did something itself, and whose own request goes on in the
+ * Where calls are shared, and until it is known that none are (of MIN_FAR such answers at least, and for LONG_NS), every
+ * call may be for the answered request, too, whose response was read since that did something itself, and whose own request goes on in the
  * same way: it is answered with no other call. Where calls are shared these wait for their decision as long
  * as they can.
  *
@@ -34,6 +34,7 @@
 #define FAR_NS	2000000ull
 #define NEAR_NS 500000ull /* the first scale; each is four times the one before */
 #define MIN_FAR 256
+#define LONG_NS 1000000000ull
 #define SOME	64
 #define SHARES	0.25 /* so many more responses for each answer */
 #define SIGMAS	3.0
@@ -100,7 +101,8 @@ static void look(struct group *g, const struct led *led, const struct node *req,
 {
 	uint64_t scale = NEAR_NS;
 
-	g->far++;
+	if (!g->far++)
+		g->far_since_ns = now;
 	for (int i = 0; i < N_SCALES && own + 4 * scale <= now; i++, scale *= 4) {
 		struct told_stats *t = &g->told[i];
 
@@ -127,6 +129,25 @@ static bool shares(const struct group *g)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Calls of the group are not shared. Requests that began together go on together for a while: what is seen
+ * of their responses then says nothing.
+ */
+static bool shares_none(const struct group *g, uint64_t now)
+{
+	if (g->far < MIN_FAR || now < g->far_since_ns + LONG_NS)
+		return false;
+	for (int i = 0; i < N_SCALES; i++) {
+		const struct told_stats *t = &g->told[i];
+		double more = (double)t->near - (double)t->earlier;
+
+		if (t->far >= SOME &&
+		    more + SIGMAS * sqrt((double)(t->near + t->earlier)) >= SHARES * (double)t->far)
+			return false;
+	}
+	return true;
 }
 
 /* Its request was answered after it with no other call, or is not answered yet. */
@@ -171,7 +192,7 @@ void told_answer(struct clew_causality *c, struct ctx *ctx, struct node *req, ui
 	far = own + FAR_NS < c->now_ns;
 	if (far)
 		look(g, led, req, own, c->now_ns);
-	if (!shares(g) && (!far || g->far > MIN_FAR))
+	if (!shares(g) && (!far || shares_none(g, c->now_ns)))
 		return;
 	for (uint64_t i = led->n; i-- > 0 && i + N_LED >= led->n;) {
 		struct node *n = led->calls[i % N_LED];

@@ -33,6 +33,7 @@ static struct service {
 static struct {
 	uint64_t reqs[THREADS];
 	uint32_t n;
+	uint64_t at_ns; /* it was made */
 } causes[MAX];
 
 static uint32_t dice(uint32_t n)
@@ -60,6 +61,7 @@ static void calls(uint32_t i, uint64_t conn)
 	fab_init(&s.out[i], id, CLEW_ROLE_CLIENT, conn ? conn : 100000 + id);
 	fab_io(c, &s.out[i], CLEW_PART_REQUEST, &s.t[i], tick());
 	causes[id].reqs[causes[id].n++] = s.req[i].x.id;
+	causes[id].at_ns = now;
 }
 
 static uint32_t next_in_queue(void)
@@ -445,11 +447,14 @@ static void test_goroutines(void **state)
 }
 
 /*
- * Told by something else: where responses come is a matter of chance. That is known after 256 answers, and
- * then all calls are linked.
+ * Told by something else: where responses come is a matter of chance. That is known after 256 answers and a second (what
+ * began together goes on together for a while), and then all calls are linked.
  */
 static void test_goroutines_alike(void **state)
 {
+	uint64_t begun = 0;
+	uint32_t early = 0;
+
 	run_goroutines(true);
 	assert_int_equal(r.shared, 0);
 	assert_int_equal(r.wrong, 0);
@@ -457,6 +462,12 @@ static void test_goroutines_alike(void **state)
 	for (uint64_t id = MAX / 2; id < s.id; id++)
 		if (causes[id].n)
 			assert_int_equal(got.link[id].parent, causes[id].reqs[0]);
+	for (uint64_t id = 1; id < s.id; id++) {
+		begun = begun || !causes[id].n ? begun : causes[id].at_ns;
+		early += causes[id].n && causes[id].at_ns > begun + 800 * MS &&
+			 causes[id].at_ns < begun + 950 * MS && !got.link[id].parent;
+	}
+	assert_true(early > 10);
 }
 
 int main(void)
